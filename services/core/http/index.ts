@@ -1,0 +1,155 @@
+/**
+ * The HTTP server of the APIs: one fastify instance, one encapsulated plugin for each dialect (Keystone, Ironic, Heat …).
+ * A dialect gives its own error body; everything else (request ids, tokens, limits) is here once.
+ */
+import { randomUUID } from 'node:crypto';
+import http from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Context } from '../context.ts';
+import { type Fault, fault, toFault } from '../errors/index.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by `requireToken`; routes without it have none. */
+    context: Context;
+  }
+}
+
+export type Api = FastifyInstance<
+  http.Server,
+  http.IncomingMessage,
+  http.ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** A service's routes: `async (api) => { api.get(...) }`, mounted under the service's prefix by `serve`. */
+export type Routes = (api: Api) => Promise<void> | void;
+
+export interface ApiOptions {
+  /** JSON bodies beyond this are refused with 413 before they are parsed. */
+  bodyLimit?: number;
+  onError?: (error: Fault, request: FastifyRequest) => void;
+}
+
+/** Templates with their files are the largest JSON bodies that a client sends. */
+const defaultBodyLimit = 16 * 1024 * 1024;
+
+export function createApi(options: ApiOptions = {}): Api {
+  const api = Fastify({
+    bodyLimit: options.bodyLimit ?? defaultBodyLimit,
+    genReqId: () => `req-${randomUUID()}`,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
+    exposeHeadRoutes: false,
+  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api;
+  api.setValidatorCompiler(TypeBoxValidatorCompiler);
+  api.decorateRequest('context', null as unknown as Context);
+  api.addHook('onRequest', async (request, reply) => {
+    reply.header('x-openstack-request-id', request.id);
+  });
+  api.addHook('onError', async (request, _reply, error) => {
+    options.onError?.(toFault(error), request);
+  });
+  api.setErrorHandler(
+    errorsAs((error) => ({ error: { code: error.status, title: error.code, message: error.message } })),
+  );
+  api.setNotFoundHandler((request) => {
+    throw fault('not-found', { what: `${request.method} ${request.url.split('?')[0]}` });
+  });
+  // Clients send DELETE and POST with `content-type: application/json` and no body at all.
+  api.removeContentTypeParser('application/json');
+  api.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    const text = body as string;
+    if (text.trim() === '') return done(null, undefined);
+    try {
+      done(null, JSON.parse(text));
+    } catch (error) {
+      done(fault('bad-request', { reason: `The body is not JSON: ${(error as Error).message}.` }));
+    }
+  });
+  return api;
+}
+
+/** An error handler that answers every Fault in a dialect's own shape. */
+export function errorsAs(
+  body: (error: Fault, request: FastifyRequest) => unknown,
+  headers: Record<string, string> = {},
+) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const known = faultOf(error);
+    reply.status(known.status).headers(headers).send(body(known, request));
+  };
+}
+
+interface FastifyFailure {
+  statusCode?: number;
+  message: string;
+  validation?: { instancePath: string; message?: string; params?: Record<string, unknown> }[];
+  validationContext?: string;
+}
+
+function faultOf(error: unknown): Fault {
+  const failure = error as FastifyFailure;
+  if (failure?.validation) {
+    const first = failure.validation[0];
+    const where = `${failure.validationContext ?? 'body'}${first?.instancePath ?? ''}`;
+    return fault('bad-request', { reason: `Invalid input for ${where}: ${first?.message ?? failure.message}.` });
+  }
+  // fastify's own refusals (413, 415, bad URL) carry their status.
+  if (failure?.statusCode && failure.statusCode < 500 && !('sentence' in failure)) {
+    return Object.assign(fault('bad-request', { reason: failure.message }), { status: failure.statusCode });
+  }
+  return toFault(error);
+}
+
+/** Turns a token into a context. @throws Fault `unauthorized` */
+export type Authenticate = (token: string, requestId: string) => Promise<Context>;
+
+/** An onRequest hook for everything in a plugin: the request must carry X-Auth-Token. */
+export function requireToken(authenticate: Authenticate) {
+  return async (request: FastifyRequest): Promise<void> => {
+    const token = request.headers['x-auth-token'];
+    if (typeof token !== 'string' || token === '') throw fault('unauthorized');
+    request.context = await authenticate(token, request.id);
+  };
+}
+
+/** The base that links carry: scheme, host and prefix, from --public-url or else the Host header. */
+export function baseUrl(request: FastifyRequest, prefix: string, publicUrl?: string): string {
+  if (publicUrl) return publicUrl.replace(/\/$/, '') + prefix;
+  return `${request.protocol}://${request.headers.host ?? 'localhost'}${prefix}`;
+}
+
+export type ListenOn = { fd: number } | { host: string; port: number } | { path: string };
+
+export interface Listener {
+  readonly address: AddressInfo | string | null;
+  close(): Promise<void>;
+}
+
+/** One API may answer on several listeners: the host's over TLS, the provisioning network's, a unix socket. */
+export async function listen(api: Api, on: ListenOn, tls?: { cert: string; key: string }): Promise<Listener> {
+  await api.ready();
+  const answer = api.routing as unknown as http.RequestListener;
+  const server = tls ? https.createServer({ cert: tls.cert, key: tls.key }, answer) : http.createServer(answer);
+  // Image uploads and long polls take longer than Node's five minutes for a whole request; headers keep their limit.
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = 65_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(on, () => resolve());
+  });
+  return {
+    get address() {
+      return server.address();
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
