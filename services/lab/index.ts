@@ -1,0 +1,14 @@
+/** The lab's front door: virtual bare metal with BMCs in a network namespace. The story of it is in `machines.ts` and `machine.ts`. */
+export { cheapRefusal, chooseAcceleration, type Verdict } from './acceleration.ts';
+export { type ConsoleOptions, labConsole } from './console.ts';
+export type { Firmware, LabDescription, LabNode, NetworkBoot, NodeShape } from './description.ts';
+export { readDescription } from './description.ts';
+export { type LabDownOptions, labDown } from './down.ts';
+export { labCommand, labExec } from './exec.ts';
+export { LabError } from './fault.ts';
+export { labAddresses, labLayout, labNetns, mostNodes, provisioningInterface } from './layout.ts';
+export type { Acceleration, BootDevice } from './qemu.ts';
+export { machineSpeed } from './speed.ts';
+export { consoleText, type LabNodeStatus, type LabStatus, labStatus } from './status.ts';
+export { labPackages } from './tools.ts';
+export { type Lab, type LabUpOptions, labUp } from './up.ts';

@@ -1,0 +1,94 @@
+import { appendFileSync } from 'node:fs';
+import { BmcProcess } from './bmc.ts';
+import { applySettings, openControl } from './control.ts';
+import { readDescription } from './description.ts';
+import { LabError, reason } from './fault.ts';
+import { labLayout } from './layout.ts';
+import { Machine } from './machine.ts';
+import { identify, isAlive, readRecord, removeRecord, writeRecord } from './processes.ts';
+
+/**
+ * The owner of the lab's machines: one process inside the lab's namespace, started by `lab up`, that starts and ends the QEMUs, keeps
+ * ipmi_sim running, and does what the BMCs' hook asks. It may die or be ended by SIGTERM at any moment: the machines go on, and the next
+ * owner (`lab up` again) finds them. Only `stop` powers them off.
+ */
+async function own(stateDir: string): Promise<void> {
+  const lab = labLayout(stateDir);
+  const log = (line: string) => appendFileSync(lab.log, `${new Date().toISOString()} ${line}\n`);
+  const self = identify(process.pid);
+  const other = readRecord(lab.ownerRecord);
+  if (!self) throw new LabError('This process is not in /proc; the lab needs /proc mounted.');
+  if (other && other.pid !== self.pid && isAlive(other))
+    throw new LabError(`Process ${other.pid} already owns the machines of ${lab.directory}.`);
+  writeRecord(lab.ownerRecord, self);
+
+  const machines = new Map<string, Machine>();
+  const bmcs = new BmcProcess(lab, log);
+
+  const load = async (): Promise<void> => {
+    const description = readDescription(stateDir);
+    if (!description) throw new LabError(`There is no lab in ${lab.directory}.`);
+    const added = description.nodes.filter((node) => !machines.has(node.name));
+    await Promise.all(
+      added.map(async (node) => {
+        const machine = new Machine(node, lab.node(node.name), description.acceleration, log);
+        await machine.adopt();
+        machines.set(node.name, machine);
+      }),
+    );
+    await bmcs.serve(description);
+  };
+
+  // A line that changes who is there waits for the one before it; lines for machines have their own order in each machine.
+  let last: Promise<unknown> = load();
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const turn = last.then(work);
+    last = turn.catch(() => {});
+    return turn;
+  };
+
+  const leave = async (): Promise<void> => {
+    await bmcs.stop();
+    for (const machine of machines.values()) machine.release();
+    removeRecord(lab.ownerRecord);
+  };
+
+  const answer = async (words: string[]): Promise<void> => {
+    const [first = '', second, ...rest] = words;
+    if (first === 'ping') return;
+    if (first === 'reload') return inTurn(load);
+    if (first === 'stop') {
+      return inTurn(async () => {
+        await Promise.all([...machines.values()].map((machine) => machine.powerOff()));
+        await leave();
+        log('stopped');
+        // After the answer has left.
+        setImmediate(() => setImmediate(() => process.exit(0)));
+      });
+    }
+    const machine = machines.get(first);
+    if (!machine || second !== 'set')
+      throw new LabError(`'${words.join(' ')}' is not understood: no such node or verb.`);
+    try {
+      await applySettings(machine, rest);
+    } catch (thrown) {
+      log(reason(thrown));
+      throw thrown;
+    }
+  };
+
+  await last;
+  await openControl(lab.control, answer);
+  log(`process ${process.pid} owns ${machines.size} machine${machines.size === 1 ? '' : 's'}`);
+  process.on('SIGTERM', () => {
+    leave().then(() => process.exit(0));
+  });
+}
+
+const [stateDir] = process.argv.slice(2);
+if (stateDir === undefined)
+  throw new LabError('The owner of the machines is started by `undercloud lab up`, with the state directory.');
+own(stateDir).catch((thrown: unknown) => {
+  console.error(reason(thrown));
+  process.exit(1);
+});
