@@ -1,0 +1,58 @@
+/**
+ * What the appliance wants of a baseboard management controller, whatever it speaks. Three capabilities (power, boot
+ * device, information) behind one interface; adapters are `ipmi.ts` and `fake.ts`, and conformance.ts is what both keep.
+ *
+ * No function here waits for a machine to change: `setPower` returns when the BMC has taken the command, and whoever
+ * wants the state looks again with `power` (an operation's step does so by its recheck). Every function throws a Fault
+ * whose sentence names the BMC and the node.
+ */
+
+export type PowerState = 'on' | 'off';
+
+/** `reboot` is a hard reset of a running machine, or power on; `soft reboot` asks the system to go down and is refused where a
+ *  BMC has no such command. */
+export type PowerTarget = 'on' | 'off' | 'soft off' | 'reboot' | 'soft reboot';
+
+export type BootDeviceName = 'pxe' | 'disk' | 'cdrom' | 'bios' | 'safe';
+
+export interface BootDevice {
+  readonly device: BootDeviceName;
+  /** For every boot, not only the next one. */
+  readonly persistent: boolean;
+  /** Boot by UEFI; false is legacy BIOS. */
+  readonly efi: boolean;
+}
+
+export interface BmcInfo {
+  /** What the BMC says it is, in words: `IPMI 2.0, manufacturer 343, product 0x0051`. */
+  readonly description: string;
+  /** As the BMC writes it. */
+  readonly firmware: string | null;
+  readonly manufacturerId: number | null;
+  readonly productId: number | null;
+}
+
+export interface Bmc {
+  power(signal?: AbortSignal): Promise<PowerState>;
+  setPower(target: PowerTarget, signal?: AbortSignal): Promise<void>;
+  /** Null when the machine boots by its own order. */
+  bootDevice(signal?: AbortSignal): Promise<BootDevice | null>;
+  /** Sets and reads back. @throws Fault `bmc-boot-device-not-kept` */
+  setBootDevice(wanted: BootDevice, signal?: AbortSignal): Promise<void>;
+  info(signal?: AbortSignal): Promise<BmcInfo>;
+}
+
+export type BmcDriver = 'ipmi' | 'redfish' | 'fake';
+
+export interface BmcAccess {
+  /** The node's uuid: events carry it as subject and the session is kept under it. */
+  readonly key: string;
+  readonly driver: BmcDriver;
+  readonly address: string;
+  /** 623 where IPMI's is meant. */
+  readonly port: number;
+  readonly username: string;
+  readonly password: string;
+  /** Driver's own settings: `cipherSuite`, `privilege`, `kg` for IPMI; `delayMs`, `failing` for the fake. */
+  readonly options: Readonly<Record<string, string | number | boolean>>;
+}

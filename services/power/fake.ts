@@ -1,0 +1,126 @@
+/**
+ * Machines that are not there: driver `fake-hardware`. Shipped, for trying the appliance without hardware and for
+ * tests. A machine takes time to change its power (`delayMs`), can be told to fail, and says when it changes.
+ */
+
+import type { Clock } from '../core/clock.ts';
+import { systemClock } from '../core/clock.ts';
+import { fault } from '../core/errors/index.ts';
+import type { Bmc, BmcAccess, BootDevice, PowerState, PowerTarget } from './bmc.ts';
+
+export interface FakeMachine {
+  power: PowerState;
+  bootDevice: BootDevice | null;
+  /** Milliseconds from a power command to its effect. */
+  delayMs: number;
+  /** While set, every command fails with this sentence. */
+  failing: string | null;
+  /** Like some real BMCs: takes a boot device and forgets it. */
+  forgetsBootDevice: boolean;
+  /** How often it has been switched on, resets included. */
+  starts: number;
+}
+
+export type FakeChange = { readonly key: string; readonly power: PowerState; readonly bootDevice: BootDevice | null };
+
+export interface FakeMachines {
+  /** The machine of this key, made (off) when it is first asked for. */
+  machine(key: string): FakeMachine;
+  /** Hears each start and stop. A one-shot boot device is still in the change and gone from the machine. */
+  onChange(listener: (change: FakeChange) => void): () => void;
+  bmc(access: BmcAccess, heard?: (command: string, error: string | null) => void): Bmc;
+  forget(key: string): void;
+}
+
+export function createFakeMachines(clock: Clock = systemClock): FakeMachines {
+  const machines = new Map<string, FakeMachine>();
+  const listeners = new Set<(change: FakeChange) => void>();
+
+  function machine(key: string): FakeMachine {
+    let found = machines.get(key);
+    if (!found) {
+      found = { power: 'off', bootDevice: null, delayMs: 0, failing: null, forgetsBootDevice: false, starts: 0 };
+      machines.set(key, found);
+    }
+    return found;
+  }
+
+  function become(key: string, power: PowerState): void {
+    const it = machine(key);
+    const bootDevice = it.bootDevice;
+    it.power = power;
+    if (power === 'on') {
+      it.starts += 1;
+      if (bootDevice && !bootDevice.persistent) it.bootDevice = null;
+    }
+    for (const listener of listeners) listener({ key, power, bootDevice });
+  }
+
+  function change(key: string, target: PowerTarget): void {
+    const it = machine(key);
+    if (target === 'off' || target === 'soft off') {
+      if (it.power !== 'off') become(key, 'off');
+    } else if (target === 'on') {
+      if (it.power !== 'on') become(key, 'on');
+    } else become(key, 'on');
+  }
+
+  return {
+    machine,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    forget: (key) => void machines.delete(key),
+    bmc(access, heard = () => {}) {
+      const delay = Number(access.options.delayMs ?? 0);
+      const it = machine(access.key);
+      if (delay > 0) it.delayMs = delay;
+      const name = `${access.address || 'fake'}:${access.port}`;
+
+      async function command<T>(title: string, signal: AbortSignal | undefined, work: () => T): Promise<T> {
+        signal?.throwIfAborted();
+        const failing = machine(access.key).failing;
+        if (failing !== null) {
+          const failure = fault('bmc-unreachable', { bmc: name, node: access.key, text: failing });
+          heard(title, failure.sentence);
+          throw failure;
+        }
+        heard(title, null);
+        return work();
+      }
+
+      return {
+        power: (signal) => command('Get Chassis Status', signal, () => machine(access.key).power),
+        setPower: (target, signal) =>
+          command(`Chassis Control ${target}`, signal, () => {
+            const { delayMs } = machine(access.key);
+            if (delayMs > 0) clock.after(delayMs, () => change(access.key, target));
+            else change(access.key, target);
+          }),
+        bootDevice: (signal) => command('Get System Boot Options', signal, () => machine(access.key).bootDevice),
+        setBootDevice: (wanted, signal) =>
+          command('Set System Boot Options', signal, () => {
+            const found = machine(access.key);
+            if (!found.forgetsBootDevice) {
+              found.bootDevice = { ...wanted };
+              return;
+            }
+            throw fault('bmc-boot-device-not-kept', {
+              bmc: name,
+              node: access.key,
+              wanted: wanted.device,
+              found: found.bootDevice?.device ?? 'nothing',
+            });
+          }),
+        info: (signal) =>
+          command('Get Device ID', signal, () => ({
+            description: 'a machine that is not there',
+            firmware: '1.0',
+            manufacturerId: null,
+            productId: null,
+          })),
+      };
+    },
+  };
+}
