@@ -29,7 +29,8 @@ export function lanConfiguration(nodes: readonly LabNode[], hook: string): strin
       `    addr ${bmc.address} ${bmc.port}`,
       '    priv_limit admin',
       ...auth,
-      `    guid ${uuid.replaceAll('-', '')}`,
+      // Least significant byte first (IPMI 2.0 section 20.8); ipmi_sim sends the bytes as they stand here.
+      `    guid ${Buffer.from(uuid.replaceAll('-', ''), 'hex').reverse().toString('hex')}`,
       '  endlan',
       // Called through sh for every question about power; run by sh, so that a /run mounted noexec does no harm.
       `  chassis_control "sh ${hook} ${name}"`,

@@ -1,5 +1,12 @@
 /** The lab's front door: virtual bare metal with BMCs in a network namespace. The story of it is in `machines.ts` and `machine.ts`. */
-export { cheapRefusal, chooseAcceleration, type Verdict } from './acceleration.ts';
+export {
+  bootsTo,
+  cheapRefusal,
+  chooseAcceleration,
+  type ProbeGuest,
+  probeGuests,
+  type Verdict,
+} from './acceleration.ts';
 export { type ConsoleOptions, labConsole } from './console.ts';
 export type { Firmware, LabDescription, LabNode, NetworkBoot, NodeShape } from './description.ts';
 export { readDescription } from './description.ts';

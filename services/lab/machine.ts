@@ -52,6 +52,8 @@ export class Machine {
   #qmp: Qmp | undefined;
   #boot: BootDevice;
   #last: Promise<unknown> = Promise.resolve();
+  /** Why the process ends, for the log: set by the one who ends it. */
+  #leaving = '';
 
   constructor(node: LabNode, layout: NodeLayout, acceleration: Acceleration, log: (line: string) => void) {
     this.node = node;
@@ -90,10 +92,11 @@ export class Machine {
     return this.#next(async () => {
       const record = this.#process;
       if (!record) return;
+      this.#leaving = 'power off';
       // An answer is not waited for: QEMU may close the monitor before it comes.
       this.#qmp?.ask('quit').catch(() => {});
       if (!(await gone(record, quitPatience))) await end(record, 500);
-      this.#ended(record, 'power off');
+      this.#ended(record);
     });
   }
 
@@ -188,18 +191,19 @@ export class Machine {
       if (this.#qmp !== qmp) return;
       // The monitor closes a moment before the process has gone.
       await gone(record, quitPatience);
-      if (!isAlive(record)) this.#ended(record, 'machine went off');
+      if (!isAlive(record)) this.#ended(record);
     });
   }
 
-  #ended(record: ProcessRecord, how: string): void {
+  #ended(record: ProcessRecord): void {
     if (this.#process !== record) return;
     this.#process = undefined;
     this.#qmp?.close();
     this.#qmp = undefined;
     removeRecord(this.#layout.pidFile);
     this.#publish();
-    this.#log(how);
+    this.#log(this.#leaving || 'went off by itself');
+    this.#leaving = '';
   }
 
   async #orderDevices(): Promise<void> {

@@ -42,6 +42,8 @@ export function raiseNetwork(lab: LabLayout, nodes: number, onProgress: (line: s
   for (let index = 1; index <= nodes; index += 1) {
     const tap = tapName(index);
     if (!present.has(tap)) batch.push(`tuntap add dev ${tap} mode tap`);
+    // A tap is a wire, not a host: no address of its own, so that nothing but nodes and the bridge speaks IPv6 on the link.
+    if (existsSync('/proc/sys/net/ipv6')) batch.push(`link set ${tap} addrgenmode none`);
     batch.push(`link set ${tap} master ${provisioningInterface} up`);
   }
   run(step, ['ip', '-n', lab.netns, '-batch', '-'], `${batch.join('\n')}\n`);

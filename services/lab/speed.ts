@@ -5,9 +5,9 @@ import { Worker } from 'node:worker_threads';
  * EPYC without KVM). Deadlines are multiplied by it.
  */
 
-/** Milliseconds that one round of `work` takes on the reference machine when idle: the median of 20 runs of five rounds. */
-const referenceMs = 20;
-const rounds = 5;
+/** Milliseconds that one round of `work` takes on the reference machine when idle: the median of 100 rounds. */
+const referenceMs = 8.4;
+const rounds = 15;
 
 // What an emulated guest costs is integer arithmetic, unpredictable branches and loads that miss the first cache: so is this.
 const source = `
@@ -32,10 +32,11 @@ for (let round = 0; round < workerData; round++) {
 parentPort.postMessage(times);
 `;
 
-/** Milliseconds of each of a few rounds of fixed work, in a thread of its own (about 0.15 s in all on an idle machine). */
+/** Milliseconds of each of a few rounds of fixed work, in a thread of its own (about 0.17 s in all on an idle machine). */
 export function probeRounds(): Promise<number[]> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(source, { eval: true, workerData: rounds });
+    // Without the parent's flags: --input-type=module would change what the source is.
+    const worker = new Worker(source, { eval: true, workerData: rounds, execArgv: [] });
     worker.once('message', (times: number[]) => resolve(times));
     worker.once('error', reject);
   });

@@ -135,10 +135,12 @@ async function startOwner(stateDir: string, lab: LabLayout, onProgress: (line: s
   const patience = 30_000 * (await machineSpeed());
   const running = readRecord(lab.ownerRecord);
   if (running && isAlive(running)) {
-    await ownerAnswers(lab, () => isAlive(running), patience);
-    await askOwner(lab.control, 'reload', patience);
-    onProgress(`machines are owned by process ${running.pid}`);
-    return;
+    // It may be dying at this very moment: then another is started, as if it had been dead.
+    const there = await ownerAnswers(lab, () => isAlive(running), patience);
+    if (there && (await askOwner(lab.control, 'reload', patience))) {
+      onProgress(`machines are owned by process ${running.pid}`);
+      return;
+    }
   }
   const log = openSync(lab.log, 'a', 0o600);
   const child = spawn(
@@ -163,21 +165,25 @@ async function startOwner(stateDir: string, lab: LabLayout, onProgress: (line: s
     ended = true;
   });
   child.unref();
-  await ownerAnswers(lab, () => !ended, patience);
+  if (!(await ownerAnswers(lab, () => !ended, patience))) {
+    throw new LabError(
+      `The owner of the lab's machines ended at its start: ${lastWords(lab)} (its log is ${lab.log}). Run 'undercloud lab up' again, or 'undercloud lab down' first.`,
+    );
+  }
   onProgress(`machines are owned by process ${child.pid}, its log is ${lab.log}`);
 }
 
-/** Waits until the owner's door answers: it opens once all machines are adopted and all BMCs listen. */
-async function ownerAnswers(lab: LabLayout, alive: () => boolean, patience: number): Promise<void> {
+const lastWords = (lab: LabLayout): string => tail(lab.log, 4000).toString('utf8').trim().split('\n').at(-1) ?? '';
+
+/** Waits until the owner's door answers, which it does once all machines are adopted and all BMCs listen. False when the owner ended. */
+async function ownerAnswers(lab: LabLayout, alive: () => boolean, patience: number): Promise<boolean> {
   const until = performance.now() + patience;
   for (;;) {
-    if (await askOwner(lab.control, 'ping', patience)) return;
-    const words = () => tail(lab.log, 4000).toString('utf8').trim().split('\n').at(-1) ?? '';
-    if (!alive())
-      throw new LabError(`The owner of the lab's machines ended at its start: ${words()} (its log is ${lab.log}).`);
+    if (await askOwner(lab.control, 'ping', patience)) return true;
+    if (!alive()) return false;
     if (performance.now() > until) {
       throw new LabError(
-        `The owner of the lab's machines is not ready after ${Math.round(patience / 1000)} s: ${words()} (its log is ${lab.log}).`,
+        `The owner of the lab's machines is not ready after ${Math.round(patience / 1000)} s: ${lastWords(lab)} (its log is ${lab.log}).`,
       );
     }
     await wait(20);
