@@ -1,0 +1,3 @@
+export DISTRO_NAME=debian
+export DIB_INIT_SYSTEM=systemd
+export DIB_DEBIAN_KEEP_DOCS=${DIB_DEBIAN_KEEP_DOCS:-0}

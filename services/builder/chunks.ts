@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto';
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { CHUNK_FORMAT, CHUNK_SIZE, type ChunkIndex, type ChunkObject, type ChunkRef } from '../ipa/index.ts';
+import type { ChunkDone, ChunkJob, DigestsDone } from './chunk-worker.ts';
+import { BuildError } from './progress.ts';
+
+/** An object is closed when it has reached this size: large enough for S3, small enough to be fetched in parallel. */
+export const OBJECT_MINIMUM = 64 * 1024 * 1024;
+
+const WORKER = new URL('./chunk-worker.ts', import.meta.url);
+
+/** Packs frames one after the other into objects named by the sha256 of their bytes. Equal chunks share one frame. */
+export class ObjectPacker {
+  readonly objects: ChunkObject[] = [];
+  #directory: string;
+  #minimum: number;
+  #file: FileHandle | undefined;
+  #hash = createHash('sha256');
+  #size = 0;
+  #frames = new Map<string, ChunkRef>();
+
+  constructor(directory: string, minimum = OBJECT_MINIMUM) {
+    this.#directory = directory;
+    this.#minimum = minimum;
+  }
+
+  /** Where a chunk that was packed before lies. */
+  find(sha256: string): ChunkRef | undefined {
+    return this.#frames.get(sha256);
+  }
+
+  async add(sha256: string, frame: Uint8Array): Promise<ChunkRef> {
+    const known = this.#frames.get(sha256);
+    if (known !== undefined) return known;
+    this.#file ??= await open(this.#partial(), 'w');
+    const ref: ChunkRef = [this.objects.length, this.#size, frame.length, sha256];
+    await this.#file.write(frame, 0, frame.length, this.#size);
+    this.#hash.update(frame);
+    this.#size += frame.length;
+    this.#frames.set(sha256, ref);
+    if (this.#size >= this.#minimum) await this.close();
+    return ref;
+  }
+
+  /** Finishes the object at work, if there is one. */
+  async close(): Promise<void> {
+    if (this.#file === undefined) return;
+    await this.#file.close();
+    this.#file = undefined;
+    const sha256 = this.#hash.digest('hex');
+    await rename(this.#partial(), join(this.#directory, sha256));
+    this.objects.push({ name: sha256, size: this.#size, sha256 });
+    this.#hash = createHash('sha256');
+    this.#size = 0;
+  }
+
+  /** Gives up: closes the file at work and removes it. */
+  async abandon(): Promise<void> {
+    await this.#file?.close();
+    this.#file = undefined;
+    await rm(this.#partial(), { force: true });
+  }
+
+  #partial(): string {
+    return join(this.#directory, `.partial-${process.pid}`);
+  }
+}
+
+export interface ChunkOptions {
+  raw: string;
+  /** Directory for the objects; it is created. */
+  objects: string;
+  level?: number;
+  threads?: number;
+  objectMinimum?: number;
+  signal?: AbortSignal | undefined;
+  onProgress?: (done: number, total: number) => void;
+}
+
+export interface ChunkedImage {
+  index: ChunkIndex;
+  sha256: string;
+  sha512: string;
+}
+
+function startWorker<Message>(
+  job: ChunkJob,
+  onMessage: (message: Message, worker: Worker) => void,
+  onFailure: (error: Error) => void,
+): Worker {
+  const worker = new Worker(WORKER, { workerData: job });
+  worker.on('message', (message: Message) => onMessage(message, worker));
+  worker.on('error', onFailure);
+  return worker;
+}
+
+/**
+ * Cuts a raw image into 1 MiB chunks, each an independent zstd frame, and packs them into objects, in the image's order. Runs in worker threads; holds a few chunks a
+ * thread in memory. The digests of the whole raw file are made beside it.
+ */
+export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
+  const { raw, level = 3, signal, onProgress } = options;
+  const { size } = await stat(raw);
+  const total = Math.ceil(size / CHUNK_SIZE);
+  await mkdir(options.objects, { recursive: true });
+  const packer = new ObjectPacker(options.objects, options.objectMinimum);
+  const chunks: (null | ChunkRef)[] = new Array<null | ChunkRef>(total).fill(null);
+  const threads = Math.max(1, Math.min(options.threads ?? availableParallelism(), 8, total));
+  const workers: Worker[] = [];
+  const waiting = new Map<number, ChunkDone>();
+  const ahead = threads * 6; // Chunks handed out beyond the one to be packed next: bounds memory when one chunk is slow.
+  try {
+    const digests = new Promise<DigestsDone>((resolve, reject) => {
+      workers.push(startWorker<DigestsDone>({ kind: 'digests', path: raw, chunkSize: CHUNK_SIZE }, resolve, reject));
+    });
+    const packed = new Promise<void>((resolve, reject) => {
+      let handedOut = 0;
+      let next = 0;
+      let packing = false;
+      const idle: Worker[] = [];
+      const feed = (): void => {
+        while (idle.length > 0 && handedOut < total && handedOut < next + ahead) {
+          const offset = handedOut * CHUNK_SIZE;
+          idle.pop()!.postMessage({ index: handedOut, offset, length: Math.min(CHUNK_SIZE, size - offset) });
+          handedOut += 1;
+        }
+      };
+      const drain = async (): Promise<void> => {
+        if (packing) return;
+        packing = true;
+        for (let done = waiting.get(next); done !== undefined; done = waiting.get(next)) {
+          waiting.delete(next);
+          if (done.frame !== undefined) chunks[next] = await packer.add(done.sha256, done.frame);
+          next += 1;
+          if (next % 64 === 0) onProgress?.(next, total);
+        }
+        packing = false;
+        feed();
+        if (next === total) resolve();
+      };
+      const abort = (): void =>
+        reject(new BuildError('The build was interrupted while the image was being compressed.'));
+      if (signal?.aborted) return abort();
+      signal?.addEventListener('abort', abort, { once: true });
+      for (let i = 0; i < threads; i++) {
+        const take = (done: ChunkDone, worker: Worker): void => {
+          waiting.set(done.index, done);
+          idle.push(worker);
+          feed();
+          drain().catch(reject);
+        };
+        const worker = startWorker<ChunkDone>({ kind: 'chunks', path: raw, level }, take, reject);
+        workers.push(worker);
+        idle.push(worker);
+      }
+      feed();
+    });
+    digests.catch(() => {}); // Awaited below; a failure of the packing must not leave this one unhandled.
+    await packed;
+    await packer.close();
+    const { sha256, sha512 } = await digests;
+    onProgress?.(total, total);
+    return {
+      index: { format: CHUNK_FORMAT, size, chunkSize: CHUNK_SIZE, objects: packer.objects, chunks },
+      sha256,
+      sha512,
+    };
+  } catch (error) {
+    await packer.abandon();
+    throw error;
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+}

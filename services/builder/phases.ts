@@ -1,0 +1,155 @@
+import { join } from 'node:path';
+import type { Room } from './chroot.ts';
+import { CommandFailed } from './command.ts';
+import { type HookTree, listHooks } from './hooks.ts';
+import { compareHooks, orderEnvironment, orderHooks } from './order.ts';
+import { BuildError, type OnProgress } from './progress.ts';
+
+/**
+ * A build goes through these directories of hooks, in this order. Outside: on this machine, with the tree at TMP_MOUNT_PATH. Inside: in the tree.
+ * root.d fills an empty tree; the tree is then furnished (devices, name resolution, no daemons); extra-data.d fetches what the tree cannot reach; packages come in
+ * pre-install.d, install.d and post-install.d; after post-root.d diskimage-builder makes a block device and copies the tree to it, which is not needed here, so the last
+ * three see the same tree; cleanup.d takes out what only the build needed.
+ */
+export const PHASES = {
+  'root.d': 'outside',
+  'extra-data.d': 'outside',
+  'pre-install.d': 'inside',
+  'install.d': 'inside',
+  'post-install.d': 'inside',
+  'post-root.d': 'outside',
+  'pre-finalise.d': 'outside',
+  'finalise.d': 'inside',
+  'cleanup.d': 'outside',
+} as const;
+
+export type Phase = keyof typeof PHASES;
+export type Environment = Record<string, string>;
+
+/** Where the merged hook tree is seen from inside. */
+export const HOOKS_INSIDE = '/tmp/in_target.d';
+
+/** A step of the builder's own that takes its place among a phase's scripts by its name. */
+export interface NativeStep {
+  name: string;
+  run: (environment: Environment) => Promise<void>;
+}
+
+export interface PhaseContext {
+  room: Room;
+  tree: HookTree;
+  /** What every hook starts with, before environment.d. */
+  environment: Environment;
+  onProgress: OnProgress;
+}
+
+const SOURCE_ALL = `set -eu
+for f in "$@"; do source "$f" >&2; done
+exec env -0`;
+
+/** Variables of the shell that prints the environment; they belong to nobody else. */
+const SHELL_OWN = new Set(['_', 'SHLVL', 'PWD', 'OLDPWD']);
+
+/** Reads the output of `env -0`. */
+export function parseEnvironment(text: string): Environment {
+  const environment: Environment = {};
+  for (const entry of text.split('\0')) {
+    const at = entry.indexOf('=');
+    if (at > 0 && !SHELL_OWN.has(entry.slice(0, at))) environment[entry.slice(0, at)] = entry.slice(at + 1);
+  }
+  return environment;
+}
+
+const INSIDE_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** The environment in which a phase's scripts run: the common one with environment.d sourced on top, once a phase, so that what one script sets the next does not see. */
+export async function phaseEnvironment(context: PhaseContext, place: 'outside' | 'inside'): Promise<Environment> {
+  const { room, tree } = context;
+  const names = orderEnvironment(await listHooks(tree, 'environment.d', false));
+  const start: Environment = { ...context.environment };
+  if (place === 'inside') {
+    start.HOME = '/root';
+    start.PATH = INSIDE_PATH;
+    delete start.TMPDIR;
+    delete start.VIRTUAL_ENV;
+  } else start.PATH = `${join(tree.path, 'bin')}:${start.PATH ?? INSIDE_PATH}`;
+  const directory = place === 'inside' ? `${HOOKS_INSIDE}/environment.d` : join(tree.path, 'environment.d');
+  const argv = ['bash', '-c', SOURCE_ALL, 'environment', ...names.map((name) => `${directory}/${name}`)];
+  const options = { env: start, capture: true };
+  try {
+    return parseEnvironment(
+      await (place === 'inside' ? room.runInside(argv, options) : room.runOutside(argv, options)),
+    );
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error;
+    const files = names.map((name) => `${tree.owners.get(`environment.d/${name}`)}:${name}`).join(', ');
+    throw new BuildError(
+      `The environment of the build could not be set up: one of environment.d/ (${files}) failed.`,
+      error.tail,
+    );
+  }
+}
+
+/** Scripts and native steps of one phase in the order in which they run; a script of the same name replaces a native step. */
+export async function planPhase(
+  tree: HookTree,
+  phase: Phase,
+  natives: readonly NativeStep[],
+): Promise<(string | NativeStep)[]> {
+  const scripts = orderHooks(await listHooks(tree, phase));
+  const steps: (string | NativeStep)[] = [...scripts, ...natives.filter(({ name }) => !scripts.includes(name))];
+  const nameOf = (step: string | NativeStep): string => (typeof step === 'string' ? step : step.name);
+  return steps.sort((a, b) => compareHooks(nameOf(a), nameOf(b)));
+}
+
+/** Runs one script of a phase. A failure says which script of which element it was, and its last lines. */
+async function runScript(context: PhaseContext, phase: Phase, script: string, environment: Environment): Promise<void> {
+  const { room, tree, onProgress } = context;
+  const element = tree.owners.get(`${phase}/${script}`) ?? 'unknown';
+  onProgress({ phase, element, script });
+  const options = {
+    env: environment,
+    onLine: (line: string) => onProgress({ phase, element, script, line }),
+  };
+  try {
+    if (PHASES[phase] === 'inside') await room.runInside([`${HOOKS_INSIDE}/${phase}/${script}`], options);
+    else await room.runOutside([join(tree.path, phase, script)], options);
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error;
+    const how = error.message.slice(error.command.length).split(':')[0]!.trim();
+    throw new BuildError(
+      `Script ${phase}/${script} of element "${element}" ${how}. Its last lines:\n${error.tail.slice(-10).join('\n')}`,
+      error.tail,
+    );
+  }
+}
+
+export interface PhaseSlice {
+  /** Run only steps up to and including the one of this name. */
+  through?: string;
+  /** Run only steps after the one of this name. */
+  after?: string;
+}
+
+/** Runs a phase, or a slice of it, to its end; the first failure ends it. */
+export async function runPhase(
+  context: PhaseContext,
+  phase: Phase,
+  natives: readonly NativeStep[] = [],
+  slice: PhaseSlice = {},
+): Promise<void> {
+  const steps = (await planPhase(context.tree, phase, natives)).filter((step) => {
+    const name = typeof step === 'string' ? step : step.name;
+    if (slice.through !== undefined && compareHooks(name, slice.through) > 0) return false;
+    return slice.after === undefined || compareHooks(name, slice.after) > 0;
+  });
+  if (steps.length === 0) return;
+  const environment = await phaseEnvironment(context, PHASES[phase]);
+  for (const step of steps) {
+    if (typeof step === 'string') await runScript(context, phase, step, environment);
+    else {
+      context.onProgress({ phase, script: step.name });
+      await step.run(environment);
+    }
+  }
+}
