@@ -1,0 +1,277 @@
+/**
+ * Brings a chunked image to a disk. Order does not matter, so chunks are fetched over several connections and written as they
+ * come, each verified before it is written; memory is bounded by the gate, whatever the image's size.
+ *
+ * Zeros: a block that the image has as zeros must be zeros on the disk, whatever was there. A stretch of at least 4 MiB is given
+ * to the device's own write-zeroes command where it has one (the kernel guarantees the result, unlike a discard's); everything
+ * else is read, and written only where it is not zero already. So a blank disk costs reads, a dirty disk is cleaned, nothing is assumed.
+ *
+ * Chunk 0 (boot code and partition table) is cleared first and written last, after a flush: an interrupted write leaves
+ * a disk that does not boot, not one that boots half an image.
+ */
+import { hash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { promisify } from 'node:util';
+import { zstdDecompress, zstdDecompressSync } from 'node:zlib';
+import { CHUNK_SIZE, type ChunkIndex, chunkLength } from '../ipa/index.ts';
+import { type Frame, planChunks, type Span, sampleFrames, spansOf, type ZeroRange } from './chunk-plan.ts';
+import { AgentFailure, imageFailure, reasonOf } from './failure.ts';
+import type { Fetcher } from './fetcher.ts';
+import { createGate } from './gate.ts';
+
+/** Random access to the disk. `zero` makes a stretch zero by the device itself; false: it cannot, or not fast. */
+export interface ChunkTarget {
+  read(buffer: Buffer, position: number): Promise<void>;
+  write(buffer: Buffer, position: number): Promise<void>;
+  zero(offset: number, length: number): Promise<boolean>;
+  flush(): Promise<void>;
+}
+
+export interface ChunkWrite {
+  index: ChunkIndex;
+  /** URL of each object of the index, in its order. */
+  urls: string[];
+  fetcher: Fetcher;
+  target: ChunkTarget;
+  compare: 'auto' | 'always' | 'never';
+  /** Raw bytes settled so far; the total is index.size. */
+  onProgress?: (done: number) => void;
+  log?: (line: string) => void;
+  signal?: AbortSignal;
+  connections?: number;
+  /** Chunks held in memory at one time, compressed and raw: about 2 MiB each. */
+  inFlight?: number;
+}
+
+/** Raw bytes by what became of them; `fetched` counts compressed ones. */
+export interface ChunkReport {
+  written: number;
+  alreadyThere: number;
+  zeros: number;
+  zerosWritten: number;
+  fetched: number;
+}
+
+const ZERO = Buffer.alloc(CHUNK_SIZE);
+const DEVICE_ZERO_MIN = 4 * CHUNK_SIZE;
+const FLUSH_EVERY = 256 * CHUNK_SIZE;
+const CHECKSUM_ATTEMPTS = 3;
+const decompressAside = promisify(zstdDecompress);
+
+/**
+ * One output buffer of the full size, so that zlib does not grow it 16 kB at a time (four times the CPU, measured).
+ * On one CPU the thread pool only adds its own cost.
+ */
+async function decompressed(frame: Buffer, size: number): Promise<Buffer> {
+  const options = { chunkSize: size + 64, maxOutputLength: size };
+  return availableParallelism() > 1 ? decompressAside(frame, options) : zstdDecompressSync(frame, options);
+}
+
+export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
+  const { index, urls, fetcher, target, compare, onProgress = () => {}, log = () => {} } = order;
+  const report: ChunkReport = { written: 0, alreadyThere: 0, zeros: 0, zerosWritten: 0, fetched: 0 };
+  const stop = new AbortController();
+  const signal = order.signal ? AbortSignal.any([stop.signal, order.signal]) : stop.signal;
+  const gate = createGate(order.inFlight ?? 8);
+  let done = 0;
+  let unflushed = 0;
+  let flushing: Promise<void> | undefined;
+
+  function settled(bytes: number) {
+    done += bytes;
+    onProgress(done);
+  }
+
+  /** Spread flushes keep the progress honest and the page cache small; without them a slow disk stalls the end for minutes. */
+  async function wrote(bytes: number) {
+    unflushed += bytes;
+    if (unflushed < FLUSH_EVERY || flushing) return;
+    unflushed = 0;
+    flushing = target.flush().finally(() => {
+      flushing = undefined;
+    });
+    await flushing;
+  }
+
+  /** Decompresses and verifies; a damaged chunk is fetched again, alone, before it is given up. */
+  async function verified(frame: Frame, first: Buffer): Promise<Buffer> {
+    const [chunk = 0] = frame.chunks;
+    let compressed = first;
+    for (let attempt = 1; ; attempt++) {
+      let fault: string;
+      let cause: unknown;
+      try {
+        const raw = await decompressed(compressed, frame.size);
+        const sum = raw.length === frame.size ? hash('sha256', raw, 'hex') : '';
+        if (sum === frame.sha256) return raw;
+        fault =
+          raw.length === frame.size
+            ? `wrong checksum in chunk ${chunk}: sha256 is ${sum}, the index says ${frame.sha256}`
+            : `wrong length of chunk ${chunk}: ${raw.length} bytes, the index says ${frame.size}`;
+      } catch (error) {
+        cause = error;
+        fault = `chunk ${chunk} cannot be decompressed: ${reasonOf(error)}`;
+      }
+      const object = index.objects[frame.object]!.name;
+      if (attempt === CHECKSUM_ATTEMPTS)
+        throw imageFailure(
+          `${fault} (object ${object}, byte ${frame.offset}, ${attempt} attempts). The stored image is damaged: build or upload it again.`,
+          cause,
+        );
+      log(`${fault}; fetching it again from object ${object}`);
+      compressed = await fetcher.bytes(
+        urls[frame.object]!,
+        { from: frame.offset, to: frame.offset + frame.length, most: frame.length },
+        signal,
+      );
+      report.fetched += compressed.length;
+    }
+  }
+
+  async function store(frame: Frame, compressed: Buffer) {
+    const raw = await verified(frame, compressed);
+    for (const chunk of frame.chunks) {
+      signal.throwIfAborted();
+      await target.write(raw, chunk * CHUNK_SIZE);
+      report.written += raw.length;
+      settled(raw.length);
+      await wrote(raw.length);
+    }
+  }
+
+  async function onDisk(frame: Frame, chunk: number): Promise<boolean> {
+    const buffer = Buffer.allocUnsafe(frame.size);
+    await target.read(buffer, chunk * CHUNK_SIZE);
+    return hash('sha256', buffer, 'hex') === frame.sha256;
+  }
+
+  /** The frames of a span of which some chunk is not on the disk yet, with only those chunks. */
+  async function missing(span: Span): Promise<Frame[]> {
+    const wanted: Frame[] = [];
+    for (const frame of span) {
+      const chunks: number[] = [];
+      for (const chunk of frame.chunks) {
+        if (await onDisk(frame, chunk)) {
+          report.alreadyThere += frame.size;
+          settled(frame.size);
+        } else chunks.push(chunk);
+      }
+      if (chunks.length > 0) wanted.push({ ...frame, chunks });
+    }
+    return wanted;
+  }
+
+  async function fetchSpan(span: Span) {
+    const first = span[0]!;
+    const last = span.at(-1)!;
+    const pending: Promise<void>[] = [];
+    let k = 0;
+    let filled = 0;
+    let held: Buffer | undefined;
+    try {
+      for await (const piece of fetcher.range(urls[first.object]!, first.offset, last.offset + last.length, signal)) {
+        report.fetched += piece.length;
+        for (let at = 0; at < piece.length; ) {
+          const frame = span[k]!;
+          if (held === undefined) {
+            await gate.enter();
+            held = Buffer.allocUnsafeSlow(frame.length);
+          }
+          const taken = piece.copy(held, filled, at, Math.min(piece.length, at + frame.length - filled));
+          at += taken;
+          filled += taken;
+          if (filled < frame.length) continue;
+          const work = store(frame, held).catch(fail).finally(gate.leave);
+          pending.push(work);
+          held = undefined;
+          filled = 0;
+          k++;
+        }
+      }
+    } finally {
+      if (held !== undefined) gate.leave();
+      await Promise.all(pending);
+    }
+  }
+
+  async function makeZero(range: ZeroRange) {
+    report.zeros += range.length;
+    if (range.length >= DEVICE_ZERO_MIN && (await target.zero(range.offset, range.length)))
+      return settled(range.length);
+    const buffer = Buffer.allocUnsafe(Math.min(CHUNK_SIZE, range.length));
+    for (let at = 0; at < range.length; at += CHUNK_SIZE) {
+      signal.throwIfAborted();
+      const size = Math.min(CHUNK_SIZE, range.length - at);
+      const piece = buffer.subarray(0, size);
+      await target.read(piece, range.offset + at);
+      if (!piece.equals(ZERO.subarray(0, size))) {
+        await target.write(ZERO.subarray(0, size), range.offset + at);
+        report.zerosWritten += size;
+        await wrote(size);
+      }
+      settled(size);
+    }
+  }
+
+  let failure: unknown;
+  function fail(error: unknown) {
+    // What follows the first failure is its echo: everything else is aborted.
+    failure ??= error;
+    stop.abort();
+  }
+
+  async function drain<T>(jobs: Iterator<T>, work: (job: T) => Promise<void>) {
+    try {
+      for (let job = jobs.next(); !job.done && !signal.aborted; job = jobs.next()) await work(job.value);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  const plan = planChunks(index);
+  const firstLength = chunkLength(index, 0);
+  try {
+    let comparing = compare === 'always';
+    if (compare === 'auto') {
+      for (const frame of sampleFrames(plan.frames))
+        if (!comparing && (await onDisk(frame, frame.chunks[0]!))) comparing = true;
+      if (comparing) log('the disk holds an earlier state of this image: only blocks that differ are fetched');
+    }
+    await target.write(ZERO.subarray(0, firstLength), 0);
+    await target.flush();
+
+    const spans = spansOf(plan.frames).values();
+    const fetching = Array.from({ length: order.connections ?? 4 }, () =>
+      drain(spans, async (span) => {
+        for (const part of comparing ? spansOf(await missing(span)) : [span]) await fetchSpan(part);
+      }),
+    );
+    await Promise.all([...fetching, drain(plan.zeros.values(), makeZero)]);
+    await flushing;
+    if (failure !== undefined) throw failure;
+    signal.throwIfAborted();
+
+    await target.flush();
+    const [head] = index.chunks;
+    if (head) {
+      const [object, offset, length, sha256] = head;
+      const frame = { object, offset, length, sha256, size: firstLength, chunks: [0] };
+      const compressed = await fetcher.bytes(
+        urls[object]!,
+        { from: offset, to: offset + length, most: length },
+        signal,
+      );
+      report.fetched += compressed.length;
+      await store(frame, compressed);
+    } else {
+      report.zeros += firstLength;
+      settled(firstLength);
+    }
+    await target.flush();
+    return report;
+  } catch (error) {
+    if (error instanceof AgentFailure) throw error;
+    if (order.signal?.aborted) throw imageFailure('The write was stopped.', error);
+    throw imageFailure(`The image could not be written: ${reasonOf(error)}.`, error);
+  }
+}

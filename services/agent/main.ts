@@ -1,0 +1,49 @@
+/**
+ * The program in the deploy ramdisk: `node services/agent/main.ts`, started by its init once the network is up. Only this file reads the
+ * kernel's command line. Exit code 0: left as told. 1: nobody wanted this machine; the reason is on the console, and init resets it.
+ */
+import { readFile } from 'node:fs/promises';
+import { createAgent } from './agent.ts';
+import { setClockForwards } from './clock.ts';
+import { reasonOf } from './failure.ts';
+import { readKernelArguments } from './kernel-arguments.ts';
+import { createLinuxHardware } from './linux.ts';
+
+const CA_FILE = '/etc/undercloud/ca.pem';
+
+function log(line: string) {
+  console.log(`agent: ${line}`);
+}
+
+async function main(): Promise<number> {
+  const given = readKernelArguments(await readFile('/proc/cmdline', 'utf8'));
+  const skew = given.time === undefined ? undefined : await setClockForwards(given.time, log);
+  const ca = await readFile(CA_FILE, 'utf8').catch(() => undefined);
+  const agent = createAgent({
+    hardware: createLinuxHardware(),
+    apiUrls: given.apiUrls,
+    bootToken: given.bootToken,
+    agentToken: given.agentToken,
+    nodeUuid: given.nodeUuid,
+    inspectionUrl: given.inspectionUrl,
+    ca,
+    insecure: given.insecure,
+    listenPort: given.listenPort,
+    advertiseHost: given.advertiseHost,
+    advertisePort: given.advertisePort,
+    clockSkewSeconds: skew,
+    timing: { lookupTimeoutMs: given.lookupTimeout * 1000, lookupIntervalMs: given.lookupInterval * 1000 },
+    log,
+  });
+  await agent.start();
+  await agent.left;
+  return 0;
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    log(`ends: ${reasonOf(error)}`);
+    process.exit(1);
+  },
+);
