@@ -171,12 +171,15 @@ function addBoot(options: OptionMap, exchange: Exchange, answer: BootAnswer, nex
   for (const [code, value] of Object.entries(answer.options ?? {})) options.set(Number(code), value);
 }
 
+/** A client without a mask guesses one by address class; dnsmasq sends both always, too. */
+const UNASKED: ReadonlySet<number> = new Set([OPTION.subnetMask, OPTION.broadcast]);
+
 /** The subnet's and the reservation's options, those that the client asked for; all of them where it has no list (RFC 2131 section 4.3.1). */
 function addAsked(options: OptionMap, exchange: Exchange, content: ReplyContent): void {
   const { subnet, reservation } = content;
   const asked = exchange.packet.options.get(OPTION.parameterList);
   const add = (code: number, value: Uint8Array): void => {
-    if (!options.has(code) && (!asked || asked.includes(code))) options.set(code, value);
+    if (!options.has(code) && (!asked || asked.includes(code) || UNASKED.has(code))) options.set(code, value);
   };
   // A proxy gives no configuration, the other server does.
   if (subnet.mode === 'proxy' && content.outcome !== 'informed') return;
