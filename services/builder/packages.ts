@@ -121,7 +121,10 @@ export async function installedPackages(
   context: PhaseContext,
 ): Promise<{ name: string; version: string; architecture: string }[]> {
   const argv = ['dpkg-query', '-W', '-f', '${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\n'];
-  const text = await context.room.runInside(argv, { capture: true, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' } });
+  const text = await context.room.runInside(argv, {
+    capture: true,
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+  });
   return text
     .split('\n')
     .map((line) => line.split('\t'))
