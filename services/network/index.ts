@@ -5,8 +5,10 @@
  */
 import type { Context } from '../core/context.ts';
 import type { Tx } from '../core/database/index.ts';
+import type { House } from '../core/house.ts';
 import type { Authenticate, Routes } from '../core/http/index.ts';
-import type { LeaseStore } from '../dhcp/lease.ts';
+import type { LeaseStore } from '../dhcp/index.ts';
+import { createLeaseStore } from './leases.ts';
 import type {
   HeldAddress,
   ListFilters,
@@ -19,25 +21,19 @@ import type {
   SubnetFields,
   SubnetRecord,
 } from './model.ts';
+import { createNetworks } from './networks.ts';
+import { createPorts } from './ports.ts';
+import { createProvisioning, type ProvisioningNetwork } from './provisioning.ts';
+import { createRoutes } from './routes.ts';
+import { createSubnets } from './subnets.ts';
 
 export type * from './model.ts';
+export type { ProvisioningNetwork } from './provisioning.ts';
 
 export interface NetworkDeps {
   authenticate: Authenticate;
   /** What links say instead of the Host header. */
   publicUrl?: string;
-}
-
-export interface ProvisioningNetwork {
-  /** `ctlplane` */
-  readonly name: string;
-  /** `192.0.2.0/24`: the mask that nodes get. */
-  readonly cidr: string;
-  readonly pool: readonly [first: string, last: string];
-  /** The default route of the nodes; null for none. */
-  readonly gateway?: string | null;
-  readonly nameservers?: readonly string[];
-  readonly mtu?: number;
 }
 
 /** Everything takes part in the caller's transaction when `tx` is given. Errors are Faults of errors/network.ts. */
@@ -76,8 +72,8 @@ export interface Network {
   keepAddress(mac: string, options?: { nodeId?: string; hostName?: string }): Promise<HeldAddress>;
   /** Frees the MAC's kept port, when its node is deleted. */
   forgetAddress(tx: Tx, mac: string): Promise<void>;
-  /** Every address that DHCP has to give on the network, one a MAC. */
-  heldAddresses(networkId: string): Promise<HeldAddress[]>;
+  /** Every address that DHCP has to give on the network, one a MAC; or that of one MAC. */
+  heldAddresses(networkId: string, mac?: string): Promise<HeldAddress[]>;
   /** Hears, after the commit, the MACs whose address may have changed. Returns the way out. */
   onAddressChange(listener: (macs: readonly string[]) => void): () => void;
 
@@ -87,4 +83,48 @@ export interface Network {
   provisioning(): Promise<{ network: NetworkRecord; subnet: SubnetRecord } | null>;
   /** DHCP bindings in PostgreSQL, group-committed. */
   readonly leases: LeaseStore;
+}
+
+export function createNetwork(house: House, deps: NetworkDeps): Network {
+  const { db, recorder } = house;
+  const listeners = new Set<(macs: readonly string[]) => void>();
+  const tell = (macs: readonly string[]) => {
+    for (const listener of listeners) listener(macs);
+  };
+  const networks = createNetworks(db);
+  const subnets = createSubnets(db);
+  const ports = createPorts({ db, recorder, tell });
+  const provisioning = createProvisioning({ db, recorder, networks, subnets, ports, tell });
+  return {
+    routes: createRoutes({ networks, subnets, ports, ...deps }),
+    findNetwork: (context, idOrName) => networks.find(context, idOrName),
+    listNetworks: networks.list,
+    createNetwork: networks.create,
+    updateNetwork: networks.update,
+    deleteNetwork: networks.remove,
+    findSubnet: (context, idOrName) => subnets.find(context, idOrName),
+    listSubnets: subnets.list,
+    createSubnet: subnets.create,
+    updateSubnet: subnets.update,
+    deleteSubnet: subnets.remove,
+    findPort: (context, idOrName) => ports.find(context, idOrName),
+    listPorts: ports.list,
+    createPort: ports.create,
+    updatePort: ports.update,
+    deletePort: ports.remove,
+    portsOf: ports.ofDevice,
+    bindPort: ports.bind,
+    unbindPort: ports.unbind,
+    addressOf: provisioning.addressOf,
+    keepAddress: provisioning.keep,
+    forgetAddress: provisioning.forget,
+    heldAddresses: provisioning.heldAddresses,
+    onAddressChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    ensureProvisioning: provisioning.ensure,
+    provisioning: provisioning.current,
+    leases: createLeaseStore(db),
+  };
 }
