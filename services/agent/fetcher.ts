@@ -191,7 +191,8 @@ export function createFetcher(options: FetcherOptions = {}): Fetcher {
             signal ? { signal } : {},
           );
       } finally {
-        if (response && !response.complete) response.destroy();
+        // Received is not enough: an answer that nobody reads keeps its connection from the pool.
+        if (response && !response.readableEnded) response.destroy();
       }
     }
   }
