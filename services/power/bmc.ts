@@ -13,7 +13,8 @@ export type PowerState = 'on' | 'off';
  *  BMC has no such command. */
 export type PowerTarget = 'on' | 'off' | 'soft off' | 'reboot' | 'soft reboot';
 
-export type BootDeviceName = 'pxe' | 'disk' | 'cdrom' | 'bios' | 'safe';
+export const bootDeviceNames = ['pxe', 'disk', 'cdrom', 'bios', 'safe'] as const;
+export type BootDeviceName = (typeof bootDeviceNames)[number];
 
 export interface BootDevice {
   readonly device: BootDeviceName;

@@ -1,21 +1,33 @@
 /** Front door of power: one BMC object for each node, kept with its session; drivers as a table. */
 import type { House } from '../core/house.ts';
+import {
+  createIpmiTransport,
+  type Exchange,
+  type IpmiSocket,
+  type IpmiTransport,
+  openIpmiSocket,
+} from '../ipmi/index.ts';
 import type { Bmc, BmcAccess } from './bmc.ts';
-import type { FakeMachines } from './fake.ts';
+import { requireDriver } from './drivers.ts';
+import { createFakeMachines, type FakeMachines } from './fake.ts';
+import { bmcName, createIpmiBmc, type IpmiBmc } from './ipmi.ts';
 
-export type {
-  Bmc,
-  BmcAccess,
-  BmcDriver,
-  BmcInfo,
-  BootDevice,
-  BootDeviceName,
-  PowerState,
-  PowerTarget,
+export {
+  type Bmc,
+  type BmcAccess,
+  type BmcDriver,
+  type BmcInfo,
+  type BootDevice,
+  type BootDeviceName,
+  bootDeviceNames,
+  type PowerState,
+  type PowerTarget,
 } from './bmc.ts';
+export { bmcDrivers, type DriverRow } from './drivers.ts';
+export { createFakeMachines, type FakeChange, type FakeMachine, type FakeMachines } from './fake.ts';
 
 export interface Power {
-  /** The node's BMC; the same object as long as the access is the same. @throws Fault `driver-not-there` */
+  /** The node's BMC; the same object as long as the access is the same. @throws Fault `driver-not-there`, `driver-unknown` */
   bmc(access: BmcAccess): Bmc;
   /** Closes the session of a node that is gone. */
   forget(key: string): void;
@@ -26,6 +38,96 @@ export interface Power {
 
 export interface PowerDeps {
   fakes?: FakeMachines;
+  /** The one UDP socket of all IPMI sessions, opened at the first command. Default: any free port on every address. */
+  socketFactory?: () => Promise<IpmiSocket & { close?(): unknown }>;
 }
 
-export type CreatePower = (house: Pick<House, 'recorder'>, deps?: PowerDeps) => Power;
+interface Kept {
+  readonly access: string;
+  readonly bmc: Bmc;
+  readonly close: () => void;
+}
+
+export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}): Power {
+  const fakes = deps.fakes ?? createFakeMachines();
+  const kept = new Map<string, Kept>();
+  /** `host:port` → nodes behind it: exchanges are told by address, events by node. */
+  const nodesAt = new Map<string, Set<string>>();
+  const openSocket = deps.socketFactory ?? openIpmiSocket;
+  let transport: Promise<{ ipmi: IpmiTransport; socket: { close?(): unknown } }> | null = null;
+
+  function record(
+    key: string,
+    event: { bmc: string; command: string; attempts: number; ms: number; error: string | null },
+  ) {
+    house.recorder.emit('bmc.command', { type: 'node', id: key }, event, { durationMs: event.ms });
+  }
+
+  function onExchange(exchange: Exchange): void {
+    const { bmc, command, attempts } = exchange;
+    const ms = Math.round(exchange.ms * 10) / 10;
+    for (const key of nodesAt.get(bmc) ?? [])
+      record(key, { bmc, command, attempts, ms, error: exchange.error?.message ?? null });
+  }
+
+  function openTransport(): Promise<IpmiTransport> {
+    transport ??= openSocket().then(
+      (socket) => ({ ipmi: createIpmiTransport({ socket, onExchange }), socket }),
+      (error) => {
+        transport = null;
+        throw error;
+      },
+    );
+    return transport.then(({ ipmi }) => ipmi);
+  }
+
+  function make(access: BmcAccess): Omit<Kept, 'access'> {
+    const driver = requireDriver(access.driver, access.key);
+    if (driver === 'fake') {
+      const name = `${access.address || 'fake'}:${access.port}`;
+      const bmc = fakes.bmc(access, (command, error) =>
+        record(access.key, { bmc: name, command, attempts: 1, ms: 0, error }),
+      );
+      return { bmc, close: () => {} };
+    }
+    const name = bmcName(access);
+    const nodes = nodesAt.get(name) ?? new Set<string>();
+    nodesAt.set(name, nodes.add(access.key));
+    const bmc: IpmiBmc = createIpmiBmc(access, openTransport);
+    return {
+      bmc,
+      close() {
+        nodes.delete(access.key);
+        bmc.close();
+      },
+    };
+  }
+
+  function forget(key: string): void {
+    kept.get(key)?.close();
+    kept.delete(key);
+  }
+
+  return {
+    fakes,
+    bmc(access) {
+      const identity = JSON.stringify(access);
+      const found = kept.get(access.key);
+      if (found?.access === identity) return found.bmc;
+      forget(access.key);
+      const made = { access: identity, ...make(access) };
+      kept.set(access.key, made);
+      return made.bmc;
+    },
+    forget,
+    async close() {
+      kept.clear();
+      const opened = transport;
+      transport = null;
+      if (!opened) return;
+      const { ipmi, socket } = await opened;
+      await ipmi.close({ deadline: 1_000 });
+      socket.close?.();
+    },
+  };
+}

@@ -1,2 +1,27 @@
-// biome-ignore lint/suspicious/noEmptyInterface: filled by the service that owns it
-export interface BaremetalEvents {}
+export interface BaremetalEvents {
+  'node.created': { driver: string; name: string | null };
+  'node.updated': { fields: string[] };
+  /** The reason is null when somebody asked for it. */
+  'node.deleted': { name: string | null; reason: string | null };
+  'node.provision-state': { from: string; to: string; event: string };
+  'node.power-state': { from: string | null; to: string };
+  'node.maintenance': { on: boolean; reason: string | null };
+  /** The boot device, as the BMC reads it back. */
+  'node.boot-device': { device: string; persistent: boolean };
+  /** What the machine boots from now on when it asks. */
+  'node.boot-intent': { intent: string; reason: string; powerCycle: number };
+  'node.claimed': { server: string; project: string | null };
+  'node.released': { server: string | null };
+  /** A machine asked what to boot and got no token: the one of its power cycle is burnt. */
+  'node.agent-refused': { mac: string; reason: string };
+  'node.agent-lookup': { by: 'boot token' | 'addresses'; powerCycle: number };
+  'node.agent-heartbeat': {
+    first: boolean;
+    version: string | null;
+    callbackUrl: string;
+    clockSkewSeconds: number | null;
+  };
+  'node.agent-command': { command: string; id: string; status: string; error: string | null };
+  'node.agent-gone': { reason: string };
+  'node.inspected': { cpus: number | null; memoryMb: number | null; localGb: number | null; interfaces: number };
+}

@@ -1,0 +1,126 @@
+/** Bmc over IPMI: one session for each node, opened at its first command and kept; faults become sentences. */
+import { type ErrorCode, type Fault, fault } from '../core/errors/index.ts';
+import { IpmiError, type IpmiErrorCode, type IpmiSession, type IpmiTransport } from '../ipmi/index.ts';
+import { type Bmc, type BmcAccess, type BootDevice, bootDeviceNames } from './bmc.ts';
+
+/** What a failed exchange means to an operator; the rest is `bmc-refused`. */
+const faults: Readonly<Partial<Record<IpmiErrorCode, ErrorCode>>> = {
+  timeout: 'bmc-unreachable',
+  unresolved: 'bmc-unreachable',
+  network: 'bmc-unreachable',
+  'session-lost': 'bmc-unreachable',
+  uncertain: 'bmc-unreachable',
+  'bad-password': 'bmc-credentials',
+  'unknown-user': 'bmc-credentials',
+  'bad-kg': 'bmc-credentials',
+  privilege: 'bmc-credentials',
+};
+
+export function ipmiFault(access: BmcAccess, command: string, error: unknown, wanted?: string): Fault {
+  if (!(error instanceof IpmiError))
+    return fault('bmc-refused', { bmc: bmcName(access), node: access.key, command, text: String(error) }, error);
+  // The reason with our own words for it would say everything twice: the row of the table says the remedy.
+  const details = {
+    bmc: bmcName(access),
+    node: access.key,
+    user: access.username || '(empty)',
+    command,
+    text: error.step ? `${error.step}: ${error.fault}` : error.fault,
+    wanted,
+    found: error.fault,
+  };
+  if (error.code === 'boot-not-kept') return fault('bmc-boot-device-not-kept', details, error);
+  return fault(faults[error.code] ?? 'bmc-refused', details, error);
+}
+
+export const bmcName = (access: Pick<BmcAccess, 'address' | 'port'>): string =>
+  access.address.includes(':') ? `[${access.address}]:${access.port}` : `${access.address}:${access.port}`;
+
+/** Milliseconds that one command may take: a healthy BMC answers in 10, a sick one in seconds; longer is as good as dead. */
+const deadline = 10_000;
+
+export interface IpmiBmc extends Bmc {
+  close(): void;
+}
+
+export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTransport>): IpmiBmc {
+  let session: Promise<IpmiSession> | null = null;
+
+  async function open(): Promise<IpmiSession> {
+    const { cipherSuite, privilege, kg } = access.options;
+    const opened = await transport();
+    return opened.session({
+      host: access.address,
+      port: access.port,
+      user: access.username,
+      password: access.password,
+      ...(cipherSuite !== undefined && cipherSuite !== '' && { suites: [Number(cipherSuite)] }),
+      ...(typeof kg === 'string' && kg !== '' && { kg }),
+      ...(typeof privilege === 'string' &&
+        privilege !== '' && { privilege: privilege.toLowerCase() as 'administrator' }),
+    });
+  }
+
+  async function ask<T>(
+    command: string,
+    signal: AbortSignal | undefined,
+    work: (session: IpmiSession, options: { deadline: number; signal?: AbortSignal }) => Promise<T>,
+    wanted?: string,
+  ): Promise<T> {
+    try {
+      session ??= open();
+      return await work(await session, signal ? { deadline, signal } : { deadline });
+    } catch (error) {
+      // A session that could not even be made (bad argument) is made anew when the access is corrected.
+      if (error instanceof IpmiError && error.code === 'bad-argument') session = null;
+      if (signal?.aborted && error instanceof IpmiError && error.code === 'aborted') throw signal.reason;
+      throw ipmiFault(access, command, error, wanted);
+    }
+  }
+
+  const bmc: IpmiBmc = {
+    async power(signal) {
+      return (await ask('read the power state', signal, (s, o) => s.chassisStatus(o))).power;
+    },
+    async setPower(target, signal) {
+      if (target === 'soft reboot')
+        throw fault('bmc-refused', {
+          bmc: bmcName(access),
+          node: access.key,
+          command: target,
+          text: 'IPMI has no such command; shut it down softly and switch it on again',
+        });
+      if (target === 'reboot') {
+        // A reset of a machine that is off is refused by most BMCs and ignored by the rest.
+        const now = await bmc.power(signal);
+        return ask('reboot', signal, (s, o) => s.power(now === 'on' ? 'reset' : 'on', o));
+      }
+      const action = target === 'soft off' ? 'soft' : target;
+      await ask(`switch ${target}`, signal, (s, o) => s.power(action, o));
+    },
+    async bootDevice(signal): Promise<BootDevice | null> {
+      const state = await ask('read the boot device', signal, (s, o) => s.bootOptions(o));
+      // ipmi_sim drops the valid bit and yet obeys, so the selector alone decides.
+      const device = bootDeviceNames.find((name) => name === state.device);
+      return device ? { device, persistent: state.persistent, efi: state.efi } : null;
+    },
+    async setBootDevice(wanted, signal) {
+      await ask('set the boot device', signal, (s, o) => s.setBootOptions(wanted, o), wanted.device);
+    },
+    async info(signal) {
+      const id = await ask('identify itself', signal, (s, o) => s.deviceId(o));
+      return {
+        description: `IPMI ${id.ipmi}, manufacturer ${id.manufacturer}, product 0x${id.product.toString(16).padStart(4, '0')}`,
+        firmware: id.firmware,
+        manufacturerId: id.manufacturer,
+        productId: id.product,
+      };
+    },
+    close() {
+      const opened = session;
+      session = null;
+      opened?.then((s) => s.close({ deadline: 1_000 })).catch(() => {});
+    },
+  };
+  return bmc;
+}
