@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
+import { fault } from '../core/errors/index.ts';
 import { type LabDescription, type LabNode, writeWhole } from './description.ts';
-import { LabError, reason } from './fault.ts';
 import type { LabLayout } from './layout.ts';
 import { end, identify, isAlive, readRecord, removeRecord, writeRecord } from './processes.ts';
 import { inBandPort, solPort } from './qemu.ts';
 import { tail } from './serial.ts';
+import { reason } from './thrown.ts';
 import { toolEnvironment } from './tools.ts';
 
 /** The BMCs of all nodes: one ipmi_sim (OpenIPMI) with one management controller per node. */
@@ -117,7 +118,7 @@ export class BmcProcess {
     closeSync(log);
     this.#child = child;
     const record = child.pid === undefined ? undefined : identify(child.pid);
-    if (!record) throw new LabError('ipmi_sim cannot be run. Install it: apt-get install openipmi');
+    if (!record) throw fault('lab-tools-missing', { missing: 'ipmi_sim', packages: 'openipmi' });
     writeRecord(bmcRecord, record);
     child.once('exit', (code, signal) => this.#died(nodes, signal ?? `exit code ${code}`));
     // An error in its files leaves ipmi_sim running without a socket: only the ports tell.
@@ -125,9 +126,12 @@ export class BmcProcess {
       const until = performance.now() + 10_000;
       while (!listens(record.pid, node.bmc.address, node.bmc.port)) {
         if (!isAlive(record) || performance.now() > until) {
-          throw new LabError(
-            `The BMC of ${node.name} does not listen on ${node.bmc.address}:${node.bmc.port}: ipmi_sim says '${tail(bmcLog, 300).toString('utf8').trim()}'. Its configuration is ${bmcConfig}.`,
-          );
+          throw fault('lab-bmc-silent', {
+            node: node.name,
+            address: `${node.bmc.address}:${node.bmc.port}`,
+            words: tail(bmcLog, 300).toString('utf8').trim(),
+            file: bmcConfig,
+          });
         }
         await wait(5);
       }

@@ -1,8 +1,9 @@
 import { connect } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
+import { fault } from '../core/errors/index.ts';
 import { readDescription } from './description.ts';
-import { isSystemError, LabError } from './fault.ts';
 import { labLayout } from './layout.ts';
+import { isSystemError } from './thrown.ts';
 
 export interface ConsoleOptions {
   stateDir: string;
@@ -51,21 +52,15 @@ export async function labConsole(options: ConsoleOptions): Promise<void> {
   const { stateDir, node, input = process.stdin, output = process.stdout, signal } = options;
   const lab = labLayout(stateDir);
   const description = readDescription(stateDir);
-  if (!description) throw new LabError(`There is no lab in ${lab.directory}. Raise one with 'undercloud lab up'.`);
+  if (!description) throw fault('lab-absent', { directory: lab.directory });
   const names = description.nodes.map((one) => one.name);
-  if (!names.includes(node)) throw new LabError(`The lab has no node '${node}', it has ${names.join(', ')}.`);
+  if (!names.includes(node)) throw fault('lab-no-node', { node, nodes: names.join(', ') });
 
   const socket = connect(lab.node(node).console);
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', (thrown) =>
-      reject(
-        isSystemError(thrown, 'ENOENT', 'ECONNREFUSED')
-          ? new LabError(
-              `The console of ${node} is not served: the owner of the lab's machines does not run. Start it with 'undercloud lab up'.`,
-            )
-          : thrown,
-      ),
+      reject(isSystemError(thrown, 'ENOENT', 'ECONNREFUSED') ? fault('lab-no-owner', { node }) : thrown),
     );
   });
   socket.on('error', () => {});

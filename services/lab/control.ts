@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { createInterface } from 'node:readline';
-import { isSystemError, LabError, reason } from './fault.ts';
+import { fault } from '../core/errors/index.ts';
 import type { Machine } from './machine.ts';
+import { isSystemError, reason } from './thrown.ts';
 
 /**
  * The door of the owner of the machines: a unix socket, one line a question, one line an answer (`ok` or `error SENTENCE`).
@@ -18,7 +19,7 @@ type Setting = (machine: Machine, value: string) => Promise<void>;
 const refuse =
   (what: string): Setting =>
   async (machine, value) => {
-    throw new LabError(`Node ${machine.node.name} has no ${what} '${value}': a lab machine boots from pxe or disk.`);
+    throw fault('lab-setting', { node: machine.node.name, setting: what, value });
   };
 
 const bootDevices: Readonly<Record<string, Setting>> = {
@@ -43,7 +44,7 @@ export async function applySettings(machine: Machine, words: readonly string[]):
   for (let at = 0; at < words.length; at += 2) {
     const name = words[at] ?? '';
     const setting = settings[name];
-    if (!setting) throw new LabError(`Node ${machine.node.name} has no setting '${name}'.`);
+    if (!setting) throw fault('lab-setting', { node: machine.node.name, setting: 'setting', value: name });
     await setting(machine, words[at + 1] ?? '');
     // `identify SECONDS FORCE` is the one with two values.
     if (name === 'identify') at += 1;
@@ -93,20 +94,16 @@ export function askOwner(path: string, question: string, milliseconds: number): 
       settle();
     };
     socket.setTimeout(milliseconds, () =>
-      finish(() =>
-        reject(
-          new LabError(
-            `The owner of the lab's machines does not answer '${question}' within ${milliseconds / 1000} s.`,
-          ),
-        ),
-      ),
+      finish(() => reject(fault('lab-owner-late', { question, seconds: milliseconds / 1000 }))),
     );
     socket.on('connect', () => socket.write(`${question}\n`));
     socket.on('data', (data) => {
       heard += data.toString('utf8');
       if (!heard.includes('\n')) return;
       const line = heard.trim();
-      finish(() => (line === 'ok' ? resolve(true) : reject(new LabError(line.replace(/^error /, '')))));
+      finish(() =>
+        line === 'ok' ? resolve(true) : reject(fault('lab-owner-refused', { text: line.replace(/^error /, '') })),
+      );
     });
     socket.on('error', (thrown) =>
       finish(() =>

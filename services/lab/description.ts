@@ -3,8 +3,9 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import Type, { type Static } from 'typebox';
 import Value from 'typebox/value';
-import { isSystemError, LabError, reason } from './fault.ts';
+import { fault } from '../core/errors/index.ts';
 import { type LabLayout, labAddresses, labLayout, mostNodes } from './layout.ts';
+import { isSystemError, reason } from './thrown.ts';
 
 /** What a lab consists of: the one file (lab.json) that every part of it reads. The owner of the machines never writes it, `lab up` does. */
 
@@ -75,9 +76,7 @@ export function describeNode(
   const firmware = shape.firmware ?? 'bios';
   const pxe = shape.pxe ?? 'ipxe-rom';
   if (firmware === 'bios' && pxe !== 'ipxe-rom') {
-    throw new LabError(
-      `Node node-${index}: network boot '${pxe}' needs UEFI, because the BIOS has no network stack of its own. Choose firmware uefi, or pxe ipxe-rom.`,
-    );
+    throw fault('lab-pxe-needs-uefi', { node: `node-${index}`, pxe });
   }
   const digest = createHash('sha256').update(`${lab.id}/${index}`).digest('hex');
   const node: LabNode = {
@@ -95,9 +94,9 @@ export function describeNode(
     inBand: shape.inBand ?? true,
     bmc: { address: labAddresses.bmc(index), port: labAddresses.bmcPort, ...secret },
   };
-  const fault = Value.Errors(LabNode, node)[0];
-  if (fault)
-    throw new LabError(`Node ${node.name}: ${fault.instancePath.slice(1)} ${fault.message}. Give another value.`);
+  const wrong = Value.Errors(LabNode, node)[0];
+  if (wrong)
+    throw fault('lab-node-shape', { node: node.name, field: wrong.instancePath.slice(1), fault: wrong.message });
   return node;
 }
 
@@ -122,21 +121,20 @@ export function readDescription(stateDir: string): LabDescription | undefined {
     text = readFileSync(description, 'utf8');
   } catch (thrown) {
     if (isSystemError(thrown, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw new LabError(`The lab's description ${description} cannot be read: ${reason(thrown)}.`);
+    throw fault('lab-description-damaged', { file: description, fault: reason(thrown) });
   }
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch (thrown) {
-    throw new LabError(
-      `The lab's description ${description} is not JSON (${reason(thrown)}). Remove the lab with 'undercloud lab down'.`,
-    );
+    throw fault('lab-description-damaged', { file: description, fault: `it is not JSON (${reason(thrown)})` });
   }
   if (!Value.Check(LabDescription, parsed)) {
-    const fault = Value.Errors(LabDescription, parsed)[0];
-    throw new LabError(
-      `The lab's description ${description} is damaged at ${fault?.instancePath || 'its top'}: ${fault?.message ?? 'unknown shape'}. Remove the lab with 'undercloud lab down'.`,
-    );
+    const wrong = Value.Errors(LabDescription, parsed)[0];
+    throw fault('lab-description-damaged', {
+      file: description,
+      fault: `${wrong?.instancePath || 'its top'} ${wrong?.message ?? 'has an unknown shape'}`,
+    });
   }
   return parsed;
 }

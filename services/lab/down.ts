@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { askOwner } from './control.ts';
-import { isSystemError, reason } from './fault.ts';
 import { labLayout, runRoot } from './layout.ts';
 import { withLabLock } from './lock.ts';
 import { removeNetwork, residents } from './network.ts';
 import { end, gone, type ProcessRecord, readRecord, strays } from './processes.ts';
+import { isSystemError, reason } from './thrown.ts';
 
 export interface LabDownOptions {
   stateDir: string;
@@ -19,7 +19,8 @@ const ownComms = ['qemu-system-x86', 'ipmi_sim', 'node', 'MainThread', 'nsenter'
 
 /**
  * Removes the lab: machines, BMCs, their owner, the namespace with its links, sockets, disks and descriptions. Safe when there is none, when
- * half of one is there, and to repeat. Processes that somebody else runs inside the namespace are left alone and returned.
+ * half of one is there, and to repeat. Processes that somebody else runs inside the namespace (an undercloud's `serve`) are left alone and
+ * returned, and the namespace and its bridge stay for them: then run it again when they have ended.
  */
 export async function labDown(options: LabDownOptions): Promise<{ leftRunning: ProcessRecord[] }> {
   const { stateDir, keepConsoleLogs = false, onProgress = () => {} } = options;
@@ -40,12 +41,18 @@ export async function labDown(options: LabDownOptions): Promise<{ leftRunning: P
       const records = readdirSync(lab.run).filter((name) => name.endsWith('.json'));
       await Promise.all(records.map((name) => end(readRecord(join(lab.run, name)), 1_000)));
     }
-    await Promise.all(strays(lab.run, ownComms).map((record) => end(record, 1_000)));
+    // Once more until none is found: an owner caught at its start may have started something while it was looked for.
+    for (let found = strays(lab.run, ownComms); found.length > 0; found = strays(lab.run, ownComms)) {
+      await Promise.all(found.map((record) => end(record, 1_000)));
+    }
 
     const leftRunning = residents(lab);
-    for (const { pid, comm } of leftRunning)
-      onProgress(`process ${pid} (${comm}) still lives in the lab's namespace; it keeps only its loopback`);
-    removeNetwork(lab);
+    for (const { pid, comm } of leftRunning) {
+      onProgress(
+        `process ${pid} (${comm}) lives in the lab's namespace, so the bridge stays; end it and run 'undercloud lab down' again`,
+      );
+    }
+    removeNetwork(lab, leftRunning.length > 0);
     rmSync(lab.run, { recursive: true, force: true });
     removeIfEmpty(runRoot);
     if (keepConsoleLogs) keepLogs(lab.directory);

@@ -1,7 +1,7 @@
 import { type StdioOptions, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
-import { LabError } from './fault.ts';
+import { fault } from '../core/errors/index.ts';
 import { labNetns } from './layout.ts';
 import { toolEnvironment } from './tools.ts';
 
@@ -20,14 +20,13 @@ export async function labExec(
   stdio: StdioOptions = 'inherit',
 ): Promise<number> {
   const { name, file } = labNetns(stateDir);
-  if (argv.length === 0) throw new LabError("'lab exec' needs a command after '--'.");
-  if (!existsSync(file))
-    throw new LabError(`There is no lab network ${name} for ${stateDir}. Raise it with 'undercloud lab up'.`);
+  if (argv.length === 0) throw fault('lab-command-empty');
+  if (!existsSync(file)) throw fault('lab-no-network', { directory: stateDir, netns: name });
   const [program, ...rest] = labCommand(stateDir, argv);
   const child = spawn(program, rest, { stdio, env: toolEnvironment });
   return new Promise((resolve, reject) => {
     child.once('error', (thrown) =>
-      reject(new LabError(`'${program}' cannot be run: ${thrown.message}. Install it: apt-get install util-linux`)),
+      reject(fault('lab-tools-missing', { missing: program, packages: 'util-linux' }, thrown)),
     );
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
   });

@@ -12,10 +12,9 @@ export type { Firmware, LabDescription, LabNode, NetworkBoot, NodeShape } from '
 export { readDescription } from './description.ts';
 export { type LabDownOptions, labDown } from './down.ts';
 export { labCommand, labExec } from './exec.ts';
-export { LabError } from './fault.ts';
 export { labAddresses, labLayout, labNetns, mostNodes, provisioningInterface } from './layout.ts';
 export type { Acceleration, BootDevice } from './qemu.ts';
 export { machineSpeed } from './speed.ts';
 export { consoleText, type LabNodeStatus, type LabStatus, labStatus } from './status.ts';
 export { labPackages } from './tools.ts';
-export { type Lab, type LabUpOptions, labUp } from './up.ts';
+export { type Lab, type LabUpOptions, labNetworkUp, labUp } from './up.ts';

@@ -1,6 +1,6 @@
 import { connect, createServer } from 'node:net';
-import { isSystemError } from './fault.ts';
 import type { LabLayout } from './layout.ts';
+import { isSystemError } from './thrown.ts';
 
 /**
  * Only one command at a time may raise or remove a lab. The lock is a unix socket in Linux's abstract name space (unix(7)): it leaves no

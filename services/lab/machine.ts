@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { closeSync, copyFileSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
+import { fault } from '../core/errors/index.ts';
 import { type LabNode, writeWhole } from './description.ts';
-import { isSystemError, LabError, reason } from './fault.ts';
 import type { NodeLayout } from './layout.ts';
 import {
   end,
@@ -24,6 +24,7 @@ import {
 } from './qemu.ts';
 import { Qmp } from './qmp.ts';
 import { SerialLine, tail } from './serial.ts';
+import { isSystemError, reason } from './thrown.ts';
 import { uefiVariables } from './tools.ts';
 
 /**
@@ -102,7 +103,7 @@ export class Machine {
 
   reset(): Promise<void> {
     return this.#next(async () => {
-      if (!this.#isOn()) throw new LabError(`Node ${this.node.name} is off and cannot be reset. Power it on instead.`);
+      if (!this.#isOn()) throw fault('lab-reset-off', { node: this.node.name });
       await this.#qmp?.ask('system_reset');
       this.#log(`reset, boots from ${this.#boot}`);
     });
@@ -157,10 +158,10 @@ export class Machine {
     });
     closeSync(log);
     const failed = new Promise<never>((_, reject) => {
-      child.once('error', (thrown) => reject(new LabError(`QEMU cannot be run: ${thrown.message}.`)));
+      child.once('error', (thrown) => reject(fault('lab-qemu', { fault: `cannot be run: ${thrown.message}` })));
       child.once('exit', (code, signal) => {
         const words = tail(layout.qemuLog, 2000).toString('utf8').trim().split('\n').at(-1) ?? '';
-        reject(new LabError(`QEMU ended at its start (${signal ?? `exit code ${code}`}): ${words}`));
+        reject(fault('lab-qemu', { fault: `ended at its start (${signal ?? `exit code ${code}`}): ${words}` }));
       });
     });
     failed.catch(() => {});
@@ -169,12 +170,12 @@ export class Machine {
     if (record) writeRecord(layout.pidFile, record);
     try {
       const qmp = await Promise.race([within(connected(layout.qmp), startPatience), failed]);
-      if (!record) throw new LabError('QEMU ended at its start.');
+      if (!record) throw fault('lab-qemu', { fault: 'ended at its start' });
       this.#took(record, qmp);
     } catch (thrown) {
       await end(record, 500);
       removeRecord(layout.pidFile);
-      throw new LabError(`Node ${this.node.name} does not power on: ${reason(thrown)} Its log is ${layout.qemuLog}.`);
+      throw fault('lab-power-on', { node: this.node.name, text: reason(thrown), log: layout.qemuLog });
     }
     this.#log(`power on, boots from ${this.#boot}, QEMU process ${record?.pid}`);
     this.#publish();
@@ -248,7 +249,7 @@ async function connected(path: string): Promise<Qmp> {
 async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
   const aborter = new AbortController();
   const late = wait(milliseconds, undefined, { signal: aborter.signal }).then(() => {
-    throw new LabError(`no answer within ${milliseconds / 1000} s.`);
+    throw fault('lab-qemu', { fault: `does not answer within ${milliseconds / 1000} s` });
   });
   try {
     return await Promise.race([promise, late]);

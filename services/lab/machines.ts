@@ -1,11 +1,12 @@
 import { appendFileSync } from 'node:fs';
+import { fault } from '../core/errors/index.ts';
 import { BmcProcess } from './bmc.ts';
 import { applySettings, openControl } from './control.ts';
 import { readDescription } from './description.ts';
-import { LabError, reason } from './fault.ts';
 import { labLayout } from './layout.ts';
 import { Machine } from './machine.ts';
 import { identify, isAlive, readRecord, removeRecord, writeRecord } from './processes.ts';
+import { reason } from './thrown.ts';
 
 /**
  * The owner of the lab's machines: one process inside the lab's namespace, started by `lab up`, that starts and ends the QEMUs, keeps
@@ -17,9 +18,9 @@ async function own(stateDir: string): Promise<void> {
   const log = (line: string) => appendFileSync(lab.log, `${new Date().toISOString()} ${line}\n`);
   const self = identify(process.pid);
   const other = readRecord(lab.ownerRecord);
-  if (!self) throw new LabError('This process is not in /proc; the lab needs /proc mounted.');
+  if (!self) throw new Error('This process is not in /proc; the lab needs /proc mounted.');
   if (other && other.pid !== self.pid && isAlive(other))
-    throw new LabError(`Process ${other.pid} already owns the machines of ${lab.directory}.`);
+    throw fault('lab-owned', { pid: other.pid, directory: lab.directory });
   writeRecord(lab.ownerRecord, self);
 
   const machines = new Map<string, Machine>();
@@ -27,7 +28,7 @@ async function own(stateDir: string): Promise<void> {
 
   const load = async (): Promise<void> => {
     const description = readDescription(stateDir);
-    if (!description) throw new LabError(`There is no lab in ${lab.directory}.`);
+    if (!description) throw fault('lab-absent', { directory: lab.directory });
     const added = description.nodes.filter((node) => !machines.has(node.name));
     await Promise.all(
       added.map(async (node) => {
@@ -67,8 +68,7 @@ async function own(stateDir: string): Promise<void> {
       });
     }
     const machine = machines.get(first);
-    if (!machine || second !== 'set')
-      throw new LabError(`'${words.join(' ')}' is not understood: no such node or verb.`);
+    if (!machine || second !== 'set') throw fault('lab-question', { question: words.join(' ') });
     try {
       await applySettings(machine, rest);
     } catch (thrown) {
@@ -87,7 +87,7 @@ async function own(stateDir: string): Promise<void> {
 
 const [stateDir] = process.argv.slice(2);
 if (stateDir === undefined)
-  throw new LabError('The owner of the machines is started by `undercloud lab up`, with the state directory.');
+  throw new Error('The owner of the machines is started by `undercloud lab up`, with the state directory.');
 own(stateDir).catch((thrown: unknown) => {
   console.error(reason(thrown));
   process.exit(1);

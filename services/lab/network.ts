@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { LabError, reason } from './fault.ts';
 import { type LabLayout, labAddresses, provisioningInterface } from './layout.ts';
 import { identify, type ProcessRecord, run } from './processes.ts';
 
@@ -76,22 +75,19 @@ export function residents(lab: LabLayout): ProcessRecord[] {
   }
 }
 
-/** Removes the links and the namespace. A process that still lives in the namespace keeps its loopback, but none of the lab's network. */
-export function removeNetwork(lab: LabLayout): void {
+/**
+ * Removes the lab's network. With `keepBridge` only the taps go: whoever lives in the namespace keeps its bridge and addresses, so that an
+ * undercloud goes on serving while a lab is taken down and another raised.
+ */
+export function removeNetwork(lab: LabLayout, keepBridge: boolean): void {
   if (!existsSync(lab.netnsFile)) return;
+  const step = `Network of lab ${lab.netns}`;
   if (usable(lab)) {
-    const own = [...links(lab)].filter((name) => name === provisioningInterface || /^tap\d+$/.test(name));
-    if (own.length > 0) {
-      run(
-        `Network of lab ${lab.netns}`,
-        ['ip', '-n', lab.netns, '-batch', '-'],
-        own.map((name) => `link del ${name}\n`).join(''),
-      );
-    }
+    const own = [...links(lab)].filter(
+      (name) => /^tap\d+$/.test(name) || (name === provisioningInterface && !keepBridge),
+    );
+    if (own.length > 0)
+      run(step, ['ip', '-n', lab.netns, '-batch', '-'], own.map((name) => `link del ${name}\n`).join(''));
   }
-  try {
-    run(`Network of lab ${lab.netns}`, ['ip', 'netns', 'del', lab.netns]);
-  } catch (thrown) {
-    if (existsSync(lab.netnsFile)) throw new LabError(reason(thrown));
-  }
+  if (!keepBridge) run(step, ['ip', 'netns', 'del', lab.netns]);
 }

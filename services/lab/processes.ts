@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
+import { fault } from '../core/errors/index.ts';
 import { writeWhole } from './description.ts';
-import { LabError } from './fault.ts';
 import { toolEnvironment } from './tools.ts';
 
 /** Processes as /proc shows them. A pid alone proves nothing after a while: a record carries the command's name and its start time too. */
@@ -106,9 +106,7 @@ export async function end(record: ProcessRecord | undefined, patience: number): 
   if (await gone(record, patience)) return;
   signal(record.pid, 'SIGKILL');
   if (await gone(record, 5_000)) return;
-  throw new LabError(
-    `Process ${record.pid} (${record.comm}) does not end even by SIGKILL; it waits in the kernel. Look at /proc/${record.pid}/stack, then run 'undercloud lab down' again.`,
-  );
+  throw fault('lab-process-stuck', { pid: record.pid, comm: record.comm });
 }
 
 /** Waits until a process that is not ours to wait for has ended. */
@@ -146,8 +144,12 @@ export function strays(directory: string, comms: readonly string[]): ProcessReco
 export function run(step: string, argv: readonly [string, ...string[]], input?: string): string {
   const [program, ...rest] = argv;
   const done = spawnSync(program, rest, { encoding: 'utf8', input, timeout: 60_000, env: toolEnvironment });
-  if (done.error) throw new LabError(`${step}: ${program} cannot be run: ${done.error.message}.`);
+  if (done.error) throw fault('lab-command', { step, command: argv.join(' '), fault: done.error.message });
   if (done.status !== 0)
-    throw new LabError(`${step}: '${argv.join(' ')}' failed: ${done.stderr.trim() || `exit code ${done.status}`}.`);
+    throw fault('lab-command', {
+      step,
+      command: argv.join(' '),
+      fault: done.stderr.trim() || `exit code ${done.status}`,
+    });
   return done.stdout;
 }

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { LabError, reason } from './fault.ts';
+import { fault } from '../core/errors/index.ts';
+import { reason } from './thrown.ts';
 
 /** One connection to a QEMU's monitor (QMP: one JSON object a line, answers in the order of the questions). */
 
@@ -34,7 +35,7 @@ export class Qmp {
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
         for (const waiting of this.#waiting.splice(0)) {
-          waiting.reject(new LabError(`QEMU ended before it answered ${waiting.command}.`));
+          waiting.reject(fault('lab-qemu', { fault: `ended before it answered ${waiting.command}` }));
         }
         resolve();
       });
@@ -56,7 +57,7 @@ export class Qmp {
   ask(command: string, given?: Record<string, unknown>): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#socket.destroyed) {
-        reject(new LabError(`QEMU is gone and cannot be asked for ${command}.`));
+        reject(fault('lab-qemu', { fault: `is gone and cannot be asked for ${command}` }));
         return;
       }
       this.#waiting.push({ command, resolve, reject });
@@ -84,7 +85,9 @@ export class Qmp {
     const waiting = this.#waiting.shift();
     if (!waiting) return;
     if (message.error)
-      waiting.reject(new LabError(`QEMU refused ${waiting.command}: ${message.error.desc ?? 'no reason given'}.`));
+      waiting.reject(
+        fault('lab-qemu', { fault: `refused ${waiting.command}: ${message.error.desc ?? 'no reason given'}` }),
+      );
     else waiting.resolve(message.return);
   }
 }

@@ -1,27 +1,31 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { LabError } from './fault.ts';
+import { fault } from '../core/errors/index.ts';
+
+/** What is to be done: each scope needs what the ones before it need, and its own. */
+const scopes = ['network', 'machines', 'uefi'] as const;
+export type ToolScope = (typeof scopes)[number];
 
 /** What the lab needs from the machine, and the Debian package that brings it. */
 interface Need {
   package: string;
   /** A command on the PATH, or an absolute path of a file. */
   wants: string;
-  only?: 'uefi';
+  scope: ToolScope;
 }
 
 export const uefiCode = '/usr/share/OVMF/OVMF_CODE_4M.fd';
 export const uefiVariables = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 
 const needs: readonly Need[] = [
-  { wants: 'ip', package: 'iproute2' },
-  { wants: 'nsenter', package: 'util-linux' },
-  { wants: 'qemu-system-x86_64', package: 'qemu-system-x86' },
-  { wants: '/usr/lib/ipxe/qemu/efi-virtio.rom', package: 'ipxe-qemu' },
-  { wants: 'ipmi_sim', package: 'openipmi' },
-  { wants: 'socat', package: 'socat' },
-  { wants: uefiCode, package: 'ovmf', only: 'uefi' },
-  { wants: uefiVariables, package: 'ovmf', only: 'uefi' },
+  { scope: 'network', wants: 'ip', package: 'iproute2' },
+  { scope: 'network', wants: 'nsenter', package: 'util-linux' },
+  { scope: 'machines', wants: 'qemu-system-x86_64', package: 'qemu-system-x86' },
+  { scope: 'machines', wants: '/usr/lib/ipxe/qemu/efi-virtio.rom', package: 'ipxe-qemu' },
+  { scope: 'machines', wants: 'ipmi_sim', package: 'openipmi' },
+  { scope: 'machines', wants: 'socat', package: 'socat' },
+  { scope: 'uefi', wants: uefiCode, package: 'ovmf' },
+  { scope: 'uefi', wants: uefiVariables, package: 'ovmf' },
 ];
 
 /** The Debian packages that a lab needs. */
@@ -48,22 +52,18 @@ function present(wants: string): boolean {
 }
 
 /** Throws one sentence that names everything missing and the command that installs it. */
-export function checkTools(uefi: boolean): void {
-  const missing = needs.filter((need) => (uefi || need.only !== 'uefi') && !present(need.wants));
+export function checkTools(scope: ToolScope): void {
+  const missing = needs.filter((need) => scopes.indexOf(need.scope) <= scopes.indexOf(scope) && !present(need.wants));
   if (missing.length > 0) {
     const packages = [...new Set(missing.map((need) => need.package))].join(' ');
-    throw new LabError(
-      `The lab needs ${missing.map((need) => need.wants).join(', ')}, which this machine lacks. Install them: apt-get install --no-install-recommends ${packages}`,
-    );
+    throw fault('lab-tools-missing', { missing: missing.map((need) => need.wants).join(', '), packages });
   }
   if (process.getuid?.() !== 0) {
-    throw new LabError('The lab makes a network namespace and tap devices, which needs root. Run the command as root.');
+    throw fault('lab-needs-root');
   }
   try {
     accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
   } catch {
-    throw new LabError(
-      'The lab needs /dev/net/tun for its tap devices. Load the module with: modprobe tun (in a container, pass the device through).',
-    );
+    throw fault('lab-no-tun');
   }
 }

@@ -3,6 +3,7 @@ import { chmodSync, closeSync, copyFileSync, fstatSync, ftruncateSync, mkdirSync
 import { totalmem } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { fault } from '../core/errors/index.ts';
 import { chooseAcceleration, type Verdict } from './acceleration.ts';
 import { askOwner } from './control.ts';
 import {
@@ -15,7 +16,6 @@ import {
   readDescription,
   writeWhole,
 } from './description.ts';
-import { LabError } from './fault.ts';
 import { type LabLayout, labLayout, mostNodes, runRoot } from './layout.ts';
 import { withLabLock } from './lock.ts';
 import { raiseNetwork } from './network.ts';
@@ -52,20 +52,18 @@ export interface Lab {
 
 /**
  * Raises the lab, or completes it: nodes with blank disks, off, each with a BMC that answers inside the namespace. Safe to repeat, also
- * after being interrupted anywhere. Throws a LabError with the remedy when the machine lacks something.
+ * after being interrupted anywhere. Throws a Fault with the remedy when the machine lacks something.
  */
 export async function labUp(options: LabUpOptions): Promise<Lab> {
   const { stateDir, nodes, onProgress = () => {} } = options;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > mostNodes) {
-    throw new LabError(
-      `A lab has 1 to ${mostNodes} nodes, not ${nodes}: one ipmi_sim holds ${mostNodes} BMCs. Give another number.`,
-    );
+    throw fault('lab-node-count', { most: mostNodes, nodes });
   }
   const lab = labLayout(stateDir);
   return withLabLock(lab, onProgress, async () => {
     const known = readDescription(stateDir);
     const planned = plan(lab, known, options);
-    checkTools(planned.some((node) => node.firmware === 'uefi'));
+    checkTools(planned.some((node) => node.firmware === 'uefi') ? 'uefi' : 'machines');
     checkMemory(planned);
     mkdirSync(lab.directory, { recursive: true });
     mkdirSync(runRoot, { recursive: true, mode: 0o755 });
@@ -94,6 +92,18 @@ export async function labUp(options: LabUpOptions): Promise<Lab> {
   });
 }
 
+/**
+ * Raises the lab's network alone: the namespace with the bridge and the undercloud's addresses, for somebody who opens sockets there before
+ * there are nodes. `labUp` adds to it. Safe to repeat.
+ */
+export async function labNetworkUp(stateDir: string, onProgress: (line: string) => void = () => {}): Promise<void> {
+  const lab = labLayout(stateDir);
+  await withLabLock(lab, onProgress, async () => {
+    checkTools('network');
+    raiseNetwork(lab, 0, onProgress);
+  });
+}
+
 function plan(lab: LabLayout, known: LabDescription | undefined, options: LabUpOptions): LabNode[] {
   const nodes = [...(known?.nodes ?? [])];
   const secret = nodes[0] ? { user: nodes[0].bmc.user, password: nodes[0].bmc.password } : newBmcSecret();
@@ -111,9 +121,7 @@ function checkMemory(nodes: readonly LabNode[]): void {
   const wanted = nodes.reduce((sum, node) => sum + node.memoryMb + overheadMb, 0);
   const there = Math.floor(totalmem() / 1024 / 1024);
   if (wanted > there) {
-    throw new LabError(
-      `${nodes.length} nodes need ${wanted} MiB of memory when all are on, and this machine has ${there} MiB. Ask for fewer nodes, or for less memory each.`,
-    );
+    throw fault('lab-memory', { nodes: nodes.length, wanted, there });
   }
 }
 
@@ -166,9 +174,7 @@ async function startOwner(stateDir: string, lab: LabLayout, onProgress: (line: s
   });
   child.unref();
   if (!(await ownerAnswers(lab, () => !ended, patience))) {
-    throw new LabError(
-      `The owner of the lab's machines ended at its start: ${lastWords(lab)} (its log is ${lab.log}). Run 'undercloud lab up' again, or 'undercloud lab down' first.`,
-    );
+    throw fault('lab-owner-ended', { words: lastWords(lab), log: lab.log });
   }
   onProgress(`machines are owned by process ${child.pid}, its log is ${lab.log}`);
 }
@@ -182,9 +188,7 @@ async function ownerAnswers(lab: LabLayout, alive: () => boolean, patience: numb
     if (await askOwner(lab.control, 'ping', patience)) return true;
     if (!alive()) return false;
     if (performance.now() > until) {
-      throw new LabError(
-        `The owner of the lab's machines is not ready after ${Math.round(patience / 1000)} s: ${lastWords(lab)} (its log is ${lab.log}).`,
-      );
+      throw fault('lab-owner-late', { question: 'ping', seconds: Math.round(patience / 1000) });
     }
     await wait(20);
   }

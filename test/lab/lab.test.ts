@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ import {
   labExec,
   labLayout,
   labNetns,
+  labNetworkUp,
   labStatus,
   labUp,
   machineSpeed,
@@ -211,8 +213,9 @@ describe('machines by their BMCs', () => {
     await operational;
     ipmi(stateDir, bios, 'power', 'reset');
     await firmware;
+    const left = once(sol, 'exit');
     sol.stdin.write('\r~.');
-    await new Promise((resolve) => sol.once('exit', resolve));
+    await left;
     expect(said).toContain('SeaBIOS');
     await hears('node-1', ['SeaBIOS'], from);
     note('serial over LAN');
@@ -286,16 +289,18 @@ describe('what dies or is asked for twice', () => {
 
   test('a raising that is killed anywhere can be repeated, and removed', async () => {
     const half = join(scratch, 'half');
-    const script = `import { labUp } from ${JSON.stringify(new URL('../../services/lab/index.ts', import.meta.url).href)};
-      await labUp({ stateDir: ${JSON.stringify(half)}, nodes: 2, shape: { memoryMb: 256 }, onProgress: (line) => console.log(line) });
-      console.log('whole');`;
+    const module = JSON.stringify(new URL('../../services/lab/index.ts', import.meta.url).href);
+    const script = (at: number) => `import { labUp } from ${module};
+      let lines = 0;
+      const onProgress = () => { lines += 1; if (lines === ${at}) process.kill(process.pid, 'SIGKILL'); };
+      await labUp({ stateDir: ${JSON.stringify(half)}, nodes: 2, shape: { memoryMb: 256 }, onProgress });`;
     let lines = 0;
     for (let at = 1; ; at += 1) {
-      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      const whole = await killedAtLine(child, at);
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script(at)], { stdio: 'inherit' });
+      const [code, signal] = await once(child, 'exit');
       lines = at;
+      const whole = signal === null;
+      if (whole) expect(code).toBe(0);
       // Every other time on top of what the killed one left, else after removing it.
       if (at % 2 === 0) {
         const done = await labUp({ stateDir: half, nodes: 2 });
@@ -311,6 +316,23 @@ describe('what dies or is asked for twice', () => {
 });
 
 describe('going down', () => {
+  test('leaves the bridge to whoever else lives in the namespace, until that one has gone', async () => {
+    const shared = join(scratch, 'shared');
+    await labNetworkUp(shared);
+    const [program, ...rest] = labCommand(shared, ['sh', '-c', 'echo here; read -r _']);
+    const guest = spawn(program, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
+    await until(guest, (text) => text.includes('here'));
+    await labUp({ stateDir: shared, nodes: 1, shape: { memoryMb: 256 } });
+    expect((await labDown({ stateDir: shared })).leftRunning.map((record) => record.pid)).toEqual([guest.pid]);
+    expect(await labExec(shared, ['sh', '-c', 'ip -br link show br0 && ! ip link show tap1'], 'ignore')).toBe(0);
+    expect(existsSync(labLayout(shared).directory)).toBe(false);
+    const ended = once(guest, 'exit');
+    guest.stdin.end();
+    await ended;
+    expect((await labDown({ stateDir: shared })).leftRunning).toEqual([]);
+    expectNothingLeft(shared);
+  });
+
   test('leaves no process, namespace or file, and keeps console logs only when asked', async () => {
     const { ownerPid, bmcPid, nodes } = labStatus(stateDir)!;
     const log = nodes[0]!.consoleLog;
@@ -344,17 +366,5 @@ function until(child: ChildProcess, enough: (text: string) => boolean): Promise<
       if (enough(text)) resolve();
     });
     child.once('exit', () => reject(new Error(`It ended after printing: ${text}`)));
-  });
-}
-
-/** Kills the process when it has printed its `count`th line. True when it came to its end instead. */
-function killedAtLine(child: ChildProcess, count: number): Promise<boolean> {
-  let text = '';
-  return new Promise((resolve) => {
-    child.stdout?.on('data', (data: Buffer) => {
-      text += data.toString('utf8');
-      if (text.split('\n').length - 1 >= count) child.kill('SIGKILL');
-    });
-    child.once('exit', (_code, signal) => resolve(signal === null || text.includes('whole')));
   });
 }

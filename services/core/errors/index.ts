@@ -13,6 +13,7 @@ import { computeErrors } from './compute.ts';
 import { coreErrors } from './core.ts';
 import { identityErrors } from './identity.ts';
 import { imageErrors } from './image.ts';
+import { labErrors } from './lab.ts';
 import { networkErrors } from './network.ts';
 import { orchestrationErrors } from './orchestration.ts';
 import { powerErrors } from './power.ts';
@@ -38,6 +39,7 @@ export const errorTable = {
   ...orchestrationErrors,
   ...builderErrors,
   ...bootstrapErrors,
+  ...labErrors,
   ...cliErrors,
 } as const satisfies Record<string, ErrorRow>;
 

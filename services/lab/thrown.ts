@@ -1,8 +1,3 @@
-/** A fault of the lab that the operator can do something about; the message is whole sentences and ends with the remedy. */
-export class LabError extends Error {
-  override name = 'LabError';
-}
-
 /** The text of anything thrown, for a sentence. */
 export function reason(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
