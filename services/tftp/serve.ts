@@ -127,22 +127,21 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
       return;
     }
     const request = read.packet;
-    if (request.kind === 'write')
-      return refuse(remote, request.path, ERROR_CODE.accessViolation, 'nothing can be written here');
-    if (request.mode !== 'octet')
-      return refuse(
-        remote,
-        request.path,
-        ERROR_CODE.illegalOperation,
-        `mode ${request.mode.slice(0, 20)} is not served: ask for octet (binary)`,
-      );
+    const unserved = notServed(request);
+    if (unserved) {
+      refuse(remote, request.path, unserved.code, unserved.reason);
+      return;
+    }
     const key = `${remote.address}:${remote.port}`;
     const current = sessions.get(key);
     // A request sent twice is one request; our first answer goes again by its own timer.
-    if (current?.isWaitingFor(request.path)) return;
+    if (current?.isWaitingFor(request)) return;
     current?.end('replaced', 'the client asked anew from the same port');
     const refusal = admission.enter(remote.address, now());
-    if (refusal) return refuse(remote, request.path, ERROR_CODE.undefined, refusal.reason, refusal.answer);
+    if (refusal) {
+      refuse(remote, request.path, ERROR_CODE.undefined, refusal.reason, refusal.answer);
+      return;
+    }
     start(key, request, remote);
   }
 
@@ -208,7 +207,9 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
   }
 
   function transferSocket(index: number): Promise<Socket> {
-    const made = (sockets[index] ??= options.createTransferSocket().then((socket) => {
+    const known = sockets[index];
+    if (known) return known;
+    const made = options.createTransferSocket().then((socket) => {
       socket.on('message', (bytes, remote) => {
         const session = sessions.get(`${remote.address}:${remote.port}`);
         // From nobody we serve: late ACKs of a transfer that is over, mostly. RFC 1350 has ERROR 5 for them, but a ROM that has
@@ -220,7 +221,8 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
         if (count !== undefined) emit({ type: 'send-failed', client: 'any', reason: error.message, count });
       });
       return socket;
-    }));
+    });
+    sockets[index] = made;
     // The next request tries again.
     made.catch(() => {
       sockets[index] = undefined;
@@ -244,5 +246,14 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
         if (socket) await new Promise<void>((resolve) => socket.close(() => resolve()));
       }
     },
+  };
+}
+
+function notServed(request: TftpRequest): { readonly code: number; readonly reason: string } | undefined {
+  if (request.kind === 'write') return { code: ERROR_CODE.accessViolation, reason: 'nothing can be written here' };
+  if (request.mode === 'octet') return undefined;
+  return {
+    code: ERROR_CODE.illegalOperation,
+    reason: `mode ${request.mode.slice(0, 20)} is not served: ask for octet (binary)`,
   };
 }
