@@ -99,10 +99,11 @@ export const RAKP_STATUS: Readonly<Record<number, readonly [IpmiErrorCode, strin
   18: ['session-refused', 'the BMC found an illegal or unrecognised parameter'],
 };
 
-/** Error for a non-zero status of Open Session, RAKP 2 or RAKP 4. `step` names the message that was answered. */
-export function statusError(status: number, step: string): IpmiError {
+/** Error for a non-zero status of Open Session, RAKP 2 or RAKP 4. `step` names the message that was answered, `user` who asked. */
+export function statusError(status: number, step: string, user?: string): IpmiError {
   const known = RAKP_STATUS[status];
-  const hex = `0x${status.toString(16).padStart(2, '0')}`;
+  const code = `0x${status.toString(16).padStart(2, '0')}`;
+  const hex = user === undefined ? code : `${code}, user '${user}'`;
   // OpenIPMI's ipmi_sim answers 0x12 in RAKP 2 where the role is above the user's (proven against 2.0.33), where the table says 0x0a.
   if (status === 0x12 && step === 'RAKP 1') {
     return new IpmiError('privilege', `the BMC does not let this user have the requested role (status ${hex})`, {

@@ -19,9 +19,10 @@ export interface OpenRequest {
   algorithms: readonly [number, number, number];
 }
 
-export function encodeOpenRequest(tag: number, consoleId: number, suite: CipherSuite): Buffer {
+export function encodeOpenRequest(tag: number, consoleId: number, suite: CipherSuite, privilege = 0): Buffer {
   const payload = Buffer.alloc(32);
   payload[0] = tag;
+  payload[1] = privilege;
   payload.writeUInt32LE(consoleId, 4);
   writeAlgorithms(payload, 8, suite);
   return payload;

@@ -175,21 +175,27 @@ export class Link implements Wire {
 
   // --- the session ---
 
+  /** Opens a session, trying again after mere silence for as long as the job's deadline lets it. */
   async #open(job: Job): Promise<OpenedSession> {
-    const { credentials, memory } = this.#options;
     await this.#options.resolve();
-    let session: OpenedSession;
-    try {
-      session = await openSession(this, credentials, memory);
-    } catch (error) {
-      this.#forgetId();
-      throw error;
+    for (;;) {
+      try {
+        return await this.#openOnce(job);
+      } catch (error) {
+        this.#parting();
+        this.#forgetId();
+        const silence =
+          error instanceof IpmiError &&
+          error.status === undefined &&
+          (error.code === 'timeout' || error.code === 'session-refused' || error.code === 'session-lost');
+        if (!silence || this.#options.timers.now() >= job.deadlineAt) throw error;
+      }
     }
-    if (job.settled) {
-      // Called off while opening: the session is good, keep it for the next caller.
-      this.#session = session;
-      throw new IpmiError('aborted', 'called off by the caller');
-    }
+  }
+
+  async #openOnce(job: Job): Promise<OpenedSession> {
+    const { credentials, memory } = this.#options;
+    const session = await openSession(this, credentials, memory);
     this.#session = session;
     memory.protocol = session.protocol;
     if (session.suite !== undefined) memory.suite = session.suite;
@@ -215,7 +221,6 @@ export class Link implements Wire {
           },
         )
       : new IpmiError('session-lost', 'no answer on the session that was just opened', { step });
-    this.#parting();
     throw error;
   }
 

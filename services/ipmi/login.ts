@@ -14,6 +14,7 @@ import {
   NAME_ONLY,
 } from './handshake.ts';
 import { deriveKeys, type RakpFacts, rakp2Code, rakp3Code, rakp4Code, type SessionKeys, sameCode } from './keys.ts';
+import { encodeRequest } from './message.ts';
 import { encodePlain, PAYLOAD, type RmcpPlusPacket } from './rmcp.ts';
 import { SessionSeal } from './seal.ts';
 import type { CipherSuite } from './suites.ts';
@@ -81,16 +82,27 @@ export class Login {
     const head = decodeReplyHead(packet.payload);
     if (!head || head.tag !== this.#tag || (head.consoleId !== undefined && head.consoleId !== this.consoleId))
       return 'ignored';
-    if (head.status !== 0) throw statusError(head.status, step);
+    if (head.status !== 0)
+      throw statusError(head.status, step, step === 'Open Session' ? undefined : this.#options.user.toString());
     if (head.consoleId === undefined) return 'ignored';
     if (step === 'Open Session') return this.#opened(packet.payload);
     return step === 'RAKP 1' ? this.#proven(packet.payload) : this.#keyed(packet.payload);
   }
 
-  /** Datagram that tells the BMC to forget this half-made session, or undefined where there is nothing to forget. */
-  farewell(): Buffer | undefined {
-    if (this.bmcId === 0) return undefined;
-    return encodePlain(PAYLOAD.rakp3, encodeRakp3(this.#tag, 0x0f, this.bmcId, new Uint8Array(0)));
+  /**
+   * Datagrams that make the BMC forget this half-made session, so that no slot stays taken. After RAKP 3 the BMC may hold the session
+   * for made while its RAKP 4 was lost; its keys are known by then, so Close Session can be sent on it unheard.
+   */
+  farewell(): Buffer[] {
+    if (this.bmcId === 0 || this.step === 'established') return [];
+    const out = [encodePlain(PAYLOAD.rakp3, encodeRakp3(this.#tag, 0x0f, this.bmcId, new Uint8Array(0)))];
+    if (this.step === 'RAKP 3' && this.#keys) {
+      const data = Buffer.alloc(4);
+      data.writeUInt32LE(this.bmcId);
+      const seal = new SessionSeal(this.suite, this.#keys, this.bmcId, this.#random(16));
+      out.push(seal.seal(PAYLOAD.ipmi, encodeRequest(0x06, 0x3c, 0, data)));
+    }
+    return out;
   }
 
   #next(step: Step): void {
@@ -143,7 +155,9 @@ export class Login {
     };
     if (!sameCode(rakp2Code(suite.hash, userKey, facts), reply.code)) {
       return this.#doubt(
-        new IpmiError('bad-password', 'the BMC proved itself with another password', { step: 'RAKP 1' }),
+        new IpmiError('bad-password', `the BMC holds another password for user '${user.toString()}'`, {
+          step: 'RAKP 1',
+        }),
       );
     }
     this.guid = Buffer.from(reply.guid);

@@ -138,10 +138,10 @@ async function tryLogin(
     try {
       const outcome = await walk(wire, login, round === 0 ? tries : 2);
       if (outcome) return outcome;
+      for (const bye of login.farewell()) wire.tell(bye);
       if (login.step === 'Open Session') return undefined;
     } catch (error) {
-      const bye = login.farewell();
-      if (bye) wire.tell(bye);
+      for (const bye of login.farewell()) wire.tell(bye);
       if (error instanceof IpmiError && error.code === 'suite-refused') return error;
       throw error;
     }

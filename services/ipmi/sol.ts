@@ -109,14 +109,15 @@ export class SolEnd {
       }
     }
     // The same bit says "deactivated" from a BMC and "send a break" from a console.
-    if (packet.bits & SOL_STATUS.deactivated) {
-      if (this.#side === 'console') steps.ended = true;
-      else if (packet.sequence !== 0 && packet.sequence !== this.#lastSeen) steps.broke = true;
-    }
+    if (this.#side === 'console' && packet.bits & SOL_STATUS.deactivated) steps.ended = true;
     if (packet.sequence !== 0) {
-      // A repeated packet is acknowledged again and its characters are not given twice.
-      if (packet.sequence !== this.#lastSeen && packet.data.length) steps.data = packet.data;
-      this.#lastSeen = packet.sequence;
+      // A repeated packet is acknowledged again and its characters are not given twice; one that a bad network delivers past its
+      // successor is told by its number: up to 7 ahead is new, the rest of the circle of 15 is old.
+      if (this.#isNew(packet.sequence)) {
+        this.#lastSeen = packet.sequence;
+        if (packet.data.length) steps.data = packet.data;
+        if (this.#side === 'bmc' && packet.bits & SOL_STATUS.deactivated) steps.broke = true;
+      }
       steps.send.push(
         encodeSol({ sequence: 0, ack: packet.sequence, accepted: packet.data.length, bits: 0, data: NOTHING }),
       );
@@ -124,6 +125,11 @@ export class SolEnd {
     // NACK with "not ready": the owner's timer sends the rest.
     if (!(packet.bits & SOL_STATUS.nack)) steps.send.push(...this.#pump(0));
     return steps;
+  }
+
+  #isNew(sequence: number): boolean {
+    const ahead = (sequence - this.#lastSeen + 15) % 15;
+    return this.#lastSeen === 0 || (ahead > 0 && ahead < 8);
   }
 
   #pump(bits: number): Buffer[] {

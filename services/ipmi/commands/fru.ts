@@ -80,7 +80,7 @@ export function parseFru(bytes: Buffer): Fru {
     if (name === 'board') {
       // Minutes since 1996-01-01 UTC; 0 is "not told".
       const minutes = area.readUIntLE(3, 3);
-      if (minutes) parsed['made'] = new Date(Date.UTC(1996, 0, 1) + minutes * 60_000).toISOString();
+      if (minutes) parsed.made = new Date(Date.UTC(1996, 0, 1) + minutes * 60_000).toISOString();
     }
     fru[name] = parsed;
   }
