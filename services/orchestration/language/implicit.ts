@@ -1,0 +1,139 @@
+import type { Resource } from './analysis.ts';
+import { Fault } from './faults.ts';
+import type { Graph } from './graph.ts';
+import { equal, truthy, type Value } from './values.ts';
+
+/**
+ * What Neutron needs but no template says: a port wants the subnets of its network to exist, a floating address the
+ * router of its subnet. Heat adds these edges by comparing property values before anything is created; so does this
+ * table, one line a type. A value that cannot be worked out yet makes no edge.
+ */
+
+type Peers = ReadonlyMap<string, Resource>;
+type Rule = (resource: Resource, peers: Peers, graph: Graph) => void;
+
+/** Runs `work`; a property that has no valid value is validation's business, and makes no edge here. */
+function quietly(work: () => void): void {
+  try {
+    work();
+  } catch (thrown) {
+    if (!(thrown instanceof Fault) || (thrown.kind !== 'ValueError' && thrown.kind !== 'TypeError')) throw thrown;
+  }
+}
+
+const is = (resource: Resource, type: string): boolean => resource.type.name === type;
+const inMap = (value: Value, key: string): Value => (value instanceof Map ? (value.get(key) ?? null) : null);
+const property = (resource: Resource, name: string): Value =>
+  name in resource.properties.schemas ? resource.properties.get(name) : null;
+
+/** Needs each peer of `type` whose property equals the resource's own. */
+function sameValue(own: string, type: string, theirs: string): Rule {
+  return (resource, peers, graph) => {
+    for (const peer of peers.values()) {
+      if (!is(peer, type)) continue;
+      quietly(() => {
+        if (equal(property(peer, theirs), property(resource, own))) graph.require(resource.name, peer.name);
+      });
+    }
+  };
+}
+
+const serverNeedsSubnets: Rule = (resource, peers, graph) => {
+  let networks: Value = null;
+  quietly(() => {
+    networks = property(resource, 'networks');
+  });
+  if (!truthy(networks)) return;
+  for (const peer of peers.values()) {
+    if (!is(peer, 'OS::Neutron::Subnet')) continue;
+    quietly(() => {
+      const subnetNetwork = property(peer, 'network');
+      const needed =
+        !truthy(subnetNetwork) ||
+        (networks as Value[]).some((network) => {
+          const id = inMap(network, 'network');
+          return !truthy(id) || equal(id, subnetNetwork);
+        });
+      if (needed) graph.require(resource.name, peer.name);
+    });
+  }
+};
+
+const routerNeedsSubnets: Rule = (resource, peers, graph) => {
+  const gateway = property(resource, 'external_gateway_info');
+  if (!truthy(gateway)) return;
+  const network = inMap(gateway, 'network');
+  for (const peer of peers.values()) {
+    if (!is(peer, 'OS::Neutron::Subnet')) continue;
+    quietly(() => {
+      if (equal(property(peer, 'network'), network)) graph.require(resource.name, peer.name);
+    });
+  }
+};
+
+/** Needs the router interfaces on whose subnet a port lies that the resource already needs. */
+const needsInterfaceOfPort: Rule = (resource, peers, graph) => {
+  for (const peer of peers.values()) {
+    if (is(peer, 'OS::Neutron::RouterInterface')) requireInterface(resource, peer, peers, graph);
+  }
+};
+
+function requireInterface(resource: Resource, routerInterface: Resource, peers: Peers, graph: Graph): void {
+  const subnet = property(routerInterface, 'subnet') ?? property(routerInterface, 'subnet_id');
+  for (const name of graph.required(resource.name)) {
+    const port = peers.get(name);
+    if (!port || !is(port, 'OS::Neutron::Port')) continue;
+    const [first] = (property(port, 'fixed_ips') ?? []) as Value[];
+    if (first === undefined) continue;
+    const portSubnet = truthy(inMap(first, 'subnet')) ? inMap(first, 'subnet') : inMap(first, 'subnet_id');
+    if (equal(subnet, portSubnet)) {
+      graph.require(resource.name, routerInterface.name);
+      return;
+    }
+  }
+}
+
+const floatingNeedsRouters: Rule = (resource, peers, graph) => {
+  for (const peer of peers.values()) {
+    if (is(peer, 'OS::Neutron::RouterGateway')) {
+      quietly(() => {
+        const network = property(peer, 'network');
+        const theirs = truthy(network) ? network : property(peer, 'network_id');
+        if (equal(theirs, property(resource, 'floating_network'))) graph.require(resource.name, peer.name);
+      });
+    } else if (is(peer, 'OS::Neutron::RouterInterface')) {
+      requireInterface(resource, peer, peers, graph);
+    } else if (is(peer, 'OS::Neutron::Router')) {
+      quietly(() => {
+        const gateway = property(peer, 'external_gateway_info');
+        const own = property(resource, 'floating_network');
+        if (truthy(gateway) && equal(inMap(gateway, 'network'), own)) graph.require(resource.name, peer.name);
+      });
+    }
+  }
+};
+
+const RULES: Record<string, Rule[]> = {
+  'OS::Nova::Server': [serverNeedsSubnets],
+  'OS::Neutron::Port': [sameValue('network', 'OS::Neutron::Subnet', 'network')],
+  'OS::Neutron::Router': [routerNeedsSubnets],
+  'OS::Neutron::RouterGateway': [
+    sameValue('router_id', 'OS::Neutron::RouterInterface', 'router'),
+    sameValue('network', 'OS::Neutron::Subnet', 'network'),
+  ],
+  'OS::Neutron::FloatingIP': [floatingNeedsRouters],
+  'OS::Neutron::FloatingIPAssociation': [needsInterfaceOfPort],
+  'OS::Neutron::FloatingIPPortForward': [needsInterfaceOfPort],
+  'OS::Neutron::ExtraRoute': [
+    sameValue('router_id', 'OS::Neutron::RouterInterface', 'router'),
+    sameValue('router_id', 'OS::Neutron::RouterGateway', 'router_id'),
+  ],
+  'OS::Neutron::ExtraRouteSet': [sameValue('router', 'OS::Neutron::RouterInterface', 'router')],
+};
+
+/** Adds to the graph what the types need beyond the template's words. */
+export function implicitRequirements(resources: Peers, graph: Graph): void {
+  for (const resource of resources.values()) {
+    for (const rule of RULES[resource.type.name] ?? []) quietly(() => rule(resource, resources, graph));
+  }
+}

@@ -1,0 +1,264 @@
+import type { Node, Omit } from './calls.ts';
+import { OMIT } from './calls.ts';
+import { Fault, within } from './faults.ts';
+import { toInteger, typeError, valueError } from './functions/arguments.ts';
+import { dumps, repr, text } from './render.ts';
+import { type Constraint, type CustomCheck, checkConstraints, type Type, toNumber } from './schema.ts';
+import { NO_TRANSLATION, type Translation, type TranslationSource } from './translation.ts';
+import { fromPlain, isInteger, type Key, truthy, type Value } from './values.ts';
+
+/** What a resource type says of one property. Data: it is read from JSON, or made from a template's parameters. */
+export interface PropertySchema {
+  type: Type;
+  required?: boolean;
+  default?: unknown;
+  constraints?: readonly Constraint[];
+  /** A map's properties by name, or under "*" a list's items. */
+  schema?: Readonly<Record<string, PropertySchema>>;
+  update_allowed?: boolean;
+  immutable?: boolean;
+  implemented?: boolean;
+  /** Takes JSON and comma-delimited texts: a property made from a parameter. */
+  allow_conversion?: boolean;
+  description?: string;
+  support?: { status?: string; version?: string; message?: string };
+}
+export type PropertySchemas = Readonly<Record<string, PropertySchema>>;
+
+export interface PropertyContext {
+  /** The value of a node now; OMIT where it is to be taken as not given. */
+  resolve(node: Node): Value | Omit;
+  /** Whether the node needs something that does not exist yet, so that its value says nothing. Throws as the node does. */
+  pending(node: Node): boolean;
+  custom: CustomCheck;
+  translation: Translation;
+}
+
+/** A context for values without functions. */
+export function plainContext(custom: CustomCheck, translation: Translation = NO_TRANSLATION): PropertyContext {
+  return { resolve: (node) => node as Value, pending: () => false, custom, translation };
+}
+
+const has = (schemas: PropertySchemas, name: unknown): name is string =>
+  typeof name === 'string' && Object.hasOwn(schemas, name);
+
+/** The properties of a resource (or of a map within one): data seen through its schema. */
+export class PropertySet implements TranslationSource {
+  readonly schemas: PropertySchemas;
+  readonly data: ReadonlyMap<Key, Node>;
+  private readonly context: PropertyContext;
+  private readonly path: string;
+  private readonly root: PropertySet;
+  /** What `description` gives where it is not set but could be: the resource's own. */
+  private readonly description: string | undefined;
+
+  constructor(
+    schemas: PropertySchemas,
+    data: ReadonlyMap<Key, Node>,
+    context: PropertyContext,
+    options: { path?: string; root?: PropertySet; description?: string | undefined } = {},
+  ) {
+    this.schemas = schemas;
+    this.data = data;
+    this.context = context;
+    this.path = options.path ?? '';
+    this.root = options.root ?? this;
+    this.description = options.description;
+  }
+
+  private pathOf(name: string): string {
+    return this.path === '' || this.path.endsWith('.') ? this.path + name : `${this.path}.${name}`;
+  }
+
+  /** Throws StackValidationFailed at the first property that is unknown, missing, of the wrong type or out of bounds. */
+  validate(): void {
+    for (const key of this.data.keys()) {
+      if (!has(this.schemas, key))
+        throw new Fault('StackValidationFailed', `Unknown Property ${text(key)}`, {
+          path: [text(key)],
+          error: 'Property error',
+        });
+    }
+    for (const name in this.schemas) {
+      const schema = this.schemas[name]!;
+      if (this.context.translation.hides(this.pathOf(name))) continue;
+      try {
+        this.value(name, true);
+      } catch (thrown) {
+        throw this.explained(thrown, name, schema);
+      }
+      if (schema.implemented === false && this.data.has(name)) {
+        throw new Fault('StackValidationFailed', `Property ${name} not implemented yet`, {
+          path: [name],
+          error: 'Property error',
+        });
+      }
+    }
+  }
+
+  private explained(thrown: unknown, name: string, schema: PropertySchema): unknown {
+    if (!(thrown instanceof Fault)) return thrown;
+    if (thrown.kind === 'StackValidationFailed') return within(thrown, [name], 'Property error');
+    if (thrown.kind !== 'ValueError') return thrown;
+    const path = schema.required && !this.data.has(name) ? [] : [name];
+    return new Fault('StackValidationFailed', thrown.reason, { path, error: 'Property error' });
+  }
+
+  /** The property's value: as given, by default, or null. Throws ValueError where it has none and needs one. */
+  get(name: string): Value {
+    return this.value(name, false);
+  }
+
+  valueAt(path: readonly string[]): Value {
+    const [name, ...rest] = path;
+    if (name === undefined || !has(this.schemas, name)) return null;
+    return pick(this.value(name, false), rest);
+  }
+
+  private value(name: string, validate: boolean): Value {
+    const schema = this.schemas[name];
+    if (!schema) throw new Fault('KeyError', `Invalid Property ${name}`);
+    const path = this.pathOf(name);
+    const given = this.given(name, schema, path, validate);
+    if (given !== undefined) return given;
+    const { translation } = this.context;
+    const withDefault = schema.default !== undefined && schema.default !== null;
+    if (translation.has(path)) {
+      const value = translation.apply(path, null, this.siblings(), this.root);
+      if (value !== null || withDefault) return this.typed(schema, path, value, false);
+    }
+    if (withDefault) return this.typed(schema, path, null, validate);
+    if (schema.required) throw valueError(`Property ${name} not assigned`);
+    return name === 'description' && schema.update_allowed && this.description !== undefined ? this.description : null;
+  }
+
+  /** The value that was given, or undefined where none was. */
+  private given(name: string, schema: PropertySchema, path: string, validate: boolean): Value | undefined {
+    const node = this.data.get(name);
+    if (node === undefined && !this.data.has(name)) return undefined;
+    const { translation } = this.context;
+    if (translation.hides(path)) return undefined;
+    try {
+      const check = validate && !this.context.pending(node!);
+      let value = this.context.resolve(node!);
+      if (value === OMIT) return undefined;
+      if (translation.has(path)) value = translation.apply(path, value, this.siblings(), this.root);
+      return this.typed(schema, path, value, check);
+    } catch (thrown) {
+      if (!(thrown instanceof Fault) || thrown.kind === 'StackValidationFailed') throw thrown;
+      throw valueError(thrown.kind === 'KeyError' ? `'${thrown.reason}'` : thrown.heatMessage);
+    }
+  }
+
+  /** The data as given, for rules that take a sibling's value. */
+  private siblings(): TranslationSource {
+    return { valueAt: (path) => pick(fromData(this.data), path) };
+  }
+
+  /** The value converted to the schema's type. Throws ValueError, TypeError, StackValidationFailed. */
+  private typed(schema: PropertySchema, path: string, given: Value, validate: boolean): Value {
+    const value = this.converted(schema, path, given ?? defaultOf(schema), validate);
+    if (validate && schema.constraints) {
+      checkConstraints(schema.constraints, value, {
+        type: schema.type,
+        typeLabel: schema.type,
+        custom: this.context.custom,
+      });
+    }
+    return value;
+  }
+
+  private converted(schema: PropertySchema, path: string, value: Value, validate: boolean): Value {
+    switch (schema.type) {
+      case 'String':
+        return toText(value);
+      case 'Integer':
+        return toWhole(value);
+      case 'Number':
+        return toNumber(value ?? 0);
+      case 'Boolean':
+        return toFlag(value);
+      case 'Map':
+        return this.map(schema, path, value ?? new Map(), validate);
+      case 'List':
+        return this.list(schema, path, value ?? [], validate);
+      default:
+        return value;
+    }
+  }
+
+  private map(schema: PropertySchema, path: string, value: Value, validate: boolean): Value {
+    if (!(value instanceof Map)) {
+      if (schema.allow_conversion) {
+        if (typeof value === 'string') return value;
+        if (Array.isArray(value)) return dumps(value);
+      }
+      throw typeError(`"${text(value)}" is not a map`);
+    }
+    if (!schema.schema) return value;
+    return this.children(schema.schema, path, value, validate);
+  }
+
+  private list(schema: PropertySchema, path: string, given: Value, validate: boolean): Value {
+    const value = schema.allow_conversion && typeof given === 'string' ? (given === '' ? [] : given.split(',')) : given;
+    if (!Array.isArray(value)) throw typeError(`"${repr(value)}" is not a list`);
+    const item = schema.schema?.['*'];
+    if (!item) return value;
+    const schemas = Object.fromEntries(value.map((_, index) => [String(index), item]));
+    const data = new Map<Key, Value>(value.map((entry, index) => [String(index), entry]));
+    return [...(this.children(schemas, path, data, validate) as Map<Key, Value>).values()];
+  }
+
+  private children(schemas: PropertySchemas, path: string, data: ReadonlyMap<Key, Value>, validate: boolean): Value {
+    const context = plainContext(this.context.custom, this.context.translation);
+    const inner = new PropertySet(schemas, data, context, { path, root: this.root });
+    if (validate) inner.validate();
+    const out = new Map<Key, Value>();
+    for (const name in schemas) out.set(name, inner.get(name));
+    return out;
+  }
+}
+
+function fromData(data: ReadonlyMap<Key, Node>): Value {
+  return data as unknown as Value;
+}
+
+function pick(value: Value, path: readonly string[]): Value {
+  let here = value;
+  for (let i = 0; i < path.length; i++) {
+    if (here === null) return null;
+    if (Array.isArray(here)) return here.map((item) => pick(item, path.slice(i)));
+    if (!(here instanceof Map)) return null;
+    here = here.get(path[i]!) ?? null;
+  }
+  return here;
+}
+
+function defaultOf(schema: PropertySchema): Value {
+  return schema.default === undefined ? null : fromPlain(schema.default);
+}
+
+function toText(value: Value): Value {
+  if (value === null) return '';
+  if (typeof value === 'string') return value;
+  if (isInteger(value)) return text(value);
+  throw valueError(`Value must be a string; got ${repr(value)}`);
+}
+
+function toWhole(value: Value): Value {
+  try {
+    return toInteger(truthy(value) || value !== null ? value : 0);
+  } catch (thrown) {
+    if (!(thrown instanceof Fault) || thrown.kind !== 'ValueError') throw thrown;
+    throw typeError(`Value '${text(value)}' is not an integer`);
+  }
+}
+
+function toFlag(value: Value): Value {
+  if (value === null) return false;
+  if (typeof value === 'boolean') return value;
+  if (typeof value !== 'string') throw typeError(`"${text(value)}" is not a valid boolean`);
+  const word = value.toLowerCase();
+  if (word !== 'true' && word !== 'false') throw valueError(`"${word}" is not a valid boolean`);
+  return word === 'true';
+}
