@@ -5,6 +5,7 @@
  */
 import dgram from 'node:dgram';
 import { closeSync, openSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import koffi from 'koffi';
 import { fault } from './errors/index.ts';
 
@@ -181,6 +182,18 @@ function listeningSocket(what: string, device: string, address: string, port: nu
   });
 }
 
+/** Listens for the API on an address of the host, IPv4 or IPv6; not bound to a device, so that `0.0.0.0` is all of them.
+ *  Not a net.Server: that would take connections in this process, which are `serve`'s. */
+export function hostListener(address: string, port: number): number {
+  const family = isIPv6(address) ? AF_INET6 : AF_INET;
+  const where = isIPv6(address) ? inet6(address, port) : inet(address, port);
+  return made('the API', address, c.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), (fd) => {
+    option('the API', address, fd, SOL_SOCKET, SO.reuseAddr, int(1));
+    must('the API', address, c.bind(fd, where, where.length), `${address}:${port}`);
+    must('the API', address, c.listen(fd, backlog), `${address}:${port}`);
+  });
+}
+
 /** Hears router solicitations on the device and may send advertisements; null where the kernel has no IPv6. */
 export function solicitationSocket(device: string): number | null {
   return icmpv6Socket(device, ROUTER_SOLICITATION, 'ff02::2');
@@ -286,9 +299,10 @@ function inet(address: string, port: number): Buffer {
 }
 
 /** struct sockaddr_in6 without a scope: the socket is bound to its device, which is the scope. */
-function inet6(address: string): Buffer {
+function inet6(address: string, port = 0): Buffer {
   const bytes = Buffer.alloc(28);
   bytes.writeUInt16LE(AF_INET6, 0);
+  bytes.writeUInt16BE(port, 2);
   const [head = '', tail] = address.split('::');
   const front = head === '' ? [] : head.split(':');
   const back = tail ? tail.split(':') : [];

@@ -1,3 +1,46 @@
 import type { ErrorRow } from './index.ts';
 
-export const bootstrapErrors = {} as const satisfies Record<string, ErrorRow>;
+export const bootstrapErrors = {
+  'bootstrap-step': {
+    status: 500,
+    sentence: 'Bootstrap could not {step}: {reason}',
+    remedy: 'Mend that and run `undercloud bootstrap` again; it goes on where it stopped.',
+  },
+  'state-unreachable': {
+    status: 500,
+    sentence:
+      'The service user {user} cannot reach the state directory {state}: {parent} has mode {mode}, which lets it not pass.',
+    remedy: 'Run `chmod o+x {parent}`, or choose another place with --state.',
+  },
+  'not-root': {
+    status: 403,
+    sentence: '`undercloud {command}` needs root: it {why}.',
+    remedy: 'Run it with sudo.',
+  },
+  'not-bootstrapped': {
+    status: 404,
+    sentence: 'There is no undercloud in {state}.',
+    remedy: 'Make one with `undercloud bootstrap --state {state}`.',
+  },
+  'machine-unfit': {
+    status: 500,
+    sentence: 'This machine is not fit for an undercloud yet: {faults}',
+    remedy: '`undercloud doctor` lists each fault with its remedy.',
+  },
+  'database-major': {
+    status: 500,
+    sentence: 'The data directory {directory} belongs to PostgreSQL {found}, and this machine has {installed}.',
+    remedy:
+      'Install postgresql-{found} beside it, or move the data with `undercloud backup` there and `undercloud restore` here.',
+  },
+  'service-not-up': {
+    status: 504,
+    sentence: '{service} did not come up within {seconds} s; the last it said was: {last}',
+    remedy: 'Its log is {log}.',
+  },
+  'already-running': {
+    status: 409,
+    sentence: 'An undercloud is already running on {state} (process {pid}).',
+    remedy: 'Stop it with `undercloud stop --state {state}`.',
+  },
+} as const satisfies Record<string, ErrorRow>;

@@ -42,6 +42,8 @@ export interface Operations {
   ): Promise<string>;
   /** Something about the subject happened: whoever works on it looks again. Cheap when nobody does. */
   wake(subject: Subject): void;
+  /** A wake that came from another process (queue.ts). */
+  wakeOperation(id: string): void;
   /** Ends the subject's operation at the next look, with its undos. False when none is running. */
   cancel(subject: Subject, reason: string): Promise<boolean>;
   activity(subject: Subject): Promise<Activity | null>;
@@ -233,6 +235,16 @@ export function createOperations(options: OperationsOptions): Operations {
         .then(([holder, active]) => {
           if (holder && active && holder !== owner) tell(holder, active.id);
         })
+        .catch(() => {});
+    },
+    wakeOperation(id) {
+      const own = drives.get(id);
+      if (!own) return void take(id).catch(() => {});
+      own.wake();
+      // The other process may have asked for an end: the row says so.
+      store
+        .loadOperation(db, id)
+        .then((row) => row?.cancel_reason && own.cancel(row.cancel_reason))
         .catch(() => {});
     },
     async cancel(subject, reason) {

@@ -1,0 +1,205 @@
+/** The appliance itself: bootstrap, doctor, status, stop, serve, clouds. They act on this machine, not over HTTP. */
+import { spawn } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { parse, stringify } from 'yaml';
+import {
+  bootstrapSteps,
+  diagnose,
+  ensureStarted,
+  standing,
+  stopServices,
+  supervise,
+} from '../../../bootstrap/index.ts';
+import { readConfig, statePaths } from '../../core/config.ts';
+import { fault } from '../../core/errors/index.ts';
+import { defaultState } from '../cloud.ts';
+import { exitCodes } from '../exit.ts';
+import { table } from '../output.ts';
+import { action } from '../program.ts';
+import { runSteps } from '../steps.ts';
+
+interface BootstrapFlags {
+  listen: string;
+  publicUrl?: string;
+  provisioningInterface?: string;
+  provisioningAddress?: string;
+  lab?: boolean;
+  databaseUrl?: string;
+  redisUrl?: string;
+  region: string;
+}
+
+const stateOf = (state: string | undefined): string => resolve(state ?? defaultState);
+
+export function applianceCommands(program: Command): void {
+  program
+    .command('bootstrap')
+    .description('make this machine an undercloud; safe to run again, also after an interruption')
+    .option('--listen <addr:port>', 'where the API listens', '127.0.0.1:6385')
+    .option('--public-url <url>', 'what links and the catalog say (behind a proxy)')
+    .option('--provisioning-interface <if>', 'the network interface that the nodes boot from')
+    .option('--provisioning-address <addr/prefix>', 'the undercloud’s address on it (default: the one it has)')
+    .option('--lab', 'provision virtual bare metal in a network namespace of its own')
+    .option('--database-url <url>', 'an external PostgreSQL instead of a private one')
+    .option('--redis-url <url>', 'an external Redis instead of a private one')
+    .option('--region <name>', 'the region’s name in the catalog', 'RegionOne')
+    .action(
+      action(async (session, flags: BootstrapFlags) => {
+        if (flags.lab && flags.provisioningInterface)
+          throw fault('usage', { reason: '--lab and --provisioning-interface exclude one another.' });
+        if (!/^.+:\d+$/.test(flags.listen))
+          throw fault('usage', { reason: `--listen is ADDRESS:PORT, not ${flags.listen}.` });
+        const { steps, summary } = bootstrapSteps({
+          ...flags,
+          lab: flags.lab === true,
+          stateDir: stateOf(session.state),
+        });
+        await runSteps(steps, session.output);
+        const made = summary();
+        session.output.result(made, () => [
+          '',
+          `The undercloud answers at ${made.apiUrl}; its state is in ${made.stateDir}.`,
+          `Clients find it by ${made.clouds}: OS_CLIENT_CONFIG_FILE=${made.clouds} openstack --os-cloud undercloud token issue`,
+          'Next: `undercloud status`, `undercloud node import instackenv.json`, `undercloud image build NAME`.',
+        ]);
+      }),
+    );
+
+  program
+    .command('doctor')
+    .description('check this machine: each fault with its remedy')
+    .option('--listen <addr:port>', 'where the API would listen', '127.0.0.1:6385')
+    .option('--provisioning-interface <if>', 'check this interface for provisioning too')
+    .action(
+      action(async (session, flags: { listen: string; provisioningInterface?: string }) => {
+        const stateDir = stateOf(session.state);
+        const config = existsSync(statePaths(stateDir).config) ? readConfig(stateDir) : null;
+        const device = flags.provisioningInterface ?? (config?.lab ? undefined : config?.provisioning?.interface);
+        const groups = [
+          'undercloud',
+          ...(config?.lab || device ? (['images'] as const) : []),
+          ...(config?.lab ? (['lab'] as const) : []),
+        ] as const;
+        const found = await diagnose({
+          stateDir,
+          listen: config?.listen ?? flags.listen,
+          groups,
+          lab: config?.lab === true,
+          ...(device && { provisioningInterface: device }),
+        });
+        session.output.result(found, () =>
+          table(
+            ['', 'check', 'finding', 'remedy'],
+            found.map((one) => [one.ok ? '✔' : '✘', one.check, one.finding, one.remedy]),
+          ),
+        );
+        return found.every((one) => one.ok) ? exitCodes.ok : exitCodes.failed;
+      }),
+    );
+
+  program
+    .command('status')
+    .description('what runs, and since how many restarts')
+    .action(
+      action(async (session) => {
+        const stateDir = stateOf(session.state);
+        if (!existsSync(statePaths(stateDir).config)) throw fault('not-bootstrapped', { state: stateDir });
+        const now = standing(stateDir);
+        const config = readConfig(stateDir);
+        session.output.result({ ...now, listen: config.listen, stateDir }, () => [
+          now.running
+            ? `The undercloud on ${stateDir} runs; its API listens on ${config.listen}.`
+            : `The undercloud on ${stateDir} is stopped; \`undercloud start\` starts it.`,
+          ...(now.running
+            ? table(
+                ['service', 'pid', 'restarts', 'log'],
+                now.children.map((child) => [child.name, child.pid, child.restarts, child.log]),
+              )
+            : []),
+        ]);
+        return now.running && now.children.every((child) => child.pid !== null) ? exitCodes.ok : exitCodes.failed;
+      }),
+    );
+
+  program
+    .command('start')
+    .description('start a stopped undercloud')
+    .action(
+      action(async (session) => {
+        const stateDir = stateOf(session.state);
+        if (!existsSync(statePaths(stateDir).config)) throw fault('not-bootstrapped', { state: stateDir });
+        const started = await ensureStarted(stateDir);
+        session.output.result({ started }, () => (started ? 'Started.' : 'It was running already.'));
+      }),
+    );
+
+  program
+    .command('stop')
+    .description('stop the undercloud; work in flight goes on from its last finished step at the next start')
+    .action(
+      action(async (session) => {
+        const stopped = await stopServices(stateOf(session.state));
+        session.output.result({ stopped }, () => (stopped ? 'Stopped.' : 'It was not running.'));
+      }),
+    );
+
+  program
+    .command('serve')
+    .description(
+      'run the appliance’s one process in the foreground (without --sockets it opens the API’s listener itself)',
+    )
+    .option('--sockets <json>', 'descriptors handed over by the supervisor')
+    .action(
+      action(async (session, flags: { sockets?: string }) => {
+        const args = [
+          join(import.meta.dirname, '../../serve/main.ts'),
+          '--state',
+          stateOf(session.state),
+          ...(flags.sockets ? ['--sockets', flags.sockets] : []),
+        ];
+        const child = spawn(process.execPath, args, { stdio: 'inherit' });
+        for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+        return new Promise<number>((done) => child.once('exit', (code) => done(code ?? exitCodes.failed)));
+      }),
+    );
+
+  program
+    .command('supervise', { hidden: true })
+    .description('the parent of all services; bootstrap and systemd start it')
+    .action(
+      action(async (session) => {
+        await supervise(stateOf(session.state));
+      }),
+    );
+
+  program
+    .command('clouds')
+    .description('clouds.yaml for other machines')
+    .command('export')
+    .argument('[dir]', 'where clouds.yaml and the CA go', '.')
+    .option('--auth-url <url>', 'the API’s address as the other machine sees it')
+    .description('write clouds.yaml with the CA beside it')
+    .action(
+      action(async (session, dir: string, flags: { authUrl?: string }) => {
+        const paths = statePaths(stateOf(session.state));
+        if (!existsSync(paths.clouds)) throw fault('not-bootstrapped', { state: stateOf(session.state) });
+        const clouds = parse(readFileSync(paths.clouds, 'utf8')) as {
+          clouds: Record<string, { auth: { auth_url: string }; cacert: string }>;
+        };
+        for (const cloud of Object.values(clouds.clouds)) {
+          cloud.cacert = 'undercloud-ca.pem';
+          if (flags.authUrl) cloud.auth.auth_url = flags.authUrl;
+        }
+        mkdirSync(dir, { recursive: true });
+        const file = join(dir, 'clouds.yaml');
+        writeFileSync(file, stringify(clouds), { mode: 0o600 });
+        copyFileSync(paths.caCertificate, join(dir, 'undercloud-ca.pem'));
+        session.output.result(
+          { clouds: file, ca: join(dir, 'undercloud-ca.pem') },
+          () => `Wrote ${file} and ${join(dir, 'undercloud-ca.pem')}: copy both to the other machine.`,
+        );
+      }),
+    );
+}
