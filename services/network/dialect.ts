@@ -294,9 +294,11 @@ export function read<R>(noun: Noun<R>, body: unknown, on: 'create' | 'update'): 
     const { field, schema } = attribute;
     if (field === undefined || schema === undefined || (on === 'update' && attribute.on === 'create'))
       throw invalid(noun.one, `Attribute '${name}' not allowed in ${on === 'create' ? 'POST' : 'PUT'}`);
-    const error = Value.Errors(schema, value)[0];
+    // The stock client sends `--mtu 9000` as text.
+    const converted = Value.Convert(schema, value);
+    const error = Value.Errors(schema, converted)[0];
     if (error) throw invalid(name, `${JSON.stringify(value)} ${error.message}`);
-    fields[field] = attribute.read ? attribute.read(value) : value;
+    fields[field] = attribute.read ? attribute.read(converted) : converted;
   }
   return fields;
 }
