@@ -116,6 +116,32 @@ const failure = (work: Promise<unknown>) =>
     (error: IpmiError) => error,
   );
 
+describe('our halves on a real IPv6 loopback', () => {
+  it('meet on ::1 through one socket that reaches IPv4 too', async () => {
+    const bmc = createBmcSession({
+      guid: Buffer.alloc(16, 6),
+      users: () => [{ name: 'admin', password: 'secret', privilege: 'administrator' }],
+      handle: () => ({ completionCode: 0, data: Uint8Array.of(1, 0, 0) }),
+    });
+    const server = createSocket('udp6');
+    server.on('message', (datagram, from) =>
+      bmc.receive(datagram, `${from.address} ${from.port}`, (reply) => server.send(reply, from.port, from.address)),
+    );
+    server.bind(0, '::1');
+    await once(server, 'listening');
+    const both = await openIpmiSocket({ family: 6 });
+    const through = createIpmiTransport({ socket: both });
+    const six = through.session({ host: '::1', port: server.address().port, user: 'admin', password: 'secret' });
+    await expect(six.chassisStatus()).resolves.toMatchObject({ power: 'on' });
+    const four = through.session({ host: '127.0.0.1', port: simulatorPort, user: 'admin', password: 'secret' });
+    await expect(four.open()).resolves.toMatchObject({ suite: 3 });
+    await through.close();
+    both.close();
+    server.close();
+    expect(bmc.sessions).toEqual([]);
+  });
+});
+
 describe('our console and ipmi_sim', () => {
   it.each([1, 2, 3])('cipher suite %i: login, status, power', async (suite) => {
     const it = session({ suites: [suite] });

@@ -1,7 +1,7 @@
 // One BMC as the transport sees it: a queue with one request outstanding (most BMCs have one buffer), retransmission with a new
 // session sequence number and the same rqSeq, a session that opens when first needed, is kept alive, and is reopened when lost.
 
-import { completionError, IpmiError } from './errors.ts';
+import { completionError, IpmiError, type IpmiErrorCode } from './errors.ts';
 import { PRIVILEGE } from './handshake.ts';
 import { Lan15Seal } from './lan15.ts';
 import { decodeResponse, encodeRequest, type IpmiResponse } from './message.ts';
@@ -106,7 +106,7 @@ export class Link implements Wire {
 
   /** Ends the session politely and, when `final`, refuses everything after it. Never rejects. */
   async close(final: boolean, options: CallOptions): Promise<void> {
-    if (final) this.#requests.shut(new IpmiError('closed', 'the session was closed').at(this.name, 'close'));
+    if (final) this.#requests.shut(() => new IpmiError('closed', 'the session was closed').at(this.name, 'close'));
     if (!this.#session && this.#requests.idle) return;
     const goodbye = this.#requests.enqueue(
       'Close Session',
@@ -115,7 +115,7 @@ export class Link implements Wire {
       true,
     );
     await goodbye.catch(() => undefined);
-    this.#drop(new IpmiError('closed', 'the session was closed'));
+    this.#drop('closed', 'the session was closed');
   }
 
   /** Sends a payload of the session, such as SOL data. False when no RMCP+ session is open. */
@@ -312,15 +312,15 @@ export class Link implements Wire {
     const message = encodeRequest(0x06, 0x3c, this.nextSeq(), closeData(session.bmcId));
     const { seal } = session;
     this.tell(seal instanceof Lan15Seal ? seal.seal(message) : seal.seal(PAYLOAD.ipmi, message));
-    this.#drop(new IpmiError('session-lost', 'the BMC stopped answering on the session'));
+    this.#drop('session-lost', 'the BMC stopped answering on the session');
   }
 
-  #drop(reason: IpmiError): void {
+  #drop(code: IpmiErrorCode, fault: string): void {
     this.#session = undefined;
     this.#forgetId();
     this.#options.timers.clear(this.#keepAliveTimer);
     this.#keepAliveTimer = undefined;
-    this.onLost?.(reason.at(this.name, 'session'));
+    this.onLost?.(new IpmiError(code, fault).at(this.name, 'session'));
   }
 
   #forgetId(): void {

@@ -81,8 +81,10 @@ export class RequestQueue {
   }
 
   /** Rejects all that runs and waits, and everything that comes after. */
-  shut(why: IpmiError): void {
+  shut(because: () => IpmiError): void {
     this.#closed = true;
+    if (this.idle) return;
+    const why = because();
     for (const job of this.#queue.splice(0)) this.#settle(job, why);
     const running = this.#running;
     if (!running) return;
