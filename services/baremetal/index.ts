@@ -1,48 +1,50 @@
 /** Front door of baremetal: nodes, their states, the operations on them, and what a machine is to boot now. */
-import type { Clock } from '../core/clock.ts';
 import type { Context } from '../core/context.ts';
 import type { Tx } from '../core/database/index.ts';
+import { fault } from '../core/errors/index.ts';
 import type { RecordedEvent } from '../core/events/index.ts';
+import type { House } from '../core/house.ts';
 import type { Authenticate, Routes } from '../core/http/index.ts';
 import type { Activity } from '../core/operations/index.ts';
 import type { AgentTransport } from '../ipa/index.ts';
 import type { Bmc, Power } from '../power/index.ts';
-import type { Boot, JsonObject, Node, Port } from './node.ts';
-import type { ProvisionState } from './states.ts';
+import { type BootIntent, bootIntent } from './boot-intent.ts';
+import { bmcOf, requireNode } from './change.ts';
+import { type ClaimWanted, claim, release } from './claim.ts';
+import { createEnrolment, type Enrolment, type NewNode } from './enrolment.ts';
+import { type Ground, nodeSubject } from './ground.ts';
+import type { DeployImages } from './image.ts';
+import { type ImportedNode, type ImportOptions, importNodes } from './import.ts';
+import type { JsonObject, Node, Port } from './node.ts';
+import {
+  createProvision,
+  type DeployRequest,
+  type NodeOperations,
+  nodeOperations,
+  type Provision,
+} from './provision.ts';
+import { agentRoutes } from './routes/agent.ts';
+import { allRoutes } from './routes/index.ts';
+import { wakesNode } from './steps/boot-stage.ts';
+import { listNodes, type NodeQuery, nodeByMac } from './store/nodes.ts';
+import { listPorts } from './store/ports.ts';
 
+export type { BootIntent } from './boot-intent.ts';
+export type { ClaimWanted } from './claim.ts';
+export type { NewNode } from './enrolment.ts';
+export type { DeployImages, DeployInfo } from './image.ts';
+export type { ImportedNode, ImportOptions } from './import.ts';
 export type { Boot, InterfaceName, JsonObject, Node, Port } from './node.ts';
-export { type ProvisionEvent, type ProvisionState, provisionStates } from './states.ts';
-
-/** What image.deployInfo answers, as far as a deploy needs it. URLs are such that the agent can fetch them. */
-export interface DeployInfo {
-  /** Bytes of the raw disk image. */
-  readonly size: number;
-  readonly name: string;
-  /** Present where the image is kept as verified chunks. */
-  readonly index_url?: string;
-  readonly index_sha256?: string;
-  readonly objects?: Readonly<Record<string, string>>;
-  /** The plain stream, for a stock agent. */
-  readonly stream_url: string;
-  readonly disk_format: string;
-  readonly os_hash_algo: string;
-  readonly os_hash_value: string;
-  /** Where the image names them: the agent may start the written system by kexec. */
-  readonly kexec?: { readonly kernel: string; readonly initrd?: string; readonly cmdline: string };
-}
-
-/** What baremetal needs of the image service: `image` passes by shape. */
-export interface DeployImages {
-  /** @throws Fault when the image is not there */
-  deployInfo(imageId: string, options: { ttl: number }): Promise<DeployInfo>;
-}
+export type { DeployRequest } from './provision.ts';
+export { isProvisionState, type ProvisionEvent, type ProvisionState, provisionStates } from './states.ts';
+export type { NodeQuery as NodeFilters } from './store/nodes.ts';
 
 export interface BaremetalDeps {
   readonly power: Power;
   readonly images: DeployImages;
   /** `none` lets everybody in as admin: tests and a stand-alone API on loopback. */
   readonly authenticate: Authenticate | 'none';
-  /** The service's prefix and public URL, for links. */
+  /** The service's prefix and public URL, for links. Default `/baremetal` and the Host header. */
   readonly prefix?: string;
   readonly publicUrl?: string;
   /** Names the conductor in the API; default: the operations' owner. */
@@ -54,95 +56,31 @@ export interface BaremetalDeps {
   /** Whether a used node's partition tables are erased by the agent before it is given away again. Default false: the next
    *  image overwrites them, and the lab stays quick. A node's own automated_clean wins. */
   readonly automatedClean?: boolean;
-  readonly clock?: Clock;
-}
-
-export interface BootIntent {
-  readonly node: Node;
-  readonly intent: Boot;
-  /** Why, in words: `deploying: the agent is awaited`. */
-  readonly reason: string;
-  /** The minted boot token, bound to node, MAC and power cycle; the same at every call until the agent's first heartbeat
-   *  burns it. Present with intent `agent`. */
-  readonly token?: string;
-  /** Kernel arguments of the agent beside those that boot adds itself. */
-  readonly agentArguments: Readonly<Record<string, string>>;
-}
-
-export interface DeployRequest {
-  readonly imageId: string;
-  /** base64 of a gzipped ISO or FAT image. */
-  readonly configDrive?: string;
-  readonly serverId?: string;
-  /** Start the written system by kexec where the image says how. */
-  readonly kexec?: boolean;
-  readonly instanceInfo?: JsonObject;
-}
-
-export interface ClaimWanted {
-  readonly resourceClass?: string | null;
-  readonly traits?: readonly string[];
-  /** properties.capabilities that must be there with these values. */
-  readonly capabilities?: Readonly<Record<string, string>>;
-  readonly projectId: string | null;
-  readonly serverId: string;
-  /** This very node. */
-  readonly nodeId?: string;
-}
-
-export interface NodeFilters {
-  readonly provisionState?: ProvisionState;
-  readonly driver?: string;
-  readonly resourceClass?: string;
-  readonly instanceUuid?: string;
-  readonly associated?: boolean;
-  readonly maintenance?: boolean;
-  readonly owner?: string;
-  readonly limit?: number;
-}
-
-export interface NewNode {
-  readonly uuid?: string;
-  readonly name?: string | null;
-  readonly driver: string;
-  readonly driverInfo?: JsonObject;
-  readonly properties?: JsonObject;
-  readonly extra?: JsonObject;
-  readonly resourceClass?: string | null;
-  readonly traits?: readonly string[];
-  readonly ports?: readonly { readonly address: string; readonly physicalNetwork?: string | null }[];
-}
-
-export interface ImportOptions {
-  /** Go on to `available`; false stops at `manageable`. Default true. */
-  readonly provide?: boolean;
-}
-
-export interface ImportedNode {
-  readonly uuid: string;
-  readonly name: string | null;
-  readonly action: 'create' | 'update' | 'keep';
-  /** The operation that verifies it; null when there is nothing to do. */
-  readonly operation: string | null;
 }
 
 /** What a node does now: what it waits on, since when, how long that usually takes, and what to do. */
 export interface NodeActivity {
-  readonly busy: boolean;
   readonly activity: Activity | null;
-  /** The newest operation when nothing runs: how it ended. */
-  readonly last: { readonly kind: string; readonly state: string; readonly error: string | null } | null;
+  /** The newest operation, ended or not: a node that an import removed again still says why. */
+  readonly last: {
+    readonly operation: string;
+    readonly kind: string;
+    readonly state: string;
+    readonly error: string | null;
+    readonly startedAt: Date;
+    readonly finishedAt: Date | null;
+  } | null;
 }
 
 export interface Baremetal {
-  /** Ironic v1, mounted at /baremetal. */
+  /** Ironic v1, mounted at /baremetal; lookup and heartbeat included. */
   readonly routes: Routes;
   /** /, /v1, lookup, heartbeat and continue_inspection alone: mounted unprefixed on the provisioning listener. */
   readonly agentRoutes: Routes;
   nodeByMac(mac: string): Promise<Node | null>;
   /** @throws Fault `node-not-found` */
   findNode(context: Context, idOrName: string): Promise<Node>;
-  listNodes(context: Context, filters?: NodeFilters): Promise<Node[]>;
+  listNodes(context: Context, filters?: NodeQuery): Promise<Node[]>;
   portsOf(nodeUuid: string): Promise<Port[]>;
   createNode(context: Context, fields: NewNode): Promise<Node>;
   updateNode(context: Context, uuid: string, fields: Partial<NewNode>): Promise<Node>;
@@ -153,10 +91,11 @@ export interface Baremetal {
   release(tx: Tx, nodeUuid: string): Promise<void>;
   /** Starts the deploy operation and returns its id. @throws Fault `node-busy`, `node-verb-refused` */
   deploy(tx: Tx, context: Context, nodeUuid: string, request: DeployRequest): Promise<string>;
-  /** Takes the node back; a deploy under way is cancelled first and the node then taken back. Null when it must end first. */
+  /** Takes the node back. Null when a deploy must end first: it is cancelled, and the node is then taken back by itself. */
   undeploy(tx: Tx, context: Context, nodeUuid: string): Promise<string | null>;
   /** Ironic's verbs: manage, inspect, provide, clean, active, rebuild, deleted, abort, adopt. */
   setProvisionState(context: Context, idOrName: string, verb: string, body?: JsonObject): Promise<void>;
+  /** Ironic's targets: `power on`, `power off`, `rebooting`, `soft power off`, `soft rebooting`. */
   setPower(context: Context, idOrName: string, target: string, timeoutSeconds?: number): Promise<void>;
   bmcOf(nodeUuid: string): Promise<Bmc>;
   /** Null when no node has this MAC. */
@@ -164,7 +103,105 @@ export interface Baremetal {
   importNodes(context: Context, instackenv: unknown, options?: ImportOptions): Promise<ImportedNode[]>;
   activity(nodeUuid: string): Promise<NodeActivity>;
   timeline(nodeUuid: string, options?: { limit?: number; after?: number }): Promise<RecordedEvent[]>;
-  /** Listens for what happens to nodes, and takes up what a dead process left pending. */
+  /** Listens for what happens to nodes, and takes up what a dead process left pending. Call before operations.run(). */
   start(): Promise<void>;
   stop(): void;
+  readonly operations: NodeOperations;
+}
+
+/** What routes are made of. */
+export interface Rooms {
+  readonly ground: Ground;
+  readonly enrolment: Enrolment;
+  readonly provision: Provision;
+  readonly baremetal: Baremetal;
+  readonly deps: BaremetalDeps;
+}
+
+export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
+  const ground: Ground = {
+    house,
+    power: deps.power,
+    images: deps.images,
+    hostname: deps.hostname ?? house.operations.owner,
+    speed: deps.speed ?? 1,
+    automatedClean: deps.automatedClean ?? false,
+    ...(deps.agentTransport && { agentTransport: deps.agentTransport }),
+  };
+  const { db, recorder } = house;
+  const operations = nodeOperations(ground);
+  for (const operation of Object.values(operations)) house.operations.register(operation as never);
+  const enrolment = createEnrolment(ground);
+  const provision = createProvision(ground, operations);
+  let leave = () => {};
+
+  /** Admins see all; a project sees what it owns or rents. */
+  const visible = (context: Context, node: Node): boolean =>
+    context.roles.includes('admin') ||
+    (context.projectId !== null && (node.owner === context.projectId || node.lessee === context.projectId));
+
+  async function find(context: Context, idOrName: string): Promise<Node> {
+    const node = await enrolment.find(idOrName);
+    if (!visible(context, node)) throw fault('node-not-found', { node: idOrName });
+    return node;
+  }
+
+  const baremetal: Baremetal = {
+    routes: async (api) => allRoutes(api, { ground, enrolment, provision, baremetal, deps }),
+    agentRoutes: async (api) => agentRoutes(api, { ground, enrolment, provision, baremetal, deps }),
+    nodeByMac: (mac) => nodeByMac(db, mac.toLowerCase().replaceAll('-', ':')),
+    findNode: find,
+    listNodes: (context, filters = {}) =>
+      listNodes(db, context.roles.includes('admin') ? filters : { ...filters, project: context.projectId ?? '' }),
+    portsOf: (nodeUuid) => listPorts(db, { nodeUuid }),
+    createNode: (context, fields) => db.transaction((tx) => enrolment.create(tx, context, fields)),
+    updateNode: (context, uuid, fields) => db.transaction((tx) => enrolment.update(tx, context, uuid, fields)),
+    deleteNode: (context, uuid) => enrolment.remove(context, uuid),
+    claim: (tx, wanted) => claim(ground, tx, wanted),
+    release: (tx, uuid) => release(ground, tx, uuid),
+    deploy: (tx, context, uuid, request) => provision.deploy(tx, context, uuid, request),
+    undeploy: (tx, context, uuid) => provision.undeploy(tx, context, uuid),
+    async setProvisionState(context, idOrName, verb, body = {}) {
+      await provision.verb(context, (await find(context, idOrName)).uuid, verb, body);
+    },
+    async setPower(context, idOrName, target, timeoutSeconds) {
+      await provision.power(context, (await find(context, idOrName)).uuid, target, timeoutSeconds ?? null);
+    },
+    bmcOf: async (uuid) => bmcOf(ground, await requireNode(db, uuid)),
+    bootIntent: (mac) => bootIntent(ground, mac),
+    importNodes: (context, instackenv, options) =>
+      importNodes(ground, { enrolment, provision }, context, instackenv, options),
+    async activity(uuid) {
+      const subject = nodeSubject(uuid);
+      const [activity, last] = await Promise.all([house.operations.activity(subject), house.operations.last(subject)]);
+      return {
+        activity,
+        last: last && {
+          operation: last.id,
+          kind: last.kind,
+          state: last.state,
+          error: last.error?.message ?? null,
+          startedAt: last.created_at,
+          finishedAt: last.finished_at,
+        },
+      };
+    },
+    timeline: (uuid, options) => recorder.timeline(nodeSubject(uuid), options),
+    async start() {
+      leave();
+      leave = recorder.subscribe((event) => {
+        if (event.subject.type !== 'node') return;
+        if (wakesNode(event.kind)) house.operations.wake(event.subject);
+        if (event.kind === 'operation.failed' || event.kind === 'operation.succeeded')
+          provision.takeUpPending(event.subject.id).catch(() => {});
+      });
+      await provision.takeUpPending();
+    },
+    stop() {
+      leave();
+      leave = () => {};
+    },
+    operations,
+  };
+  return baremetal;
 }

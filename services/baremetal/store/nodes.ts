@@ -1,7 +1,7 @@
 /** All SQL of nodes. Rows come out as Node; secrets stay sealed in driver_secrets and are shown as `******`. */
 import { sql } from 'kysely';
 import type { Database, Tx } from '../../core/database/index.ts';
-import type { JsonObject, Node } from '../node.ts';
+import type { Node } from '../node.ts';
 import type { ProvisionState } from '../states.ts';
 
 export type Where = Database | Tx;
@@ -278,10 +278,11 @@ export async function claimCounts(
   return { total, reasons };
 }
 
-export async function pendingNodes(db: Where): Promise<{ uuid: string; pendingVerb: string }[]> {
-  const { rows } = await sql<{ uuid: string; pendingVerb: string }>`select uuid, pending_verb as "pendingVerb"
-    from baremetal.nodes where pending_verb is not null`.execute(db.kysely);
-  return rows;
+/** Nodes with a verb that waits for the end of an operation; of one node, or of all. */
+export async function pendingNodes(db: Where, uuid: string | null): Promise<string[]> {
+  const { rows } = await sql<{ uuid: string }>`select uuid from baremetal.nodes
+    where pending_verb is not null and (${uuid}::uuid is null or uuid = ${uuid}::uuid)`.execute(db.kysely);
+  return rows.map((row) => row.uuid);
 }
 
 export async function shardCounts(db: Where): Promise<{ name: string | null; count: number }[]> {
@@ -289,5 +290,3 @@ export async function shardCounts(db: Where): Promise<{ name: string | null; cou
     from baremetal.nodes group by shard order by shard nulls first`.execute(db.kysely);
   return rows;
 }
-
-export type { JsonObject };

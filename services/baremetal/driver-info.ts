@@ -1,0 +1,86 @@
+/** driver_info comes in with its secrets; they are sealed apart from it, name by name, and shown as `******`. */
+import { fault } from '../core/errors/index.ts';
+import type { Secrets } from '../core/secrets.ts';
+import type { BmcAccess } from '../power/index.ts';
+import { hardwareTypes } from './drivers.ts';
+import type { JsonObject } from './node.ts';
+import { maskedSecret, type NodeRow } from './store/nodes.ts';
+
+/** Ironic masks by the same words (strutils.mask_dict_password, `kg_key`). */
+const secretName = /passw(or)?d|secret|token|kg_key|credential|_key$/i;
+
+export const isSecretName = (name: string): boolean => secretName.test(name);
+
+const owner = (uuid: string, name: string): string => `node ${uuid} ${name}`;
+
+/** A value of `******` keeps the secret that is there: a client that writes back what it has read changes nothing. */
+export function sealDriverInfo(
+  secrets: Secrets,
+  uuid: string,
+  info: JsonObject,
+  kept: Readonly<Record<string, string>> = {},
+): { driverInfo: JsonObject; driverSecrets: Record<string, string> } {
+  const driverInfo: Record<string, JsonObject[string]> = {};
+  const driverSecrets: Record<string, string> = {};
+  for (const [name, value] of Object.entries(info)) {
+    const before = kept[name];
+    if (!isSecretName(name) || value === null || value === undefined || typeof value === 'object')
+      driverInfo[name] = value;
+    else if (value === maskedSecret && before !== undefined) driverSecrets[name] = before;
+    else driverSecrets[name] = secrets.seal(String(value), owner(uuid, name));
+  }
+  return { driverInfo, driverSecrets };
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string'
+    ? value
+    : typeof value === 'number' || typeof value === 'boolean'
+      ? String(value)
+      : '';
+}
+
+const ipmiPort = 623;
+
+/** How the node's BMC is reached, with its password open. @throws Fault `bmc-access-incomplete`, `driver-unknown` */
+export function accessOf(secrets: Secrets, node: NodeRow): BmcAccess {
+  const hardware = hardwareTypes.find(({ name }) => name === node.driver);
+  const named = node.name ?? node.uuid;
+  if (!hardware)
+    throw fault('driver-unknown', {
+      driver: node.driver,
+      node: named,
+      known: hardwareTypes.map(({ name }) => name).join(', '),
+    });
+  const { prefix } = hardware;
+  const info = node.driverInfo;
+  for (const missing of hardware.required)
+    if (text(info[missing]) === '') throw fault('bmc-access-incomplete', { node: named, missing });
+  const open = (name: string): string => {
+    const sealed = node.driverSecrets[name];
+    return sealed === undefined ? text(info[name]) : secrets.open(sealed, owner(node.uuid, name));
+  };
+  const kg = open(`${prefix}_hex_kg_key`);
+  const options: Record<string, string | number | boolean> =
+    hardware.bmc === 'fake'
+      ? { delayMs: Number(info.fake_delay_ms ?? 0) || 0 }
+      : {
+          cipherSuite: text(info[`${prefix}_cipher_suite`]),
+          privilege: text(info[`${prefix}_priv_level`]),
+          kg: kg === '' ? '' : `0x${kg}`,
+        };
+  const port = Number(info[`${prefix}_port`] ?? ipmiPort);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw fault('bad-request', {
+      reason: `Node ${named}: ${prefix}_port is ${text(info[`${prefix}_port`])}, no port number.`,
+    });
+  return {
+    key: node.uuid,
+    driver: hardware.bmc,
+    address: text(info[`${prefix}_address`]),
+    port,
+    username: text(info[`${prefix}_username`]),
+    password: open(`${prefix}_password`),
+    options,
+  };
+}

@@ -1,0 +1,19 @@
+/** What every part of this service stands on; built once by the front door. */
+import type { House } from '../core/house.ts';
+import type { AgentTransport } from '../ipa/index.ts';
+import type { Power } from '../power/index.ts';
+import type { DeployImages } from './image.ts';
+
+export interface Ground {
+  readonly house: House;
+  readonly power: Power;
+  readonly images: DeployImages;
+  /** The conductor's name in answers. */
+  readonly hostname: string;
+  /** Every deadline is multiplied by this. */
+  readonly speed: number;
+  readonly agentTransport?: AgentTransport;
+  readonly automatedClean: boolean;
+}
+
+export const nodeSubject = (uuid: string) => ({ type: 'node', id: uuid }) as const;

@@ -1,0 +1,24 @@
+/** What baremetal needs of the image service: `image` passes by shape. */
+
+/** What a deploy is told about its image. URLs are such that the agent can fetch them. */
+export interface DeployInfo {
+  readonly name: string;
+  /** Bytes of the raw disk image. */
+  readonly size: number;
+  /** Present where the image is kept as verified chunks. */
+  readonly index_url?: string;
+  readonly index_sha256?: string;
+  readonly objects?: Readonly<Record<string, string>>;
+  /** The plain stream, for a stock agent. */
+  readonly stream_url: string;
+  readonly disk_format: string;
+  readonly os_hash_algo: string;
+  readonly os_hash_value: string;
+  /** Where the image names them: the agent may start the written system by kexec. Paths are on its root partition. */
+  readonly kexec?: { readonly kernel: string; readonly initrd?: string; readonly cmdline: string };
+}
+
+export interface DeployImages {
+  /** @throws Fault when the image is not there */
+  deployInfo(imageId: string, options: { ttl: number }): Promise<DeployInfo>;
+}

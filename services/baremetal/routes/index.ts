@@ -1,0 +1,3 @@
+import type { Api } from '../../core/http/index.ts';
+import type { Rooms } from '../index.ts';
+export async function allRoutes(_api: Api, _rooms: Rooms): Promise<void> {}

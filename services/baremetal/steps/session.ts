@@ -1,0 +1,39 @@
+/** An agent session as a run of steps: off, next boot from the network, on, and wait until the agent has spoken. */
+import type { Step } from '../../core/operations/index.ts';
+import type { Ground } from '../ground.ts';
+import { walk } from '../operations/ending.ts';
+import type { ProvisionState } from '../states.ts';
+import { awaitAgent } from './agent.ts';
+import { bootAgent, ensureOff, powerStep, switchOffAfterFailure } from './power.ts';
+
+export interface AgentSession<Params> {
+  /** What it is for, in the reason of the boot intent. */
+  readonly reason: string;
+  readonly when?: Step<Params>['when'];
+  /** The working state and the one that is shown while the machine boots. */
+  readonly working: ProvisionState;
+  readonly waiting: ProvisionState;
+  readonly target?: ProvisionState;
+}
+
+export function agentSession<Params>(ground: Ground, session: AgentSession<Params>): Step<Params>[] {
+  const when = session.when ? { when: session.when } : {};
+  const target = session.target ? { target: session.target } : {};
+  return [
+    ensureOff<Params>(ground, { name: 'power-off', ...when }),
+    bootAgent<Params>(ground, { name: 'boot-device', reason: session.reason, ...when }),
+    powerStep<Params>(ground, {
+      name: 'power-on',
+      title: 'switch the machine on',
+      target: 'on',
+      ...when,
+      undo: (run) => switchOffAfterFailure(ground, run),
+      commit: (run, tx) => walk(ground, run, tx, 'wait', { from: [session.working], ...target }),
+    }),
+    awaitAgent<Params>(ground, {
+      name: 'await-agent',
+      ...when,
+      commit: (run, tx) => walk(ground, run, tx, 'resume', { from: [session.waiting], ...target }),
+    }),
+  ];
+}
