@@ -120,37 +120,50 @@ export class BmcProcess {
     const record = child.pid === undefined ? undefined : identify(child.pid);
     if (!record) throw fault('lab-tools-missing', { missing: 'ipmi_sim', packages: 'openipmi' });
     writeRecord(bmcRecord, record);
-    child.once('exit', (code, signal) => this.#died(nodes, signal ?? `exit code ${code}`));
     // An error in its files leaves ipmi_sim running without a socket: only the ports tell.
-    for (const node of nodes) {
-      const until = performance.now() + 10_000;
-      while (!listens(record.pid, node.bmc.address, node.bmc.port)) {
+    const until = performance.now() + 10_000;
+    for (const { name, bmc } of nodes) {
+      while (!listens(record.pid, bmc.address, bmc.port)) {
         if (!isAlive(record) || performance.now() > until) {
-          throw fault('lab-bmc-silent', {
-            node: node.name,
-            address: `${node.bmc.address}:${node.bmc.port}`,
-            words: tail(bmcLog, 300).toString('utf8').trim(),
-            file: bmcConfig,
-          });
+          await this.#halt();
+          const words = tail(bmcLog, 300).toString('utf8').trim();
+          throw fault('lab-bmc-silent', { node: name, address: `${bmc.address}:${bmc.port}`, words, file: bmcConfig });
         }
         await wait(5);
       }
     }
-    this.#failures = 0;
     this.#log(`ipmi_sim process ${record.pid} answers for ${nodes.length} node${nodes.length === 1 ? '' : 's'}`);
+    const since = performance.now();
+    child.once('exit', (code, signal) => {
+      if (this.#child !== child) return;
+      // One that ran for a minute was well: the pauses start anew.
+      if (performance.now() - since > 60_000) this.#failures = 0;
+      this.#died(nodes, signal ?? `exit code ${code}`);
+    });
+    if (!isAlive(record)) this.#died(nodes, 'right after its start');
   }
 
   #died(nodes: readonly LabNode[], how: string): void {
-    if (this.#stopping) return;
+    if (this.#stopping || !this.#child) return;
     this.#child = undefined;
-    this.#failures += 1;
     const pause = Math.min(30_000, 250 * 2 ** this.#failures);
+    this.#failures += 1;
     this.#log(`ipmi_sim ended (${how}); starting it again in ${pause} ms`);
     const configuration = this.#configuration;
-    setTimeout(() => {
-      if (this.#stopping || this.#child || configuration !== this.#configuration) return;
-      this.#start(nodes).catch((thrown: unknown) => this.#log(reason(thrown)));
-    }, pause);
+    setTimeout(() => this.#again(nodes, configuration), pause);
+  }
+
+  async #again(nodes: readonly LabNode[], configuration: string): Promise<void> {
+    // Somebody else has started it in the meantime, for these nodes or for others.
+    if (this.#stopping || this.#child || configuration !== this.#configuration) return;
+    try {
+      await this.#start(nodes);
+    } catch (thrown) {
+      this.#log(reason(thrown));
+      const pause = Math.min(30_000, 250 * 2 ** this.#failures);
+      this.#failures += 1;
+      setTimeout(() => this.#again(nodes, configuration), pause);
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import {
   identify,
   isAlive,
   type ProcessRecord,
+  processUse,
   readRecord,
   removeRecord,
   writeRecord,
@@ -93,7 +94,7 @@ export class Machine {
     return this.#next(async () => {
       const record = this.#process;
       if (!record) return;
-      this.#leaving = 'power off';
+      this.#leaving = `power off after ${processUse(record.pid).cpuSeconds} s of processor time`;
       // An answer is not waited for: QEMU may close the monitor before it comes.
       this.#qmp?.ask('quit').catch(() => {});
       if (!(await gone(record, quitPatience))) await end(record, 500);
