@@ -31,7 +31,13 @@ afterEach(async () => {
 const ROOT_UUID = '0c2bb6f8-6d5b-4a6f-9f4c-2f1c3d4e5f60';
 
 /** A disk image as the builder makes it: BIOS boot, ESP, ext4; 24 MiB. */
+let built: Buffer | undefined;
 function buildImage(): Buffer {
+  built ??= assembleImage();
+  return Buffer.from(built);
+}
+
+function assembleImage(): Buffer {
   const file = path.join(folder, 'image');
   writeFileSync(file, '');
   truncateSync(file, 24 * MIB);
