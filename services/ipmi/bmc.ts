@@ -195,7 +195,8 @@ export function createBmcSession(options: BmcOptions): BmcSession {
     const account = options
       .users()
       .find((user) => user.name === name && (request.role & NAME_ONLY || PRIVILEGE[user.privilege] >= role));
-    if (!account) return refuse(0x0d);
+    // A password that IPMI cannot prove (over 20 bytes) is a user that cannot log in here, not a crash.
+    if (!account || Buffer.byteLength(account.password) > 20) return refuse(0x0d);
     if (PRIVILEGE[account.privilege] < role) return refuse(0x0a);
     const userKey = createSecretKey(passwordKey(account.password));
     const facts: RakpFacts = {

@@ -66,7 +66,10 @@ export async function openConsole(link: Link, ask: Ask, timers: Timers, options:
   };
   let end: SolEnd;
   try {
-    end = new SolEnd('console', await activate(ask, instance, steal));
+    const most = await activate(ask, instance, steal);
+    if (link.opened?.protocol !== '2.0')
+      throw new IpmiError('not-supported', 'serial over LAN needs an RMCP+ session').at(link.name, 'Activate Payload');
+    end = new SolEnd('console', most);
   } catch (error) {
     link.onPayload = undefined;
     throw error;

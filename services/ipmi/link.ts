@@ -98,8 +98,8 @@ export class Link implements Wire {
   }
 
   cipherSuites(options: CallOptions): Promise<number[] | undefined> {
-    return this.#requests.enqueue('Get Channel Cipher Suites', options, async () => {
-      await this.#options.resolve();
+    return this.#requests.enqueue('Get Channel Cipher Suites', options, async (job) => {
+      await this.#requests.within(job, 'name look-up', this.#options.resolve());
       return channelCipherSuites(this, 0x0e);
     });
   }
@@ -136,7 +136,10 @@ export class Link implements Wire {
       // Without integrity codes the address is the only proof there is.
       if (!fromHome && seal.suite.macBytes === 0) return;
       const payload = seal.open(packet);
-      if (!payload) return;
+      if (!payload) {
+        if (fromHome) this.#requests.unproven++;
+        return;
+      }
       if (packet.payloadType !== PAYLOAD.ipmi) this.onPayload?.(packet.payloadType, payload);
       else this.#requests.take({ ...packet, encrypted: false, authenticated: false, payload });
       return;
@@ -144,10 +147,19 @@ export class Link implements Wire {
     if (fromHome) this.#requests.take(packet);
   }
 
+  /** The BMC sent something for a session that nobody here has. */
+  stray(): void {
+    this.#requests.foreign++;
+  }
+
   // --- Wire ---
 
   tell(packet: Buffer): void {
-    this.#options.send(packet);
+    try {
+      this.#options.send(packet);
+    } catch {
+      // A closed socket: nobody waits for an answer to this datagram.
+    }
   }
 
   random(bytes: number): Buffer {
@@ -177,7 +189,7 @@ export class Link implements Wire {
 
   /** Opens a session, trying again after mere silence for as long as the job's deadline lets it. */
   async #open(job: Job): Promise<OpenedSession> {
-    await this.#options.resolve();
+    await this.#requests.within(job, 'name look-up', this.#options.resolve());
     for (;;) {
       try {
         return await this.#openOnce(job);

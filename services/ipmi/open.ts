@@ -21,7 +21,7 @@ import { AUTH_MD5, AUTH_NONE, encodeLan15, encodePlain, PAYLOAD, type Packet } f
 import type { SessionSeal } from './seal.ts';
 import { CIPHER_SUITES, parseCipherSuites } from './suites.ts';
 
-/** `judge` answers this to have the packet sent again at once. */
+/** `judge` answers this to have the packet sent again at once, for the last time. */
 export const RESEND = Symbol('resend');
 
 /** One datagram out, the matching one in. The link is the only real one; tests bring their own. */
@@ -153,16 +153,21 @@ async function tryLogin(
 
 async function walk(wire: Wire, login: Login, tries: number): Promise<OpenedSession | undefined> {
   while (login.step !== 'established') {
-    const moved = await wire.ask(
-      login.step,
-      () => login.packet,
-      (packet) => {
-        if (packet.kind !== 'rmcpp') return undefined;
-        const verdict = login.receive(packet);
-        return verdict === 'ignored' ? undefined : verdict === 'doubt' ? RESEND : true;
-      },
-      tries,
-    );
+    const moved = await wire
+      .ask(
+        login.step,
+        () => login.packet,
+        (packet) => {
+          if (packet.kind !== 'rmcpp') return undefined;
+          const verdict = login.receive(packet);
+          return verdict === 'ignored' ? undefined : verdict === 'doubt' ? RESEND : true;
+        },
+        tries,
+      )
+      .catch((error: unknown) => {
+        // A proof that failed and then silence up to the deadline: the failed proof is the better explanation.
+        throw login.suspect ?? error;
+      });
     if (moved === undefined) {
       if (login.suspect) throw login.suspect;
       return undefined;

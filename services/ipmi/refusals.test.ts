@@ -5,6 +5,7 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { completionError, IPMI_ERRORS, RAKP_STATUS, statusError } from './errors.ts';
 import { failure, SECRET, world } from './simulated-bmc.ts';
+import { createIpmiTransport } from './transport.ts';
 
 describe('refusals', () => {
   it('says that the password is wrong, and frees the BMC’s slot', async () => {
@@ -14,6 +15,60 @@ describe('refusals', () => {
     expect(error.message).toBe("BMC 10.0.0.2:623: RAKP 1: the BMC holds another password for user 'admin'; correct it");
     await net.run(session().open());
     expect(bmc.sessions).toHaveLength(1);
+  });
+
+  it('says so in a second too where the BMC never repeats its proof', async () => {
+    const { net, session } = world();
+    let proofs = 0;
+    net.tap = (datagram) => (datagram[5] === 0x13 && proofs++ > 0 ? undefined : datagram);
+    const started = net.timers.now();
+    expect(await failure(net.run(session({ password: 'nonsense' }).open()))).toMatchObject({ code: 'bad-password' });
+    expect(net.timers.now() - started).toBeLessThan(2_500);
+  });
+
+  it('says that the BMC answers for another session', async () => {
+    const { net, session } = world();
+    const it = session();
+    await net.run(it.open());
+    net.tap = (datagram, from) => {
+      if (from.startsWith('10.0.0.2 ')) {
+        if (datagram[5]! & 0x40) datagram.writeUInt32LE(0xdeadbeef, 6);
+        else datagram.writeUInt32LE(0xdeadbeef, 20);
+      }
+      return datagram;
+    };
+    const error = await failure(net.run(it.chassisStatus({ deadline: 5_000 })));
+    expect(error.code).toBe('wrong-session');
+    expect(error.message).toMatch(/answers for a session that is not ours; reset the BMC/);
+  });
+
+  it('says that the answers are not proven', async () => {
+    const { net, session } = world();
+    const it = session();
+    await net.run(it.open());
+    net.tap = (datagram, from) => {
+      if (from.startsWith('10.0.0.2 ')) datagram[datagram.length - 1]! ^= 1;
+      return datagram;
+    };
+    const error = await failure(net.run(it.chassisStatus({ deadline: 1_200 })));
+    expect(error).toMatchObject({ code: 'bad-response' });
+    expect(error.message).toContain('integrity code or sequence number is wrong');
+  });
+
+  it('does not wait longer for a name than the deadline', async () => {
+    const { net } = world();
+    const lookup = () => new Promise<string>(() => undefined);
+    const transport = createIpmiTransport({
+      socket: net.socket('10.0.0.5'),
+      timers: net.timers,
+      random: net.bytes,
+      lookup,
+    });
+    const it = transport.session({ host: 'slow', user: 'admin', password: 'x' });
+    expect(await failure(net.run(it.chassisStatus({ deadline: 700 })))).toMatchObject({
+      code: 'timeout',
+      step: 'name look-up',
+    });
   });
 
   it('believes a proof that one stray datagram has broken', async () => {

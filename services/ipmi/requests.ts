@@ -62,6 +62,9 @@ export class RequestQueue {
   #running: Job | undefined;
   #judge: ((packet: Packet) => void) | undefined;
   #closed = false;
+  /** Packets since the job began that came from the BMC for another session, or that were not proven: they explain a silence. */
+  foreign = 0;
+  unproven = 0;
 
   constructor(options: RequestOptions) {
     this.#options = options;
@@ -105,6 +108,7 @@ export class RequestQueue {
     return new Promise<T | undefined>((resolve, reject) => {
       let sent = 0;
       let sentAt = 0;
+      let most = tries;
       let timer: unknown;
       const end = () => {
         timers.clear(timer);
@@ -119,7 +123,7 @@ export class RequestQueue {
         const now = timers.now();
         const left = job.deadlineAt - now;
         if (left <= 0) return fail(this.#tooLate(job, step));
-        if (sent >= tries) {
+        if (sent >= most) {
           end();
           return resolve(undefined);
         }
@@ -139,7 +143,9 @@ export class RequestQueue {
           const verdict = judge(packet);
           if (verdict === undefined) return;
           if (verdict === RESEND) {
+            // Doubt is cleared up by the next answer or not at all: one more datagram, whatever went before.
             timers.clear(timer);
+            most = sent + 1;
             return attempt();
           }
           // Karn: an answer to a repeated question does not say which of them it answers.
@@ -211,6 +217,8 @@ export class RequestQueue {
     this.#running = job;
     if (!job) return;
     job.startedAt = this.#options.timers.now();
+    this.foreign = 0;
+    this.unproven = 0;
     job.work(job).then(
       (value) => this.#finish(job, undefined, value),
       (error) => this.#finish(job, this.#asIpmi(error).at(this.#options.name, job.name), undefined),
@@ -219,14 +227,14 @@ export class RequestQueue {
 
   #finish(job: Job, error: IpmiError | undefined, value: unknown): void {
     this.#judge = undefined;
-    const { onExchange, timers } = this.#options;
-    if (onExchange) {
-      const ms = timers.now() - job.startedAt;
-      const row = { bmc: this.#options.name, command: job.name, attempts: job.attempts, ms };
-      onExchange(error ? { ...row, error } : row);
-    }
+    const { onExchange, timers, name: bmc } = this.#options;
+    const ms = timers.now() - job.startedAt;
     this.#settle(job, error, value);
     this.#next();
+    // Last, so that a recorder that throws cannot stop the queue.
+    if (!onExchange) return;
+    const row = { bmc, command: job.name, attempts: job.attempts, ms };
+    onExchange(error ? { ...row, error } : row);
   }
 
   #settle(job: Job, error: IpmiError | undefined, value?: unknown): void {
@@ -243,7 +251,40 @@ export class RequestQueue {
 
   #tooLate(job: Job, step: string): IpmiError {
     const times = job.attempts === 1 ? '1 datagram' : `${job.attempts} datagrams`;
+    if (this.foreign > 0) {
+      return new IpmiError(
+        'wrong-session',
+        `${times} in ${job.deadline} ms, and ${this.foreign} answers for a session that is not ours`,
+        { step },
+      );
+    }
+    if (this.unproven > 0) {
+      const what = 'answers whose integrity code or sequence number is wrong';
+      return new IpmiError('bad-response', `${times} in ${job.deadline} ms, and ${this.unproven} ${what}`, { step });
+    }
     return new IpmiError('timeout', `no answer in ${job.deadline} ms to ${times}`, { step });
+  }
+
+  /** Waits for something that has no end of its own, such as a name look-up, as long as the job may last. */
+  within<T>(job: Job, step: string, work: Promise<T>): Promise<T> {
+    const { timers } = this.#options;
+    return new Promise<T>((resolve, reject) => {
+      const end = () => {
+        timers.clear(timer);
+        job.abort = undefined;
+      };
+      const fail = (error: unknown) => {
+        end();
+        reject(error);
+      };
+      const late = () => fail(new IpmiError('timeout', `nothing in ${job.deadline} ms`, { step }));
+      const timer = timers.set(late, Math.max(0, job.deadlineAt - timers.now()));
+      job.abort = fail;
+      work.then((value) => {
+        end();
+        resolve(value);
+      }, fail);
+    });
   }
 
   /** Waits inside a job; ends early when it is called off. */

@@ -128,7 +128,8 @@ export function createIpmiTransport(options: TransportOptions): IpmiTransport {
       if (id === 0 && packet.payloadType !== 0 && packet.payload.length >= 8) id = packet.payload.readUInt32LE(4);
       if (id !== 0) {
         const link = byId.get(id);
-        link?.receive(packet, homes.get(link) === home);
+        if (link) link.receive(packet, homes.get(link) === home);
+        if (!link || homes.get(link) !== home) for (const one of byAddress.get(home) ?? []) one.stray();
         return;
       }
     }
