@@ -83,7 +83,7 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
   const told = new Map<string, { at: number; held: number }>();
   let turn = 0;
   let ticker: NodeJS.Timeout | undefined;
-  let stopped = false;
+  let stopping: Promise<void> | undefined;
 
   /** The first of a kind at once, then one an interval with the number held back. */
   function countOf(kind: string): number | undefined {
@@ -105,7 +105,7 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
     remote: { readonly address: string; readonly port: number },
   ): void {
     socket.send(bytes, remote.port, remote.address, (error) => {
-      if (!error || stopped) return;
+      if (!error || stopping) return;
       const count = countOf(`send ${remote.address} ${error.message}`);
       if (count !== undefined) emit({ type: 'send-failed', client: remote.address, reason: error.message, count });
     });
@@ -237,16 +237,23 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
   options.socket.on('message', receiveRequest);
   return {
     sessions: () => sessions.size,
-    async stop() {
-      stopped = true;
-      options.socket.off('message', receiveRequest);
-      for (const session of [...sessions.values()]) session.end('stopped', 'the server stops');
-      for (const made of sockets) {
-        const socket = await made?.catch(() => undefined);
-        if (socket) await new Promise<void>((resolve) => socket.close(() => resolve()));
-      }
+    stop: () => {
+      stopping ??= stop();
+      return stopping;
     },
   };
+
+  async function stop(): Promise<void> {
+    options.socket.off('message', receiveRequest);
+    const last = [...sessions.values()].map(
+      (session) => new Promise<void>((resolve) => session.end('stopped', 'the server stops', resolve)),
+    );
+    await Promise.all(last);
+    for (const made of sockets) {
+      const socket = await made?.catch(() => undefined);
+      if (socket) await new Promise<void>((resolve) => socket.close(() => resolve()));
+    }
+  }
 }
 
 function notServed(request: TftpRequest): { readonly code: number; readonly reason: string } | undefined {

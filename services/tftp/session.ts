@@ -117,10 +117,15 @@ export class Session {
     if (this.#transfer && !this.#over) this.#do(this.#transfer.tick(this.#ports.now()));
   }
 
-  /** Ends the transfer from our side; the client is told. */
-  end(how: SessionEnd, reason: string): void {
-    if (this.#over) return;
-    if (this.#socket && how !== 'refused' && how !== 'replaced') this.#send(writeError(ERROR_CODE.undefined, reason));
+  /** Ends the transfer from our side; the client is told, and `told` called when that has left (or need not). */
+  end(how: SessionEnd, reason: string, told: () => void = ignore): void {
+    if (this.#over) {
+      told();
+      return;
+    }
+    if (this.#socket && how !== 'refused' && how !== 'replaced')
+      this.#send(writeError(ERROR_CODE.undefined, reason), told);
+    else told();
     this.#finish(how, reason);
   }
 
@@ -163,8 +168,10 @@ export class Session {
     }
     this.#reading = true;
     found.then(
-      () => {
+      (read) => {
         this.#reading = false;
+        // Kept here: in the cache it may be gone again already.
+        this.#span = read;
         this.#pump();
       },
       (error: unknown) => {
@@ -175,9 +182,9 @@ export class Session {
     return undefined;
   }
 
-  #send(bytes: Uint8Array): void {
+  #send(bytes: Uint8Array, sent: () => void = ignore): void {
     const { client } = this.#ports;
-    this.#socket!.send(bytes, client.port, client.address, ignore);
+    this.#socket!.send(bytes, client.port, client.address, sent);
   }
 
   #finish(how: SessionEnd, reason: string | null): void {
