@@ -152,6 +152,11 @@ export class Link implements Wire {
     this.#requests.foreign++;
   }
 
+  /** The kernel refused a datagram; a later one may get through, so this only explains a silence. */
+  unsent(code: string): void {
+    this.#requests.unsent = code;
+  }
+
   // --- Wire ---
 
   tell(packet: Buffer): void {

@@ -65,6 +65,8 @@ export class RequestQueue {
   /** Packets since the job began that came from the BMC for another session, or that were not proven: they explain a silence. */
   foreign = 0;
   unproven = 0;
+  /** Code of the last datagram that the kernel refused since the job began, such as ENETUNREACH. */
+  unsent: string | undefined;
 
   constructor(options: RequestOptions) {
     this.#options = options;
@@ -219,6 +221,7 @@ export class RequestQueue {
     job.startedAt = this.#options.timers.now();
     this.foreign = 0;
     this.unproven = 0;
+    this.unsent = undefined;
     job.work(job).then(
       (value) => this.#finish(job, undefined, value),
       (error) => this.#finish(job, this.#asIpmi(error).at(this.#options.name, job.name), undefined),
@@ -262,6 +265,8 @@ export class RequestQueue {
       const what = 'answers whose integrity code or sequence number is wrong';
       return new IpmiError('bad-response', `${times} in ${job.deadline} ms, and ${this.unproven} ${what}`, { step });
     }
+    if (this.unsent)
+      return new IpmiError('network', `${times} in ${job.deadline} ms, refused with ${this.unsent}`, { step });
     return new IpmiError('timeout', `no answer in ${job.deadline} ms to ${times}`, { step });
   }
 

@@ -189,14 +189,17 @@ export function createIpmiTransport(options: TransportOptions): IpmiTransport {
         homes.delete(link);
         address = '';
       };
+      // A datagram the kernel refuses (no route) is a lost datagram: the deadline reports it.
+      const onSent = (error: Error | null) => {
+        if (error) link.unsent('code' in error ? String(error.code) : error.message);
+      };
       const link: Link = new Link({
         name,
         credentials,
         memory,
         timers,
         random,
-        // A datagram the kernel refuses (no route) is a lost datagram: the deadline reports it.
-        send: (packet) => socket.send(packet, port, address, onError),
+        send: (packet) => socket.send(packet, port, address, onSent),
         resolve: async () => settle(await resolveHost(host), link),
         claimId,
         dropId: (id) => byId.delete(id),
