@@ -1,3 +1,63 @@
 import type { ErrorRow } from './index.ts';
 
-export const computeErrors = {} as const satisfies Record<string, ErrorRow>;
+export const computeErrors = {
+  'server-not-found': { status: 404, sentence: 'Instance {id} could not be found.', remedy: '' },
+  'server-ambiguous': {
+    status: 409,
+    sentence: 'More than one server is named “{name}”.',
+    remedy: 'Give its id instead.',
+  },
+  'flavor-not-found': {
+    status: 400,
+    sentence: 'Flavor {id} could not be found.',
+    remedy: 'See `openstack flavor list`; `baremetal` takes any node of resource class baremetal.',
+  },
+  'flavor-exists': { status: 409, sentence: 'Flavor with name {name} already exists.', remedy: '' },
+  'keypair-not-found': {
+    status: 400,
+    sentence: 'The key pair {name} could not be found for this user.',
+    remedy: 'See `openstack keypair list`.',
+  },
+  'keypair-exists': { status: 409, sentence: "Key pair '{name}' already exists.", remedy: '' },
+  'keypair-invalid': {
+    status: 400,
+    sentence: 'Keypair data is invalid: {reason}',
+    remedy: 'Give the text of an OpenSSH public key (`ssh-ed25519 AAAA… comment`).',
+  },
+  'image-not-ready': {
+    status: 400,
+    sentence: 'Image {id} is {status} and cannot be deployed.',
+    remedy: 'Wait until it is active, or choose another.',
+  },
+  'no-provisioning-network': {
+    status: 400,
+    sentence: 'The server {name} names no network, and this undercloud has no provisioning network.',
+    remedy: 'Give it a network, or bootstrap with --provisioning-interface.',
+  },
+  'user-data-too-large': {
+    status: 400,
+    sentence: 'The user data of the server {name} has {size} bytes; {most} are allowed.',
+    remedy: 'Fetch what is large from the user data’s script.',
+  },
+  'node-without-port': {
+    status: 409,
+    sentence:
+      'Node {node} was chosen for the server {server}, but it has {ports} port(s) and the server wants {wanted}.',
+    remedy: 'Enrol the node’s other network cards as ports, or ask for fewer networks.',
+  },
+  'deploy-failed': {
+    status: 500,
+    sentence: 'Node {node} could not be deployed for the server {server}: {reason}',
+    remedy: 'See `undercloud node timeline {node}`.',
+  },
+  'server-state-forbids': {
+    status: 409,
+    sentence: "Cannot '{action}' instance {id} while it is in vm_state {state}.",
+    remedy: '',
+  },
+  'config-drive': {
+    status: 500,
+    sentence: 'The config drive of the server {server} could not be made: {reason}',
+    remedy: 'Install the package genisoimage.',
+  },
+} as const satisfies Record<string, ErrorRow>;

@@ -1,0 +1,228 @@
+/** Builds a server: an image on a node for a tenant. The node's own deploy does the work; this joins node, ports and image. */
+import { fault } from '../../core/errors/index.ts';
+import { defineOperation, done, minutes, type Operation, seconds, waitFor } from '../../core/operations/index.ts';
+import { configDrive } from '../config-drive.ts';
+import type { Desk } from '../desk.ts';
+import type { NetworkWish, Server } from '../model.ts';
+import { updateServer } from '../store.ts';
+
+export type BuildParams = { readonly server: string };
+
+/** The deploy has deadlines of its own for each step; this one only catches a deploy that nobody drives. */
+const deployDeadline = minutes(240);
+const lookEvery = seconds(5);
+/** How long the undo waits for the node to come back before it leaves that to the node's own operation. */
+const comeBackMs = minutes(10);
+
+export function buildOperation(desk: Desk): Operation<BuildParams> {
+  const { network, baremetal, house } = desk;
+
+  return defineOperation<BuildParams>({
+    kind: 'compute.build',
+    definition: 1,
+    title: 'build the server',
+    steps: [
+      {
+        name: 'choose-node',
+        title: 'choose a node',
+        deadlineMs: minutes(1),
+        async do(run) {
+          const server = await desk.server(run.params.server);
+          if (server.node_id) return done({ node: server.node_id });
+          const flavor = server.flavor.extra_specs;
+          const wanted = await run.transaction(async (tx) => {
+            const hint = server.hints.node;
+            const node = await baremetal.claim(tx, {
+              ...classOf(flavor),
+              capabilities: capabilitiesOf(flavor),
+              traits: traitsOf(flavor),
+              projectId: server.project_id,
+              serverId: server.id,
+              ...(hint && { nodeId: (await baremetal.findNode(run.context, hint)).uuid }),
+            });
+            await desk.setStatus(tx, server, 'BUILD', 'networking', {
+              node_id: node.uuid,
+              node_name: node.name ?? node.uuid,
+            });
+            return node;
+          });
+          return done({ node: wanted.uuid });
+        },
+        async undo(run) {
+          const server = await desk.server(run.params.server);
+          const nodeId = server.node_id;
+          if (!nodeId) return;
+          await run.transaction(async (tx) => {
+            const node = await baremetal.findNode(run.context, nodeId).catch(() => null);
+            if (node?.instanceUuid === server.id) await baremetal.release(tx, nodeId);
+            await updateServer(tx, server.id, { node_id: null });
+          });
+        },
+      },
+      {
+        name: 'plug-ports',
+        title: 'give it ports and addresses',
+        deadlineMs: minutes(1),
+        async do(run) {
+          const server = await desk.server(run.params.server);
+          const have = await network.portsOf(server.id);
+          if (have.length >= server.networks.length && have.every((port) => port.nodeId))
+            return done(have.map((port) => port.id));
+          const cards = (await baremetal.portsOf(server.node_id ?? '')).sort(
+            (a, b) => Number(b.pxeEnabled) - Number(a.pxeEnabled) || a.id - b.id,
+          );
+          if (cards.length < server.networks.length) {
+            throw fault('node-without-port', {
+              node: server.node_name,
+              server: server.name,
+              ports: cards.length,
+              wanted: server.networks.length,
+            });
+          }
+          const ids = await run.transaction(async (tx) => {
+            const made: string[] = [];
+            for (const [index, wish] of server.networks.entries()) {
+              const device = { deviceId: server.id, deviceOwner: 'compute:nova' };
+              const port = wish.port
+                ? await network.updatePort(run.context, wish.port, device, tx)
+                : await network.createPort(
+                    run.context,
+                    {
+                      networkId: wish.network ?? '',
+                      projectId: server.project_id,
+                      ...device,
+                      ...addressOf(wish),
+                      dnsName: server.name,
+                    },
+                    tx,
+                  );
+              const card = cards[index];
+              if (card) await network.bindPort(tx, port.id, { nodeId: card.nodeUuid, mac: card.address });
+              made.push(port.id);
+            }
+            await desk.setStatus(tx, server, 'BUILD', 'spawning');
+            return made;
+          });
+          return done(ids);
+        },
+        async undo(run) {
+          const server = await desk.server(run.params.server);
+          await unplug(desk, server, run.context, run.transaction);
+        },
+      },
+      {
+        name: 'start-deploy',
+        title: 'hand the image to the node',
+        deadlineMs: minutes(2),
+        async do(run) {
+          const server = await desk.server(run.params.server);
+          const drive = server.config_drive ? await configDrive(await desk.facts(server, run.context)) : undefined;
+          const node = server.node_id ?? '';
+          const request = {
+            imageId: server.image_id,
+            serverId: server.id,
+            kexec: server.kexec,
+            ...(drive && { configDrive: drive }),
+          };
+          return done(null, async (tx) => {
+            await baremetal.deploy(tx, run.context, node, request);
+          });
+        },
+        async undo(run) {
+          const server = await desk.server(run.params.server);
+          const nodeId = server.node_id;
+          if (!nodeId) return;
+          const until = house.clock.now() + comeBackMs;
+          let asked = false;
+          while (house.clock.now() < until && !run.signal.aborted) {
+            const node = await baremetal.findNode(run.context, nodeId).catch(() => null);
+            if (!node || node.instanceUuid !== server.id || node.provisionState === 'available') return;
+            if (!asked)
+              asked = await run
+                .transaction((tx) => baremetal.undeploy(tx, run.context, nodeId))
+                .then(
+                  () => true,
+                  () => false,
+                );
+            await new Promise<void>((resolve) => house.clock.after(500, resolve));
+          }
+        },
+      },
+      {
+        name: 'await-deploy',
+        title: 'wait for the node’s deploy',
+        deadlineMs: deployDeadline,
+        async do(run) {
+          const server = await desk.server(run.params.server);
+          const node = await baremetal.findNode(run.context, server.node_id ?? '');
+          if (node.provisionState === 'active') return done();
+          const { activity } = await baremetal.activity(node.uuid);
+          if (!activity && node.provisionState !== 'deploying' && node.provisionState !== 'wait call-back') {
+            throw fault('deploy-failed', {
+              node: server.node_name,
+              server: server.name,
+              reason: node.lastError ?? `it is in state ${node.provisionState}`,
+            });
+          }
+          const what = activity?.waiting?.on ?? activity?.title ?? 'its deploy to begin';
+          return waitFor({
+            on: `node ${server.node_name}: ${what}`,
+            remedy: activity?.waiting?.remedy ?? `See \`undercloud node timeline ${server.node_name}\`.`,
+            recheckMs: lookEvery,
+          });
+        },
+        undo: { none: 'the step before takes the node back' },
+      },
+    ],
+    async succeeded(run, tx) {
+      const server = await desk.server(run.params.server);
+      await desk.setStatus(tx, server, 'ACTIVE', null, { launched_at: new Date(house.clock.now()) });
+    },
+    async failed(run, error, tx) {
+      const server = await desk.server(run.params.server);
+      // Asked for its deletion meanwhile: that goes on (see servers.ts), and the failure is what was wanted.
+      const task = server.task_state === 'deleting' ? 'deleting' : null;
+      const told = { code: error.status, message: error.message, created: new Date(house.clock.now()).toISOString() };
+      await desk.setStatus(tx, server, 'ERROR', task, { fault: told });
+    },
+  });
+}
+
+/** Takes the server's ports off its node; those that the build made go, those that it was given stay with their owner. */
+export async function unplug(
+  desk: Desk,
+  server: Server,
+  context: Parameters<Desk['network']['deletePort']>[0],
+  transaction: <T>(work: (tx: import('../../core/database/index.ts').Tx) => Promise<T>) => Promise<T>,
+): Promise<void> {
+  const given = new Set(server.networks.flatMap((wish) => (wish.port ? [wish.port] : [])));
+  const ports = await desk.network.portsOf(server.id);
+  if (ports.length === 0) return;
+  await transaction(async (tx) => {
+    for (const port of ports) {
+      await desk.network.unbindPort(tx, port.id);
+      if (given.has(port.id)) await desk.network.updatePort(context, port.id, { deviceId: '', deviceOwner: '' }, tx);
+      else await desk.network.deletePort(context, port.id, tx);
+    }
+  });
+}
+
+const addressOf = (wish: NetworkWish) => (wish.fixedIp ? { fixedIps: [{ ipAddress: wish.fixedIp }] } : {});
+
+/** Placement's way to say the class: `resources:CUSTOM_BAREMETAL_GOLD = 1` is resource class `baremetal.gold`. */
+function classOf(specs: Readonly<Record<string, string>>): { resourceClass?: string } {
+  const key = Object.keys(specs).find((name) => name.startsWith('resources:CUSTOM_') && Number(specs[name]) > 0);
+  return key ? { resourceClass: key.slice('resources:CUSTOM_'.length).toLowerCase() } : {};
+}
+
+const capabilitiesOf = (specs: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(specs)
+      .filter(([name]) => name.startsWith('capabilities:'))
+      .map(([name, value]) => [name.slice('capabilities:'.length), value.replace(/^(s==|=) */, '')]),
+  );
+
+const traitsOf = (specs: Readonly<Record<string, string>>): string[] =>
+  Object.entries(specs).flatMap(([name, value]) =>
+    name.startsWith('trait:') && value === 'required' ? [name.slice('trait:'.length)] : [],
+  );
