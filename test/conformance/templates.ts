@@ -70,6 +70,7 @@ function load(item: Dict): Analysis {
     stack: { ...STACK, name: (item.get('stack_name') as string | undefined) ?? STACK.name },
     availabilityZones: ['nova'],
     limits: LIMITS,
+    now: Date.now(),
   });
 }
 

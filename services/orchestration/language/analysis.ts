@@ -37,6 +37,8 @@ export interface AnalysisInput {
   facade?: Facade;
   availabilityZones?: Value;
   limits?: Limits;
+  /** The moment, in milliseconds since 1970, that expiries are held against; without it they are not checked. */
+  now?: number;
 }
 
 /** A resource with its type found and its properties seen through the type's schema. */
@@ -86,7 +88,7 @@ export class Analysis {
     this.types = input.types;
     this.stack = input.stack;
     this.limits = input.limits ?? DEFAULT_LIMITS;
-    this.custom = (name, value) => this.types.constraint(name, value);
+    this.custom = (name, value) => this.types.constraint(name, value, input.now);
     this.parameters = this.at(
       () => new Parameters(this.template, this.stack, this.environment.parameters, this.environment.parameterDefaults),
     );

@@ -92,8 +92,13 @@ export interface CallClass {
   readonly macro?: undefined;
 }
 export interface MacroClass {
-  new (scope: MaybeScope, name: string, args: Value, parse: (value: Value | Omit) => Node): Call;
+  new (scope: MaybeScope, name: string, args: Value, parser: MacroParser): Call;
   readonly macro: true;
+}
+/** What a macro parses its arguments with: as part of the template, or as a condition. */
+export interface MacroParser {
+  parse(value: Value | Omit): Node;
+  parseCondition(value: Value | Omit): Node;
 }
 /** Chooses the class by what the argument names (CFN's Ref: a resource or a parameter). */
 export interface CallFactory {
@@ -101,7 +106,10 @@ export interface CallFactory {
   readonly macro?: undefined;
 }
 export type FunctionKind = CallClass | MacroClass | CallFactory;
-export type FunctionTable = ReadonlyMap<string, FunctionKind>;
+/** The functions that a place in a template allows, and those of the conditions within it. */
+export interface FunctionTable extends ReadonlyMap<string, FunctionKind> {
+  readonly conditions?: FunctionTable;
+}
 
 /** Recognises the functions of `table` in a value. Throws StackValidationFailed with the path of the wrong one. */
 export function parseNode(table: FunctionTable, scope: MaybeScope, value: Value | Omit): Node {
@@ -142,7 +150,12 @@ export function at<T>(step: string | number, work: () => T): T {
 
 function parseCall(table: FunctionTable, scope: MaybeScope, kind: FunctionKind, name: string, args: Value): Node {
   try {
-    if (kind.macro) return new kind(scope, name, args, (value) => at(name, () => parseNode(table, scope, value)));
+    if (kind.macro) {
+      const parse = (value: Value | Omit): Node => at(name, () => parseNode(table, scope, value));
+      const parseCondition = (value: Value | Omit): Node =>
+        at(name, () => parseNode(table.conditions ?? table, scope, value));
+      return new kind(scope, name, args, { parse, parseCondition });
+    }
     const parsed = args !== null && typeof args === 'object' ? at(name, () => parseNode(table, scope, args)) : args;
     return 'choose' in kind ? new (kind.choose(scope, parsed))(scope, name, parsed) : new kind(scope, name, parsed);
   } catch (thrown) {
@@ -173,23 +186,32 @@ export function resolve(node: Node, scope: MaybeScope): Value {
 export function resolveNullable(node: Node, scope: MaybeScope): Value | Omit {
   if (node === null || typeof node !== 'object') return node as Value | Omit;
   if (node instanceof Call) return node.result(scope);
-  if (Array.isArray(node)) {
-    const out: Value[] = [];
-    for (const item of node) {
-      const value = resolveNullable(item, scope);
-      if (value !== OMIT) out.push(value);
-    }
-    return out;
+  if (!Array.isArray(node) && !(node instanceof Map)) return node;
+  try {
+    return Array.isArray(node) ? resolveList(node, scope) : resolveMap(node, scope);
+  } catch (thrown) {
+    // Heat resolves containers by generators, out of which Python lets no StopIteration.
+    if (!(thrown instanceof Fault) || thrown.kind !== 'StopIteration') throw thrown;
+    throw new Fault('RuntimeError', 'generator raised StopIteration');
   }
-  if (node instanceof Map) {
-    const out = new Map<Key, Value>();
-    for (const [key, item] of node) {
-      const value = resolveNullable(item, scope);
-      if (value !== OMIT) out.set(key, value);
-    }
-    return out;
+}
+
+function resolveList(list: readonly Node[], scope: MaybeScope): Value[] {
+  const out: Value[] = [];
+  for (const item of list) {
+    const value = resolveNullable(item, scope);
+    if (value !== OMIT) out.push(value);
   }
-  return node;
+  return out;
+}
+
+function resolveMap(map: NodeMap, scope: MaybeScope): Map<Key, Value> {
+  const out = new Map<Key, Value>();
+  for (const [key, item] of map) {
+    const value = resolveNullable(item, scope);
+    if (value !== OMIT) out.set(key, value);
+  }
+  return out;
 }
 
 /** Checks the calls in a node. Throws StackValidationFailed with the path. */

@@ -47,9 +47,10 @@ export interface TypeCatalog {
   names(): Iterable<string>;
   /**
    * What is wrong with a value under a custom constraint ("nova.flavor"): undefined where nothing is, null where there is
-   * no such constraint. Must not block: constraints that ask a service are answered from a snapshot, or pass.
+   * no such constraint. Must not block: constraints that ask a service are answered from a snapshot, or pass. `now` is the
+   * moment in milliseconds since 1970 that expiries are held against; without it they pass.
    */
-  constraint(name: string, value: Value): string | undefined | null;
+  constraint(name: string, value: Value, now?: number): string | undefined | null;
 }
 
 /** A catalog that looks in `own` first, then in `base`. */
@@ -59,6 +60,6 @@ export function catalogWith(base: TypeCatalog, own: Iterable<ResourceType>): Typ
     type: (name) => mine.get(name) ?? base.type(name),
     aliases: () => base.aliases(),
     names: () => new Set([...mine.keys(), ...base.names()]),
-    constraint: (name, value) => base.constraint(name, value),
+    constraint: (name, value, now) => base.constraint(name, value, now),
   };
 }

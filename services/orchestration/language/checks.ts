@@ -4,7 +4,7 @@ import type { Value } from './values.ts';
 
 /** The custom constraints that need no cloud: addresses, names, times. What asks a service passes here. */
 
-type Check = (value: Value) => string | undefined;
+type Check = (value: Value, now?: number) => string | undefined;
 
 function bad(value: Value, reason: string): string {
   return `Error validating value '${text(value)}': ${reason}`;
@@ -166,6 +166,15 @@ const timezone: Check = (value) => {
   }
 };
 
+const expiration: Check = (value, now) => {
+  if (value === null || value === '') return undefined;
+  const malformed = iso8601(value);
+  if (malformed !== undefined) return malformed;
+  const zoned = /(?:Z|[-+]\d{2}:?\d{2})$/.test(value as string) ? (value as string) : `${value as string}Z`;
+  const expired = now !== undefined && Date.parse(zoned.replace(' ', 'T')) <= now;
+  return expired ? bad(value, `Expiration ${value as string} is invalid: Expiration time is out of date.`) : undefined;
+};
+
 const CHECKS: Record<string, Check> = {
   ip_addr: ipAddress,
   net_cidr: netCidr,
@@ -177,11 +186,10 @@ const CHECKS: Record<string, Check> = {
   iso_8601: iso8601,
   cron_expression: cronExpression,
   timezone,
-  // Whether an expiry lies in the future is asked when the resource is created: this language has no clock.
-  expiration: (value) => (value === null || value === '' ? undefined : iso8601(value)),
+  expiration,
 };
 
 /** What is wrong with a value under a custom constraint; undefined where nothing is, or only a service could tell. */
-export function checkValue(name: string, value: Value): string | undefined {
-  return CHECKS[name]?.(value);
+export function checkValue(name: string, value: Value, now?: number): string | undefined {
+  return CHECKS[name]?.(value, now);
 }

@@ -74,19 +74,35 @@ const routerNeedsSubnets: Rule = (resource, peers, graph) => {
 /** Needs the router interfaces on whose subnet a port lies that the resource already needs. */
 const needsInterfaceOfPort: Rule = (resource, peers, graph) => {
   for (const peer of peers.values()) {
-    if (is(peer, 'OS::Neutron::RouterInterface')) requireInterface(resource, peer, peers, graph);
+    // Heat looks at a port's first address alone here.
+    if (is(peer, 'OS::Neutron::RouterInterface'))
+      requireInterface(resource, peer, peers, graph, (ips) => ips.slice(0, 1));
   }
 };
 
-function requireInterface(resource: Resource, routerInterface: Resource, peers: Peers, graph: Graph): void {
-  const subnet = property(routerInterface, 'subnet') ?? property(routerInterface, 'subnet_id');
+const either = (first: Value, second: () => Value): Value => (truthy(first) ? first : second());
+
+function requireInterface(
+  resource: Resource,
+  routerInterface: Resource,
+  peers: Peers,
+  graph: Graph,
+  considered: (ips: Value[]) => Value[],
+): void {
+  const subnet = either(property(routerInterface, 'subnet'), () => property(routerInterface, 'subnet_id'));
   for (const name of graph.required(resource.name)) {
     const port = peers.get(name);
     if (!port || !is(port, 'OS::Neutron::Port')) continue;
-    const [first] = (property(port, 'fixed_ips') ?? []) as Value[];
-    if (first === undefined) continue;
-    const portSubnet = truthy(inMap(first, 'subnet')) ? inMap(first, 'subnet') : inMap(first, 'subnet_id');
-    if (equal(subnet, portSubnet)) {
+    const ips = considered((property(port, 'fixed_ips') ?? []) as Value[]);
+    // What is not known yet is the same as anything else that is not: Heat compares two nothings as equal.
+    if (
+      ips.some((ip) =>
+        equal(
+          subnet,
+          either(inMap(ip, 'subnet'), () => inMap(ip, 'subnet_id')),
+        ),
+      )
+    ) {
       graph.require(resource.name, routerInterface.name);
       return;
     }
@@ -102,7 +118,7 @@ const floatingNeedsRouters: Rule = (resource, peers, graph) => {
         if (equal(theirs, property(resource, 'floating_network'))) graph.require(resource.name, peer.name);
       });
     } else if (is(peer, 'OS::Neutron::RouterInterface')) {
-      requireInterface(resource, peer, peers, graph);
+      requireInterface(resource, peer, peers, graph, (ips) => ips);
     } else if (is(peer, 'OS::Neutron::Router')) {
       quietly(() => {
         const gateway = property(peer, 'external_gateway_info');

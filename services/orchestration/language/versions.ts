@@ -162,8 +162,14 @@ const LOWER_POLICIES: [string, DeletionPolicy][] = [
   ['snapshot', 'Snapshot'],
 ];
 
-function invalidBut(functions: Changes, allowed: Changes): FunctionTable {
-  return table(Object.fromEntries(Object.keys(functions).map((name) => [name, logic.Invalid])), allowed);
+/** A format's two languages: the template's, and its conditions', where all that is not allowed is invalid. */
+function languages(
+  functions: Changes,
+  conditions: Changes = {},
+): { functions: FunctionTable; conditionFunctions: FunctionTable } {
+  const invalid = Object.fromEntries(Object.keys(functions).map((name) => [name, logic.Invalid]));
+  const conditionFunctions = table(invalid, conditions);
+  return { functions: Object.assign(table(functions), { conditions: conditionFunctions }), conditionFunctions };
 }
 
 interface HotVersion {
@@ -221,8 +227,7 @@ function hot({ versions, functions, conditions, modulo = false, tags = false }: 
     output: { value: 'value', description: 'description', condition: conditions ? 'condition' : undefined },
     parameters: { style: 'hot', modulo, tags },
     deletionPolicies: new Map(conditions ? [...POLICIES, ...LOWER_POLICIES] : POLICIES),
-    functions: table(functions),
-    conditionFunctions: invalidBut(functions, conditions ?? {}),
+    ...languages(functions, conditions),
   };
 }
 
@@ -263,8 +268,7 @@ function cfn(
     output: { value: 'Value', description: 'Description', condition: conditions ? 'Condition' : undefined },
     parameters: { style: 'cfn', modulo: false, tags: false },
     deletionPolicies: new Map(POLICIES),
-    functions: table(functions),
-    conditionFunctions: invalidBut(functions, conditions ?? {}),
+    ...languages(functions, conditions),
   };
 }
 

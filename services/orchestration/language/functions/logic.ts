@@ -1,6 +1,7 @@
 import {
   attributeReferences,
   Call,
+  type MacroParser,
   type MaybeScope,
   type Node,
   OMIT,
@@ -21,16 +22,15 @@ export class If extends Call {
   static readonly macro = true as const;
   readonly parsed: Node;
 
-  constructor(scope: MaybeScope, name: string, args: Value, parse: (value: Value | Omit) => Node) {
+  constructor(scope: MaybeScope, name: string, args: Value, parser: MacroParser) {
     super(scope, name, args);
     const branches = this.branches(args);
     if (!branches) {
       throw valueError(`Arguments to "${name}" must be of the form: [condition_name, value_if_true, value_if_false]`);
     }
     const [expression, yes, no] = branches;
-    if (!scope) throw new Fault('AttributeError', "'NoneType' object has no attribute 'parameters'");
-    const condition = resolve(scope.parseCondition(expression as Value, [name]), scope);
-    this.parsed = parse(scope.condition(condition) ? yes : no);
+    const condition = resolve(parser.parseCondition(expression), scope);
+    this.parsed = parser.parse(holds(scope, condition) ? yes : no);
   }
 
   /** The condition and the two branches, or undefined where the arguments have the wrong shape. */

@@ -1,7 +1,7 @@
 import { Call, type MaybeScope, resolve } from '../calls.ts';
 import { Fault } from '../faults.ts';
 import { repr, text } from '../render.ts';
-import { isInteger, type Key, truthy, type Value } from '../values.ts';
+import { isInteger, type Key, truthy, typeName, type Value } from '../values.ts';
 import { toInteger, typeError, valueError } from './arguments.ts';
 
 const KEYS = ['scheme', 'username', 'password', 'host', 'port', 'path', 'query', 'fragment'] as const;
@@ -69,7 +69,10 @@ export class MakeUrl extends Call {
 
   result(scope: MaybeScope): Value {
     const args = resolve(this.args, scope);
-    if (!(args instanceof Map)) throw typeError(`The arguments to "${this.name}" must be a map`);
+    if (typeof args === 'string' || Array.isArray(args)) {
+      throw new Fault('AttributeError', `'${typeName(args)}' object has no attribute 'get'`);
+    }
+    if (!(args instanceof Map)) throw typeError(`argument of type '${typeName(args)}' is not iterable`);
     this.check(args);
     const scheme = (args.get('scheme') ?? '') as string;
     if (scheme.includes(':')) throw valueError(`URL "scheme" should not contain ':'`);

@@ -10,6 +10,7 @@ from oslo_config import cfg
 from heat.common import config, context, messaging
 from heat.engine import environment, properties, resource, resources, stack, template
 from heat.engine.resources import stack_resource
+from heat.engine.resources.openstack.heat import none_resource
 from heat.db.sqlalchemy import api, models
 cfg.CONF([], project='heat', default_config_files=[])
 cfg.CONF.set_override('connection', 'sqlite://', group='database')
@@ -67,6 +68,7 @@ def described(name, cls):
                 attributes={k: attr(a) for k, a in sorted(cls.attributes_schema.items())},
                 update_policy={k: prop(s) for k, s in cls.update_policy_schema.items()},
                 any_attribute=cls.get_attribute is not resource.Resource.get_attribute or cls.FnGetAtt is not resource.Resource.FnGetAtt,
+                any_property=issubclass(cls, none_resource.NoneResource),
                 nested=issubclass(cls, stack_resource.StackResource), snapshot=callable(getattr(cls, 'handle_snapshot_delete', None)),
                 reference={'sample': None, None: 'none', 'None': 'none-text'}[r.FnGetRefId()], translation=rules, resolved=names, handlers=handlers)
 

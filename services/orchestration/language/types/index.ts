@@ -16,7 +16,6 @@ type Entry = Partial<ResourceType> & { alias?: string; template?: string };
 
 /** What the dump cannot see: what each class reads when it is made. */
 const TRAITS: Record<string, Partial<ResourceType>> = {
-  'OS::Heat::None': { any_property: true },
   'OS::Heat::Value': { early: ['type'], typed_by: { property: 'value', by: 'type' } },
   'OS::Nova::Server': { early: ['user_data_format'] },
   'OS::Neutron::RBACPolicy': { early: ['object_type'] },
@@ -39,5 +38,5 @@ export const builtInCatalog: TypeCatalog = {
   type: (name) => types.get(name),
   aliases: () => aliases,
   names: () => types.keys(),
-  constraint: (name, value) => (known.has(name) ? checkValue(name, value) : null),
+  constraint: (name, value, now) => (known.has(name) ? checkValue(name, value, now) : null),
 };

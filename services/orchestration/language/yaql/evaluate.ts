@@ -43,7 +43,7 @@ function buildMap(args: Expression[], context: Context): Y {
 
 function unary(operator: string, operand: Expression, context: Context): Y {
   if (operator === 'not') return !truthy(evaluate(operand, context));
-  return invoke(`#unary ${operator}`, undefined, [operand], context);
+  return invoke(`#unary_${operator}`, undefined, [operand], context);
 }
 
 function binary(operator: string, left: Expression, right: Expression, context: Context): Y {
@@ -70,7 +70,7 @@ function binary(operator: string, left: Expression, right: Expression, context: 
       return evaluate(right, inner);
     }
     default:
-      return invoke(`#operator ${operator}`, undefined, [left, right], context);
+      return invoke(`#operator_${operator}`, undefined, [left, right], context);
   }
 }
 

@@ -153,7 +153,9 @@ define('method', 'unpack', 'sequence:list args:text*', ([sequence, ...names], co
     throw new Fault('ValueError', `Cannot unpack ${values.length} elements into ${names.length}`);
   }
   const inner = new Context(context);
-  values.forEach((value, index) => inner.set((names[index] as string | undefined) ?? String(index + 1), value));
+  for (const [index, value] of values.entries()) {
+    inner.set((names[index] as string | undefined) ?? String(index + 1), value);
+  }
   return inner;
 });
 define('function', 'switch', 'args:rule*', (rules) => {

@@ -70,8 +70,8 @@ function compare(operator: string, a: Y, b: Y): number {
 export const less = (a: Y, b: Y): boolean => compare('<', a, b) < 0;
 export const greater = (a: Y, b: Y): boolean => compare('>', a, b) > 0;
 
-define('function', '#operator +', 'left:any right:any', ([a, b]) => add(a!, b!));
-define('function', '#operator -', 'left:number right:number', ([a, b]) =>
+define('function', '#operator_+', 'left:any right:any', ([a, b]) => add(a!, b!));
+define('function', '#operator_-', 'left:number right:number', ([a, b]) =>
   arithmetic(
     a!,
     b!,
@@ -81,11 +81,11 @@ define('function', '#operator -', 'left:number right:number', ([a, b]) =>
 );
 define(
   'function',
-  '#operator -',
+  '#operator_-',
   'left:set right:set',
   ([a, b]) => new YSet([...(a as YSet)].filter((item) => !(b as YSet).has(item))),
 );
-define('function', '#operator *', 'left:number right:number', ([a, b]) =>
+define('function', '#operator_*', 'left:number right:number', ([a, b]) =>
   arithmetic(
     a!,
     b!,
@@ -93,10 +93,10 @@ define('function', '#operator *', 'left:number right:number', ([a, b]) =>
     (x, y) => x * y,
   ),
 );
-define('function', '#operator *', 'left:text right:int', ([a, b]) => repeated(a as string, numberOf(b)));
-define('function', '#operator *', 'left:int right:text', ([a, b]) => repeated(b as string, numberOf(a)));
-define('function', '#operator *', 'left:sequence right:int', ([a, b]) => repeatedList(a as Y[], numberOf(b)));
-define('function', '#operator *', 'left:int right:sequence', ([a, b]) => repeatedList(b as Y[], numberOf(a)));
+define('function', '#operator_*', 'left:text right:int', ([a, b]) => repeated(a as string, numberOf(b)));
+define('function', '#operator_*', 'left:int right:text', ([a, b]) => repeated(b as string, numberOf(a)));
+define('function', '#operator_*', 'left:sequence right:int', ([a, b]) => repeatedList(a as Y[], numberOf(b)));
+define('function', '#operator_*', 'left:int right:sequence', ([a, b]) => repeatedList(b as Y[], numberOf(a)));
 function repeated(text: string, times: number): string {
   if (text.length * times > 10_000)
     throw new Fault('MemoryQuotaExceededException', 'Expression consumed too much memory');
@@ -107,8 +107,8 @@ function repeatedList(list: Y[], times: number): Y[] {
     throw new Fault('MemoryQuotaExceededException', 'Expression consumed too much memory');
   return Array.from({ length: Math.max(0, times) }, () => list).flat(1) as Y[];
 }
-define('function', '#operator /', 'left:number right:number', ([a, b]) => arithmetic(a!, b!, floorDivide, realDivide));
-define('function', '#operator mod', 'left:number right:number', ([a, b]) =>
+define('function', '#operator_/', 'left:number right:number', ([a, b]) => arithmetic(a!, b!, floorDivide, realDivide));
+define('function', '#operator_mod', 'left:number right:number', ([a, b]) =>
   arithmetic(
     a!,
     b!,
@@ -116,22 +116,22 @@ define('function', '#operator mod', 'left:number right:number', ([a, b]) =>
     (x, y) => x - y * Math.floor(realDivide(x, y)),
   ),
 );
-define('function', '#operator =', 'left:any right:any', ([a, b]) => equal(plain(a!), plain(b!)));
-define('function', '#operator !=', 'left:any right:any', ([a, b]) => !equal(plain(a!), plain(b!)));
+define('function', '#operator_=', 'left:any right:any', ([a, b]) => equal(plain(a!), plain(b!)));
+define('function', '#operator_!=', 'left:any right:any', ([a, b]) => !equal(plain(a!), plain(b!)));
 const plain = (value: Y): Y => (value instanceof YSet ? value.items : value);
-define('function', '#operator <', 'left:any right:any', ([a, b]) => compare('<', a!, b!) < 0);
-define('function', '#operator >', 'left:any right:any', ([a, b]) => compare('>', a!, b!) > 0);
-define('function', '#operator <=', 'left:any right:any', ([a, b]) => compare('<=', a!, b!) <= 0);
-define('function', '#operator >=', 'left:any right:any', ([a, b]) => compare('>=', a!, b!) >= 0);
-define('function', '#operator in', 'left:any right:list', ([value, list]) => {
+define('function', '#operator_<', 'left:any right:any', ([a, b]) => compare('<', a!, b!) < 0);
+define('function', '#operator_>', 'left:any right:any', ([a, b]) => compare('>', a!, b!) > 0);
+define('function', '#operator_<=', 'left:any right:any', ([a, b]) => compare('<=', a!, b!) <= 0);
+define('function', '#operator_>=', 'left:any right:any', ([a, b]) => compare('>=', a!, b!) >= 0);
+define('function', '#operator_in', 'left:any right:list', ([value, list]) => {
   for (const item of list as Y[]) if (equal(item, value)) return true;
   return false;
 });
-define('function', '#operator in', 'left:text right:text', ([part, whole]) =>
+define('function', '#operator_in', 'left:text right:text', ([part, whole]) =>
   (whole as string).includes(part as string),
 );
-define('function', '#unary +', 'value:number', ([value]) => value!);
-define('function', '#unary -', 'value:number', ([value]) => negated(value!));
+define('function', '#unary_+', 'value:number', ([value]) => value!);
+define('function', '#unary_-', 'value:number', ([value]) => negated(value!));
 
 function negated(value: Y): Y {
   return isCount(value) ? integer(-BigInt(value as number)) : float(-numberOf(value));

@@ -170,14 +170,14 @@ define(
 const pattern = (value: Y | undefined): RegExp => (value as Regex).pattern;
 define('method', 'matches', 'regexp:regex string:text', ([regex, value]) => pattern(regex).test(text(value)));
 define('method', 'matches', 'string:text regexp:text', ([value, source]) => compile(text(source)).test(text(value)));
-define('function', '#operator =~', 'left:text right:regex', ([value, regex]) => pattern(regex).test(text(value)));
-define('function', '#operator =~', 'left:text right:text', ([value, source]) =>
+define('function', '#operator_=~', 'left:text right:regex', ([value, regex]) => pattern(regex).test(text(value)));
+define('function', '#operator_=~', 'left:text right:text', ([value, source]) =>
   compile(text(source)).test(text(value)),
 );
-define('function', '#operator !~', 'left:text right:regex', ([value, regex]) => !pattern(regex).test(text(value)));
+define('function', '#operator_!~', 'left:text right:regex', ([value, regex]) => !pattern(regex).test(text(value)));
 define(
   'function',
-  '#operator !~',
+  '#operator_!~',
   'left:text right:text',
   ([value, source]) => !compile(text(source)).test(text(value)),
 );
