@@ -4,7 +4,7 @@
 export interface Quirks {
   /** Selector for "UEFI, boot from disk" where the specification's 2 is not understood. */
   uefiDiskSelector?: number;
-  /** Do not send boot option parameter 3 before parameter 5. */
+  /** Do not send boot option parameter 3 before parameter 5; no known BMC needs it (a refused parameter 3 is passed over). */
   noBootTimeoutOverride?: boolean;
   /** Largest piece to ask for when SDRs or FRU data are read, in bytes. */
   readBytes?: number;
@@ -25,21 +25,23 @@ export const QUIRK_TABLE: readonly QuirkRow[] = [
     vendor: 'Supermicro',
     manufacturer: 10876,
     source:
-      'knowledge: Ironic ipmitool driver sends 0x00 0x08 0x05 0xe0 0x24 for UEFI boot to disk on boards that identify as Supermicro',
+      'knowledge: Supermicro FAQ 25559 and its own tool set UEFI disk with 0x05 0xe0 0x24; Ironic and metal-stack do so for this vendor. ' +
+      'Some boards understand the specification too (2): reading back accepts both',
     quirks: { uefiDiskSelector: 9 },
   },
   {
-    vendor: 'Supermicro (vendor id 47488, seen on boards that report the enterprise number in another byte order)',
+    vendor: 'Supermicro',
     manufacturer: 47488,
-    source: 'knowledge: Ironic matches both ids, 10876 and 47488',
+    source: 'knowledge: ipmitool and FreeIPMI list this number too as one that Supermicro boards report',
     quirks: { uefiDiskSelector: 9 },
   },
   {
     vendor: 'Dell',
     manufacturer: 674,
     source:
-      'knowledge: iDRAC refuses or ignores the boot flag timeout override (Ironic: ipmi_disable_boot_timeout=false for such BMCs); flags persist until the next boot anyway',
-    quirks: { noBootTimeoutOverride: true },
+      'knowledge: boot flags of PowerEdge servers expire before a slow start unless parameter 3 is sent first (xCAT pull request 7460); ' +
+      'that is what is done for every BMC, so nothing differs here. The row keeps anybody from switching it off for this vendor',
+    quirks: {},
   },
 ];
 

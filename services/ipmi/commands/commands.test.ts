@@ -75,6 +75,12 @@ describe('boot options', () => {
     expect(encodeBootFlags({ device: 'disk' }, quirks).toString('hex')).toBe('8008000000');
   });
 
+  it('sends the timeout override to Dell, whose flags expire without it', async () => {
+    const { ask, asked } = keeping((flags) => flags);
+    await setBootOptions(ask, { device: 'pxe' }, quirksOf(674, 1));
+    expect(asked[0]).toBe('0:8:0308');
+  });
+
   const keeping = (change: (flags: Buffer) => Buffer) => {
     let flags: Buffer = Buffer.alloc(5);
     return scripted((_netfn, cmd, data) => {
