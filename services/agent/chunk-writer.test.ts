@@ -214,6 +214,22 @@ describe('writing chunks', () => {
     expect(disk.data.equals(image.raw)).toBe(true);
   });
 
+  it('is not misled by kept connections that the server has closed', async () => {
+    const image = packImage(drawnImage('xxxxxx'), 2 * MIB);
+    const offered = offerImage(server, image);
+    const disk = memoryDisk(6 * MIB);
+    const urls = Object.values(offered.objects);
+    const complaints: string[] = [];
+    const fetcher = createFetcher({ attempts: 1, connections: 2, log: (line) => complaints.push(line) });
+    const whole = { index: image.index, urls, fetcher, target: disk.target, compare: 'never', connections: 2 } as const;
+    await writeChunks(whole);
+    server.closeIdle();
+    await writeChunks(whole);
+    fetcher.close();
+    expect(disk.data.equals(image.raw)).toBe(true);
+    expect(complaints).toEqual([]);
+  });
+
   it('names the disk that fails', async () => {
     const disk = memoryDisk(4 * MIB);
     const failing: ChunkTarget = {

@@ -63,10 +63,12 @@ export function createFetcher(options: FetcherOptions = {}): Fetcher {
     rejectUnauthorized: !options.insecure,
   });
 
+  /** A kept connection that the server has closed meanwhile says nothing about the server: the request is sent again, at most once for each. */
   function ask(
     url: string,
     headers: Record<string, string>,
     signal: AbortSignal | undefined,
+    stale = connections,
   ): Promise<http.IncomingMessage> {
     return new Promise((resolve, reject) => {
       const common = { headers, ...(signal === undefined ? {} : { signal }) };
@@ -74,7 +76,11 @@ export function createFetcher(options: FetcherOptions = {}): Fetcher {
         ? https.get(url, { ...common, agent: secure }, resolve)
         : http.get(url, { ...common, agent: plain }, resolve);
       request.setTimeout(idleMs, () => request.destroy(new Error(`no answer came for ${idleMs / 1000} s`)));
-      request.on('error', reject);
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        const closed = request.reusedSocket && error.code === 'ECONNRESET' && stale > 0;
+        if (closed) resolve(ask(url, headers, signal, stale - 1));
+        else reject(error);
+      });
     });
   }
 
@@ -183,7 +189,7 @@ export function createFetcher(options: FetcherOptions = {}): Fetcher {
             cause,
           );
         log(`${name}: ${reasonOf(cause)}; attempt ${failures + 1} of ${attempts} goes on at byte ${at}`);
-        // A kept connection that the server has closed meanwhile says nothing about the server: the first retry is at once.
+        // Most breaks are over when they are noticed: the first retry is at once.
         if (failures > 1)
           await delay(
             backoffMs * Math.min(2 ** (failures - 2), 32) * (0.5 + random()),

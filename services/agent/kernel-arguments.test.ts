@@ -38,7 +38,7 @@ describe('the kernel arguments', () => {
 
   it('a clock of 2001 is behind, one of next year is ahead', () => {
     const now = 1_763_680_000;
-    expect(clockSkew(now, 978_307_200_000)).toBe(978_307_200 - now);
-    expect(clockSkew(now, (now + 31_536_000) * 1000)).toBe(31_536_000);
+    expect(clockSkew(now, 978_307_205, 5)).toBe(978_307_200 - now);
+    expect(clockSkew(now, now + 31_536_000)).toBe(31_536_000);
   });
 });

@@ -99,6 +99,8 @@ export interface FileServer {
   url(name: string): string;
   files: Map<string, ServedFile>;
   requests: { name: string; range: string | undefined }[];
+  /** Closes kept connections, as a server does after some seconds. */
+  closeIdle(): void;
   close(): Promise<void>;
 }
 
@@ -140,6 +142,7 @@ export async function serveFiles(given: Record<string, ServedFile | Buffer> = {}
     url: (name) => `http://127.0.0.1:${port}/${name}`,
     files,
     requests,
+    closeIdle: () => server.closeIdleConnections(),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
