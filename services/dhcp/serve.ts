@@ -60,7 +60,7 @@ export interface ServeDhcpOptions {
   /** Bound to 0.0.0.0:67 and to the interface of the link (SO_BINDTODEVICE): its broadcasts come in and go out there only. */
   readonly socket: Socket;
   readonly link: string;
-  readonly engine: DhcpEngine;
+  readonly engine: Pick<DhcpEngine, 'answer' | 'knows'>;
   /** The same for port 4011, where ProxyDHCP clients ask; only needed in proxy mode. */
   readonly bootServerSocket?: Socket;
   readonly limits?: Partial<DhcpLimits>;

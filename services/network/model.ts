@@ -164,6 +164,8 @@ export interface HeldAddress {
   readonly ip: string;
   readonly subnetId: string;
   readonly portId: string;
+  /** The MAC's own, not that of a port bound to it. */
+  readonly kept: boolean;
   /** The port's `dns_name`, as the DHCP host name. */
   readonly hostName: string | null;
 }

@@ -56,7 +56,7 @@ export function createProvisioning({ db, recorder, networks, subnets, ports, tel
     return subnet ? { network, subnet } : null;
   }
 
-  async function held(mac: string): Promise<(HeldAddress & { kept: boolean }) | null> {
+  async function held(mac: string): Promise<HeldAddress | null> {
     const networkId = known ?? (await current())?.network.id;
     if (!networkId) return null;
     return (await store.heldAddresses(db.kysely, networkId, mac))[0] ?? null;

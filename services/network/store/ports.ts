@@ -174,11 +174,7 @@ interface HeldRow {
 }
 
 /** One row a MAC, a bound port before the kept one; IPv4 only. */
-export async function heldAddresses(
-  on: Executor,
-  networkId: string,
-  mac?: string,
-): Promise<(HeldAddress & { kept: boolean })[]> {
+export async function heldAddresses(on: Executor, networkId: string, mac?: string): Promise<HeldAddress[]> {
   const { rows } = await sql<HeldRow>`
     select distinct on (p.mac_address) p.mac_address as mac, host(a.address) as ip, a.subnet_id, p.id as port_id,
       p.dns_name, p.kept

@@ -1,0 +1,101 @@
+/**
+ * Who is who on the provisioning wire: which MAC has which address, and which node it is. Kept in memory so that renewals
+ * and fetches need no database, and brought up to date by what network tells and by each machine that asks anew.
+ */
+import { formatAddress, parseAddress, type Reservations } from '../dhcp/index.ts';
+import type { HeldAddress, Network } from '../network/index.ts';
+import type { BootNode, BootSource } from './model.ts';
+
+export interface BoardDeps {
+  readonly network: Network;
+  readonly baremetal: BootSource;
+  readonly networkId: string;
+  readonly reservations: Reservations;
+  readonly onTrouble: (text: string) => void;
+  /** Milliseconds. */
+  readonly now: () => number;
+}
+
+export interface Board {
+  /** Takes up every address that is held. */
+  load(): Promise<void>;
+  /** Before an exchange: makes sure that a node's MAC has its address here, and a stranger's has none. */
+  prepare(mac: string): Promise<void>;
+  /** Reads the addresses of these MACs again. */
+  refresh(macs: readonly string[]): Promise<void>;
+  nodeOf(mac: string): BootNode | null;
+  macAt(ip: string): string | null;
+  nodeAt(ip: string): BootNode | null;
+}
+
+/** How long an answer about a MAC is believed: a machine asks several times within a boot, strangers for ever. */
+const believedMs = 2_000;
+const mostRemembered = 20_000;
+/** RFC 1123: what DHCP may give as a host name. */
+const isHostName = (name: string) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(name);
+
+export function createBoard(deps: BoardDeps): Board {
+  const { network, baremetal, networkId, reservations } = deps;
+  const nodes = new Map<string, BootNode>();
+  const asked = new Map<string, { at: number; done: Promise<void> }>();
+
+  function place(mac: string, held: HeldAddress | undefined): void {
+    const [before] = reservations.of(mac);
+    if (before && held && formatAddress(before.address) === held.ip && before.hostName === (held.hostName ?? undefined))
+      return;
+    if (before) reservations.remove(mac);
+    if (!held) return;
+    const holder = reservations.at(parseAddress(held.ip) ?? 0);
+    // The address has moved from another MAC, whose own news is still on its way.
+    if (holder && holder.mac !== mac) reservations.remove(holder.mac);
+    const hostName = held.hostName !== null && isHostName(held.hostName) ? held.hostName : null;
+    reservations.set({ mac, address: held.ip, ...(hostName !== null && { hostName }) });
+  }
+
+  async function refresh(macs: readonly string[]): Promise<void> {
+    for (const mac of new Set(macs)) {
+      const [held] = await network.heldAddresses(networkId, mac);
+      place(mac, held);
+      asked.delete(mac);
+    }
+  }
+
+  async function look(mac: string): Promise<void> {
+    const node = await baremetal.nodeByMac(mac);
+    if (!node) {
+      nodes.delete(mac);
+      const [held] = await network.heldAddresses(networkId, mac);
+      // A port with this MAC that somebody made by hand is served; an address that was kept for a node is not any more.
+      place(mac, held?.kept ? undefined : held);
+      return;
+    }
+    nodes.set(mac, { uuid: node.uuid, name: node.name });
+    place(mac, await network.keepAddress(mac, { nodeId: node.uuid, ...(node.name && { hostName: node.name }) }));
+  }
+
+  return {
+    async load() {
+      for (const held of await network.heldAddresses(networkId)) place(held.mac, held);
+    },
+    prepare(mac) {
+      const at = deps.now();
+      const recent = asked.get(mac);
+      if (recent && at - recent.at < believedMs) return recent.done;
+      if (asked.size >= mostRemembered) asked.clear();
+      const done = look(mac).catch((error: unknown) => {
+        asked.delete(mac);
+        // While the database is away, machines that are known are served from memory.
+        deps.onTrouble(`${mac} could not be looked up: ${error instanceof Error ? error.message : String(error)}`);
+      });
+      asked.set(mac, { at, done });
+      return done;
+    },
+    refresh,
+    nodeOf: (mac) => nodes.get(mac) ?? null,
+    macAt: (ip) => reservations.at(parseAddress(ip) ?? 0)?.mac ?? null,
+    nodeAt(ip) {
+      const mac = reservations.at(parseAddress(ip) ?? 0)?.mac;
+      return mac === undefined ? null : (nodes.get(mac) ?? null);
+    },
+  };
+}

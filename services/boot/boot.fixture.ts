@@ -1,0 +1,153 @@
+/** A boot service on sockets that go nowhere: packets are put in by hand and answers are looked at. */
+import type dgram from 'node:dgram';
+import { EventEmitter } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { createWorld, type World } from '../../test/setup/world.ts';
+import { createApi, listen } from '../core/http/index.ts';
+import { type DhcpPacket, decodePacket } from '../dhcp/index.ts';
+import { createNetwork, type Network } from '../network/index.ts';
+import { type Boot, type BootIntent, createBoot } from './index.ts';
+
+export class WireSocket extends EventEmitter {
+  readonly #answers: DhcpPacket[] = [];
+  readonly #waiting: ((packet: DhcpPacket) => void)[] = [];
+
+  setBroadcast(): void {}
+
+  send(bytes: Uint8Array, _port: number, _address: string, done: (error: null) => void): void {
+    const decoded = decodePacket(bytes);
+    if (!decoded.ok) throw new Error(decoded.reason);
+    const waiting = this.#waiting.shift();
+    if (waiting) waiting(decoded.packet);
+    else this.#answers.push(decoded.packet);
+    done(null);
+  }
+
+  put(bytes: Uint8Array): void {
+    this.emit('message', Buffer.from(bytes), { address: '0.0.0.0', port: 68, family: 'IPv4', size: bytes.length });
+  }
+
+  /** The next answer, or the one that has come already. */
+  answer(): Promise<DhcpPacket> {
+    const [first] = this.#answers.splice(0, 1);
+    return first ? Promise.resolve(first) : new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  get unread(): number {
+    return this.#answers.length;
+  }
+}
+
+export interface Scene {
+  readonly world: World;
+  readonly network: Network;
+  readonly boot: Boot;
+  readonly dhcp: WireSocket;
+  /** By MAC; a test changes it as it goes. */
+  readonly intents: Map<string, BootIntent>;
+  readonly bootDir: string;
+  /** `http://127.0.0.1:PORT` of the plain listener. */
+  readonly base: string;
+}
+
+export const nodeUuid = '11111111-1111-4111-8111-111111111111';
+
+export const intent = (what: BootIntent['intent'], token?: string): BootIntent => ({
+  node: { uuid: nodeUuid, name: 'node-1' },
+  intent: what,
+  reason: what === 'agent' ? 'deploying: the agent is awaited' : what,
+  ...(token !== undefined && { token }),
+  agentArguments: token === undefined ? {} : { 'uc-boot-token': token },
+});
+
+/** The addresses are loopback's, so that an HTTP client of the test has one of them. */
+export async function scene(): Promise<Scene> {
+  const world = await createWorld();
+  const network = createNetwork(world, { authenticate: async () => world.context });
+  await network.ensureProvisioning({
+    name: 'ctlplane',
+    cidr: '127.0.0.0/24',
+    pool: ['127.0.0.1', '127.0.0.62'],
+    address: '127.0.0.254',
+    nameservers: ['127.0.0.254'],
+  });
+  const bootDir = mkdtempSync(join(tmpdir(), 'uc-boot-'));
+  mkdirSync(join(bootDir, 'ramdisk', 'lab'), { recursive: true });
+  for (const [file, bytes] of [
+    ['snponly.efi', 3000],
+    ['ramdisk/lab/kernel', 5000],
+    ['ramdisk/lab/ramdisk', 1_000_000],
+  ] as const)
+    writeFileSync(join(bootDir, file), Buffer.alloc(bytes, file));
+  const intents = new Map<string, BootIntent>();
+  const dhcp = new WireSocket();
+  const boot = createBoot(world, {
+    network,
+    baremetal: {
+      nodeByMac: async (mac) => intents.get(mac)?.node ?? null,
+      bootIntent: async (mac) => intents.get(mac) ?? null,
+    },
+    sockets: { dhcp: dhcp as unknown as dgram.Socket, tftp: new EventEmitter() as unknown as dgram.Socket },
+    bootDir,
+    provisioning: { interface: 'br0', address: '127.0.0.254' },
+    apiUrl: 'https://127.0.0.254:6385',
+    caCertificate: '-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n',
+  });
+  await boot.start();
+  const api = createApi();
+  api.register(boot.routes);
+  const listener = await listen(api, { host: '127.0.0.1', port: 0 });
+  onTestFinished(async () => {
+    await boot.stop();
+    await listener.close();
+    await api.close();
+    rmSync(bootDir, { recursive: true });
+  });
+  const { port } = listener.address as { port: number };
+  return { world, network, boot, dhcp, intents, bootDir, base: `http://127.0.0.1:${port}` };
+}
+
+interface Captured {
+  packets: { payload: string; dhcp?: { type: string; chaddr: string } }[];
+}
+
+/** What a real client sent, its n-th packet of that type. */
+export function sent(capture: string, type: 'DISCOVER' | 'REQUEST', nth = 0): Buffer {
+  const file = new URL(`../../test/captures/dhcp/dhcp-${capture}.json`, import.meta.url);
+  const { packets } = JSON.parse(readFileSync(file, 'utf8')) as Captured;
+  const fitting = packets.filter((packet) => packet.dhcp?.type === type);
+  const packet = fitting[nth];
+  if (!packet) throw new Error(`${capture} has no ${type} number ${nth}`);
+  return Buffer.from(packet.payload, 'hex');
+}
+
+export const macOf = (packet: Buffer): string =>
+  [...packet.subarray(28, 34)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+
+/** DISCOVER, OFFER, and a REQUEST made of the DISCOVER for what was offered; returns the ACK. */
+export async function fourWay(dhcp: WireSocket, discover: Buffer): Promise<DhcpPacket> {
+  dhcp.put(discover);
+  const offer = await dhcp.answer();
+  dhcp.put(requestFor(discover, offer));
+  return dhcp.answer();
+}
+
+function requestFor(discover: Buffer, offer: DhcpPacket): Buffer {
+  const request = Buffer.from(discover);
+  const at = request.indexOf(Buffer.from([53, 1, 1]), 240);
+  request[at + 2] = 3;
+  const address = Buffer.alloc(4);
+  address.writeUInt32BE(offer.yiaddr);
+  const end = request.lastIndexOf(255);
+  const more = Buffer.concat([
+    Buffer.from([50, 4]),
+    address,
+    Buffer.from([54, 4]),
+    Buffer.from(offer.options.get(54) ?? []),
+    Buffer.from([255]),
+  ]);
+  return Buffer.concat([request.subarray(0, end), more]);
+}

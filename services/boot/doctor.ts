@@ -1,0 +1,130 @@
+/** Looks at a wire before, or while, an undercloud lives on it: who else answers DHCP, and does anybody advertise a router. */
+import { randomBytes, randomInt } from 'node:crypto';
+import type dgram from 'node:dgram';
+import { closeSync } from 'node:fs';
+import {
+  datagramFrom,
+  datagramSocket,
+  enterNamespace,
+  icmpv6Socket,
+  ROUTER_ADVERTISEMENT,
+  receiveIcmpv6,
+  sendIcmpv6,
+} from '../core/sockets.ts';
+import { BOOTREQUEST, decodePacket, encodePacket, MESSAGE, OPTION } from '../dhcp/index.ts';
+import { neighbourMac } from './neighbour.ts';
+
+export interface ForeignServer {
+  /** Option 54. */
+  readonly serverId: string | null;
+  /** Where the OFFER came from. */
+  readonly source: string;
+  /** By the ARP table; null when the kernel does not know. */
+  readonly mac: string | null;
+  readonly offered: string;
+  readonly bootFile: string | null;
+}
+
+export interface NetworkReport {
+  /** Whoever offered an address to a machine that cannot exist; our own server stays silent to it. */
+  readonly dhcpServers: readonly ForeignServer[];
+  /** Addresses of routers that advertised themselves; empty means that each iPXE stage waits 16 s. Null: no IPv6 here. */
+  readonly routers: readonly string[] | null;
+}
+
+export interface DoctorOptions {
+  /** A namespace's file; absent: this process's own. */
+  readonly netns?: string;
+  /** How long to listen, in milliseconds. Default 3000: a server may probe the address for a second or more first. */
+  readonly patienceMs?: number;
+}
+
+const broadcastFlag = 0x8000;
+const lookEveryMs = 50;
+
+/** Asks with a random MAC. Needs root (ports 68 and raw ICMPv6). @throws Fault `socket-refused`, `namespace-refused` */
+export async function networkDoctor(device: string, options: DoctorOptions = {}): Promise<NetworkReport> {
+  const { netns, patienceMs = 3000 } = options;
+  const open = () => ({
+    dhcp: datagramSocket('the DHCP probe', device, '0.0.0.0', 68),
+    icmp: icmpv6Socket(device, ROUTER_ADVERTISEMENT, 'ff02::1'),
+  });
+  const { dhcp, icmp } = netns === undefined ? open() : enterNamespace(netns, open);
+  const socket = await datagramFrom(dhcp);
+  try {
+    const [offers, routers] = await Promise.all([
+      collectOffers(socket, patienceMs),
+      icmp === null ? null : collectRouters(icmp, patienceMs),
+    ]);
+    // /proc/net/arp shows the namespace of this thread only.
+    const dhcpServers = await Promise.all(
+      offers.map(async (offer) => ({ ...offer, mac: netns === undefined ? await neighbourMac(offer.source) : null })),
+    );
+    return { dhcpServers, routers };
+  } finally {
+    socket.close();
+    if (icmp !== null) closeSync(icmp);
+  }
+}
+
+async function collectOffers(socket: dgram.Socket, patienceMs: number): Promise<Omit<ForeignServer, 'mac'>[]> {
+  // Locally administered, so that it is nobody's.
+  const mac = Uint8Array.of(0x02, ...randomBytes(5));
+  const xid = randomInt(2 ** 32);
+  const heard = new Map<string, Omit<ForeignServer, 'mac'>>();
+  socket.on('message', (bytes, peer) => {
+    const decoded = decodePacket(bytes);
+    if (!decoded.ok || decoded.packet.xid !== xid) return;
+    const { packet } = decoded;
+    if (packet.options.get(OPTION.messageType)?.[0] !== MESSAGE.offer) return;
+    const id = packet.options.get(OPTION.serverId);
+    const file = packet.options.get(OPTION.bootFile);
+    heard.set(peer.address, {
+      serverId: id?.length === 4 ? id.join('.') : null,
+      source: peer.address,
+      offered: [24, 16, 8, 0].map((shift) => (packet.yiaddr >>> shift) & 255).join('.'),
+      bootFile: packet.file || (file && Buffer.from(file).toString('latin1').replaceAll('\0', '')) || null,
+    });
+  });
+  const { bytes } = encodePacket(
+    {
+      op: BOOTREQUEST,
+      htype: 1,
+      hlen: 6,
+      hops: 0,
+      xid,
+      secs: 0,
+      flags: broadcastFlag,
+      ciaddr: 0,
+      yiaddr: 0,
+      siaddr: 0,
+      giaddr: 0,
+      chaddr: Uint8Array.of(...mac, ...new Uint8Array(10)),
+      sname: '',
+      file: '',
+      options: new Map([
+        [OPTION.messageType, Uint8Array.of(MESSAGE.discover)],
+        [OPTION.parameterList, Uint8Array.of(1, 3, 6, 66, 67)],
+      ]),
+    },
+    548,
+  );
+  socket.setBroadcast(true);
+  // Twice: the first may be lost while a switch port wakes.
+  for (const _ of [1, 2]) {
+    await new Promise<void>((resolve) => socket.send(bytes, 67, '255.255.255.255', () => resolve()));
+    await new Promise((resolve) => setTimeout(resolve, patienceMs / 2));
+  }
+  return [...heard.values()];
+}
+
+async function collectRouters(fd: number, patienceMs: number): Promise<string[]> {
+  const routers = new Set<string>();
+  const solicitation = Uint8Array.of(133, 0, 0, 0, 0, 0, 0, 0);
+  for (let waited = 0; waited < patienceMs; waited += lookEveryMs) {
+    if (waited % 1000 === 0) sendIcmpv6(fd, solicitation, 'ff02::2');
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+    for (let message = receiveIcmpv6(fd); message; message = receiveIcmpv6(fd)) routers.add(message.from);
+  }
+  return [...routers];
+}

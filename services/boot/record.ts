@@ -1,0 +1,229 @@
+/** What happened on the wire, as events in an operator's words. A known machine's are its node's; others are the interface's. */
+
+import type { Subject } from '../core/events/index.ts';
+import type { House } from '../core/house.ts';
+import type { ClientClass, DhcpEvent, ExchangeRecord } from '../dhcp/index.ts';
+import type { TftpEvent } from '../tftp/index.ts';
+import type { Board } from './board.ts';
+import { type DecisionRow, describeClient } from './decision.ts';
+import type { Sent } from './file-answer.ts';
+import type { BootIntent, BootNode } from './model.ts';
+
+export interface RecordDeps {
+  readonly house: House;
+  readonly board: Board;
+  /** Names the wire: `br0`. */
+  readonly interface: string;
+}
+
+export type BootRecord = ReturnType<typeof createRecord>;
+
+const unknownEveryMs = 60_000;
+const mostRemembered = 10_000;
+const size = (bytes: number): string =>
+  bytes < 10_000
+    ? `${bytes} B`
+    : bytes < 10_000_000
+      ? `${Math.round(bytes / 1000)} kB`
+      : `${(bytes / 1e6).toFixed(1)} MB`;
+const rounded = (ms: number) => Math.round(ms * 10) / 10;
+
+export function createRecord({ house, board, interface: wire }: RecordDeps) {
+  const { recorder, operations, clock } = house;
+  const strangers = new Map<string, number>();
+  const wireSubject: Subject = { type: 'interface', id: wire };
+  const subjectOf = (node: BootNode | null): Subject => (node ? { type: 'node', id: node.uuid } : wireSubject);
+  const wake = (node: BootNode | null) => {
+    if (node) operations.wake({ type: 'node', id: node.uuid });
+  };
+
+  function unknown(mac: string, client: string): void {
+    const at = clock.now();
+    const before = strangers.get(mac);
+    if (before !== undefined && at - before < unknownEveryMs) return;
+    if (strangers.size >= mostRemembered) strangers.clear();
+    strangers.set(mac, at);
+    const text = `${mac} (${client}) asked for an address on ${wire}, but no node has this MAC: nothing was answered. Enrol the node, or add a port with this MAC to it.`;
+    recorder.emit('boot.unknown-machine', { type: 'mac', id: mac }, { text, mac, client });
+  }
+
+  function exchange(one: ExchangeRecord, tookMs: number, count: number): void {
+    const client = clientOf(one);
+    const node = one.mac === null ? null : board.nodeOf(one.mac);
+    const isReserved = one.answered !== null || node !== null;
+    if (!isReserved && one.mac !== null && one.outcome === 'silent' && one.message === 'DISCOVER') {
+      unknown(one.mac, client);
+      return;
+    }
+    const text = exchangeText(one, client);
+    const address = one.answered?.address ?? one.asked.address;
+    recorder.emit(
+      'dhcp.exchange',
+      subjectOf(node),
+      {
+        text,
+        mac: one.mac,
+        message: one.message,
+        client,
+        outcome: one.outcome,
+        address,
+        bootFile: bootFileOf(one),
+        reason: one.reason,
+        count,
+      },
+      { durationMs: rounded(tookMs) },
+    );
+    if (one.outcome === 'acknowledged') wake(node);
+  }
+
+  const trouble = (text: string, count = 1) => recorder.emit('boot.trouble', wireSubject, { text, count });
+
+  return {
+    trouble,
+
+    dhcp(event: DhcpEvent): void {
+      if (event.type === 'exchange') exchange(event.exchange, event.tookMs, event.count);
+      else trouble(dhcpTrouble(event), event.count);
+    },
+
+    decision(mac: string, client: ClientClass, intent: BootIntent, row: DecisionRow, answer: string): void {
+      const who = describeClient(client);
+      const text = `${who} is given ${answer}: ${row.because} (${intent.reason})`;
+      recorder.emit(
+        'boot.decision',
+        { type: 'node', id: intent.node.uuid },
+        { text, mac, client: who, intent: intent.intent, answer, because: row.because },
+        { cause: intent.reason },
+      );
+    },
+
+    tftp(event: TftpEvent): void {
+      if (event.type === 'ended') {
+        const { transfer, end } = event;
+        const node = board.nodeAt(transfer.client);
+        const { path: file, bytes, size: total, blockSize, windowSize } = transfer;
+        const lost = event.retransmitted > 0 ? `, ${event.retransmitted} packets sent again` : '';
+        const told: Readonly<Record<string, string>> = {
+          done: `fetched ${file} by TFTP: ${size(bytes)} in ${Math.round(event.tookMs)} ms${lost}`,
+          // UEFI asks for the size first and breaks off with ERROR 8; that is how it goes, not a failure.
+          'size-asked': `asked by TFTP how large ${file} is: ${size(total)}`,
+          vanished: `stopped in the middle of ${file} (${size(bytes)} of ${size(total)} by TFTP) and said no more${lost}`,
+        };
+        const text =
+          told[end] ?? `TFTP of ${file} ended after ${size(bytes)} of ${size(total)}: ${event.reason ?? end}`;
+        recorder.emit(
+          'tftp.transfer',
+          subjectOf(node),
+          { text, file, bytes, size: total, blockSize, windowSize, retransmitted: event.retransmitted, end },
+          { durationMs: rounded(event.tookMs) },
+        );
+        wake(node);
+      } else if (event.type === 'refused') {
+        const text = `TFTP: ${event.path} was refused to ${event.client}: ${event.reason}`;
+        const node = board.nodeAt(event.client);
+        recorder.emit('boot.refused', subjectOf(node), { text, address: event.client, file: event.path });
+      } else if (event.type === 'malformed') {
+        trouble(`TFTP: a packet from ${event.client} could not be read: ${event.reason}`, event.count);
+      } else if (event.type === 'send-failed') {
+        trouble(`TFTP: an answer to ${event.client} could not be sent: ${event.reason}`, event.count);
+      }
+    },
+
+    fetched(node: BootNode | null, method: string, file: string, sent: Sent): void {
+      const took = `${Math.round(sent.tookMs)} ms`;
+      const text = !sent.whole
+        ? `broke off ${file} after ${size(sent.bytes)} of ${size(sent.size)} by HTTP`
+        : method === 'HEAD'
+          ? `asked by HTTP how large ${file} is: ${size(sent.size)}`
+          : `fetched ${file} by HTTP: ${size(sent.bytes)} in ${took}${sent.status === 200 ? '' : ` (status ${sent.status})`}`;
+      recorder.emit(
+        'http.fetch',
+        subjectOf(node),
+        { text, method, file, status: sent.status, bytes: sent.bytes, size: sent.size },
+        { durationMs: rounded(sent.tookMs) },
+      );
+      wake(node);
+    },
+
+    progress(node: BootNode | null, file: string, bytes: number, total: number): void {
+      recorder.emit('http.progress', subjectOf(node), { file, bytes, size: total });
+      wake(node);
+    },
+
+    refused(node: BootNode | null, address: string, file: string, reason: string): void {
+      recorder.emit('boot.refused', subjectOf(node), {
+        text: `HTTP: ${file} was refused to ${address}: ${reason}`,
+        address,
+        file,
+      });
+    },
+
+    solicited(from: string, mac: string | null): void {
+      const node = mac === null ? null : board.nodeOf(mac);
+      recorder.emit('ra.answered', subjectOf(node), {
+        text: `a router solicitation of ${mac ?? from} was answered, which spares iPXE 16 s of waiting`,
+      });
+    },
+  };
+}
+
+function dhcpTrouble(event: Exclude<DhcpEvent, { type: 'exchange' }>): string {
+  switch (event.type) {
+    case 'malformed':
+      return `DHCP: a packet from ${event.source} could not be read: ${event.reason}`;
+    case 'held-back':
+      return `DHCP: requests of ${event.mac ?? event.source} were held back: ${event.reason}`;
+    case 'send-failed':
+      return `DHCP: an answer to ${event.to} could not be sent: ${event.reason}`;
+    case 'options-dropped':
+      return `DHCP: options ${event.codes.join(', ')} found no room in an answer to ${event.mac}`;
+  }
+}
+
+function clientOf(one: ExchangeRecord): string {
+  const { vendorClass, userClasses, architectures } = one.asked;
+  const isIpxe = userClasses.some((name) => name === 'iPXE' || name === 'gPXE');
+  return describeClient({
+    mac: one.mac,
+    clientId: one.clientId,
+    vendorClass,
+    userClasses,
+    architectures,
+    uuid: one.asked.uuid,
+    isIpxe,
+    ipxeFeatures: {},
+    isPxe: vendorClass?.startsWith('PXEClient') ?? false,
+    isHttpBoot: vendorClass?.startsWith('HTTPClient') ?? false,
+    boots: isIpxe || vendorClass !== null || architectures.length > 0,
+  });
+}
+
+/** Without the boot token that stands in a script's URL: whoever reads events must not boot as the node. */
+const bootFileOf = (one: ExchangeRecord): string | null =>
+  one.answered?.bootFile?.replace(/\/boot\/(?!loader\/|disk\/)[^/]+\//, '/boot/…/') || null;
+
+function exchangeText(one: ExchangeRecord, client: string): string {
+  const { answered } = one;
+  const who = `${client} (${one.mac ?? one.clientId})`;
+  const given = bootFileOf(one);
+  const file = given === null ? '' : ` and ${given}`;
+  const why = one.reason === null ? '' : `: ${one.reason}`;
+  switch (one.outcome) {
+    case 'offered':
+      return `${who} was offered ${answered?.address}${file}`;
+    case 'acknowledged':
+      return `${who} ${one.state === 'renewing' || one.state === 'rebinding' ? 'renewed' : 'took'} ${answered?.address}${file}`;
+    case 'refused':
+      return `${who} was refused ${one.asked.address ?? 'its address'}${why}`;
+    case 'released':
+      return `${who} gave back ${one.asked.address ?? 'its address'}`;
+    case 'declined':
+      return `${who} found ${one.asked.address ?? 'the address'} in use by another machine${why}`;
+    case 'chose-other':
+      return `${who} took the offer of another DHCP server, ${one.asked.server}: find that server and stop it`;
+    case 'informed':
+      return `${who} asked for settings and got them${file}`;
+    default:
+      return `${who} sent ${one.message} and was not answered${why}`;
+  }
+}
