@@ -1,7 +1,7 @@
 import type { RemoteInfo, Socket } from 'node:dgram';
 import { formatMac } from './address.ts';
 import type { DhcpEngine } from './engine.ts';
-import type { Arrival, Decision, ExchangeRecord } from './exchange.ts';
+import type { Arrival, Decision, ExchangeRecord, Outcome } from './exchange.ts';
 import { Bucket, Buckets, type Rate, Thrift } from './limits.ts';
 import { type DhcpPacket, decodePacket, encodePacket } from './packet.ts';
 
@@ -75,6 +75,8 @@ export interface DhcpServing {
   /** Requests being answered now. */
   inFlight(): number;
 }
+
+const ALWAYS_TOLD: ReadonlySet<Outcome> = new Set(['offered', 'acknowledged', 'informed', 'released']);
 
 /** Answers on one link through a socket that is already open. */
 export function serveDhcp(options: ServeDhcpOptions): DhcpServing {
@@ -162,10 +164,9 @@ export function serveDhcp(options: ServeDhcpOptions): DhcpServing {
     });
   }
 
-  /** Exchanges that were answered are all told; refusals and silences of one client once an interval. */
+  /** What changes or gives something is told each time; refusals and silences of one client once an interval. */
   function report(exchange: ExchangeRecord, tookMs: number): void {
-    const told =
-      exchange.outcome === 'offered' || exchange.outcome === 'acknowledged' || exchange.outcome === 'informed';
+    const told = ALWAYS_TOLD.has(exchange.outcome);
     const count = told
       ? 1
       : thrift.count(`${exchange.outcome} ${exchange.mac ?? exchange.clientId} ${exchange.reason}`, now());
