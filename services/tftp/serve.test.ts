@@ -142,7 +142,7 @@ describe('transfers', () => {
     }
     expect(await event(({ type }) => type === 'ended')).toMatchObject({
       end: 'done',
-      retransmitted: 0,
+
       transfer: { path: 'x', size: 100_000, bytes: 100_000, client: '127.0.0.1' },
     });
   });
