@@ -58,13 +58,14 @@ function load(item: Dict): Analysis {
   const environment = item.get('environment') ?? null;
   const tree = typeof environment === 'string' ? parseEnvironment(environment, { limits: LIMITS }) : environment;
   const files = new Map(item.get('files') instanceof Map ? (item.get('files') as Map<string, string>) : []);
+  const given = environmentFrom((tree as Dict | null) ?? new Map());
   const parsed =
     typeof template === 'string'
       ? parseTemplate(template, { limits: LIMITS })
       : templateFrom(template as Dict, { limits: LIMITS });
   return new Analysis({
     template: parsed,
-    environment: environmentFrom((tree as Dict | null) ?? new Map()),
+    environment: given,
     files,
     types: builtInCatalog,
     stack: { ...STACK, name: (item.get('stack_name') as string | undefined) ?? STACK.name },
@@ -106,38 +107,38 @@ function snippetOutcome(item: Dict, analysis: Analysis): Dict {
   const { functions, conditionFunctions } = analysis.template.format;
   try {
     const snippet = item.get('snippet')!;
-    const node =
-      item.get('snippet_kind') === 'condition'
-        ? parseNode(conditionFunctions, scope, snippet)
-        : parseNode(functions, stack, snippet);
-    return record([['result', resolve(node, stack)]]);
+    const condition = item.get('snippet_kind') === 'condition';
+    const sees = condition ? scope : stack;
+    const node = parseNode(condition ? conditionFunctions : functions, sees, snippet);
+    return record([['result', data(resolve(node, sees), analysis)]]);
   } catch (thrown) {
     return record([['snippet_error', errorOf('snippet', faultOf(thrown))]]);
   }
 }
 
+/** What the oracle writes for a function that raises. */
+function failed(thrown: unknown): Value {
+  const fault = faultOf(thrown);
+  return record([
+    ['$error', fault.kind],
+    ['message', [...fault.heatMessage].slice(0, 300).join('')],
+  ]);
+}
+
 /** A node as the oracle writes it: its value, or what it waits for. */
 function evaluated(node: Node, analysis: Analysis): Value {
   const names = new Set<string>();
-  const failure = (thrown: unknown): Value => {
-    const fault = faultOf(thrown);
-    const message = fault.kind === 'KeyError' ? `'${fault.reason}'` : fault.heatMessage;
-    return record([
-      ['$error', fault.kind],
-      ['message', [...message].slice(0, 300).join('')],
-    ]);
-  };
   try {
     references(node, analysis.scope, (name) => void names.add(name));
   } catch (thrown) {
-    return failure(thrown);
+    return failed(thrown);
   }
   if (names.size === 0) {
     try {
       const value = resolveNullable(node, analysis.scope);
-      return value === OMIT ? 'Ellipsis' : value;
+      return value === OMIT ? 'Ellipsis' : data(value, analysis);
     } catch (thrown) {
-      return failure(thrown);
+      return failed(thrown);
     }
   }
   if (node instanceof Call)
@@ -148,6 +149,14 @@ function evaluated(node: Node, analysis: Analysis): Value {
   if (Array.isArray(node)) return node.map((item) => evaluated(item, analysis));
   if (node instanceof Map) return new Map([...node].map(([key, item]) => [key, evaluated(item, analysis)]));
   return node as Value;
+}
+
+/** A result with the calls in it worked out: functions that a version removed give their arguments back unresolved. */
+function data(value: Node, analysis: Analysis): Value {
+  if (value instanceof Call) return evaluated(value, analysis);
+  if (Array.isArray(value)) return value.map((item) => data(item, analysis));
+  if (value instanceof Map) return new Map([...value].map(([key, item]) => [text(key), data(item, analysis)]));
+  return value as Value;
 }
 
 function valid(analysis: Analysis): Dict {
@@ -165,7 +174,13 @@ function valid(analysis: Analysis): Dict {
     parameters.set(name, entry);
   }
   const conditions: Dict = new Map();
-  for (const name of analysis.conditions.definitions.keys()) conditions.set(name, analysis.conditions.holds(name));
+  for (const name of analysis.conditions.definitions.keys()) {
+    try {
+      conditions.set(name, analysis.conditions.holds(name));
+    } catch (thrown) {
+      conditions.set(name, failed(thrown));
+    }
+  }
   const resources: Dict = new Map();
   for (const { name, definition } of analysis.resources.values()) {
     const entry: Dict = record([['type', definition.type]]);

@@ -1,6 +1,8 @@
 import {
+  type Call,
   type Facade,
   type Node,
+  type NodeMap,
   parseNode,
   type ResourceView,
   references,
@@ -25,7 +27,7 @@ import { type Files, StackScope, unknownView, type Views } from './scope.ts';
 import { located, sectionOf, type Template } from './template.ts';
 import { type TemplateType, templateType } from './template-type.ts';
 import { Translation } from './translation.ts';
-import { type Dict, typeName, type Value } from './values.ts';
+import { type Dict, type Key, typeName, type Value } from './values.ts';
 
 export interface AnalysisInput {
   template: Template;
@@ -173,7 +175,7 @@ export class Analysis {
       this.conditions.validate();
       this.validateNames();
       this.explicitGraph.visit(() => void this.outputs);
-      this.graph.visit((name) => this.validateResource(this.resources.get(name)!));
+      this.graph.visit((name) => this.validateOne(this.resources.get(name)!));
       for (const output of this.outputs.values()) this.validateOutput(output);
     });
     return this;
@@ -284,11 +286,7 @@ export class Analysis {
       custom: this.custom,
       translation: new Translation(type.translation ?? []),
     };
-    const dataOf = (node: Node): ReadonlyMap<string, Node> => {
-      if (node === null || node instanceof Map) return (node ?? new Map()) as ReadonlyMap<string, Node>;
-      const value = resolveNullable(node, this.scope);
-      return (value instanceof Map ? value : new Map()) as ReadonlyMap<string, Node>;
-    };
+    const dataOf = (node: NodeMap | Call | null): ReadonlyMap<Key, Node> | Call => node ?? new Map();
     const description = definition.description ?? undefined;
     let properties = type.any_property
       ? new PropertySet({}, new Map(), context)
@@ -310,7 +308,9 @@ export class Analysis {
     const wanted = VALUE_TYPES[text(properties.get(by))];
     if (!wanted) return properties;
     const schemas = { ...type.properties, [property]: { ...type.properties[property]!, type: wanted } };
-    return new PropertySet(schemas, properties.data, context, { description: definition.description ?? undefined });
+    return new PropertySet(schemas, definition.properties ?? new Map(), context, {
+      description: definition.description ?? undefined,
+    });
   }
 
   /** Whether a node needs a resource that does not exist yet: before creation, any. */
@@ -320,6 +320,16 @@ export class Analysis {
       any ||= this.scope.resource(name)?.action === 'INIT';
     });
     return any;
+  }
+
+  private validateOne(resource: Resource): void {
+    try {
+      this.validateResource(resource);
+    } catch (thrown) {
+      if (!(thrown instanceof Fault) || !thrown.isPlain || thrown.kind === 'AssertionError') throw thrown;
+      const path = [this.template.format.sections.resources, resource.name];
+      throw new Fault('StackValidationFailed', thrown.heatMessage, { error: thrown.kind, path });
+    }
   }
 
   /** Throws StackValidationFailed where the resource's definition cannot work. */

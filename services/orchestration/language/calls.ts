@@ -163,17 +163,12 @@ function parseCall(table: FunctionTable, scope: MaybeScope, kind: FunctionKind, 
       thrown instanceof Fault &&
       (thrown.kind === 'ValueError' || thrown.kind === 'TypeError' || thrown.kind === 'KeyError')
     ) {
-      throw new Fault('StackValidationFailed', plainMessage(thrown), {
+      throw new Fault('StackValidationFailed', thrown.heatMessage, {
         path: thrown.path.length > 0 ? thrown.path : [name],
       });
     }
     throw thrown;
   }
-}
-
-/** What Python's str() says of an exception: a KeyError's message comes in quotes. */
-export function plainMessage(fault: Fault): string {
-  return fault.kind === 'KeyError' ? `'${fault.reason}'` : fault.heatMessage;
 }
 
 /** The value of a node with every function resolved; what is omitted is left out of lists and maps, and null on top. */
@@ -222,7 +217,7 @@ export function validateNode(node: Node, scope: MaybeScope): void {
       node.validate(scope);
     } catch (thrown) {
       if (!(thrown instanceof Fault) || thrown.kind === 'AssertionError') throw thrown;
-      throw new Fault('StackValidationFailed', plainMessage(thrown), { path: [node.name] });
+      throw new Fault('StackValidationFailed', thrown.heatMessage, { path: [node.name] });
     }
   } else if (node instanceof Map) {
     for (const [key, item] of node) {

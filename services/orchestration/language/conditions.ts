@@ -24,7 +24,7 @@ export class Conditions {
       throw new Fault(
         'StackValidationFailed',
         `Condition definitions must be a map. Found a ${typeName(declared)} instead`,
-        { error: 'Conditions validation error', path: [this.section] },
+        { error: 'Conditions validation error', place: [this.section] },
       );
     }
     for (const [name, expression] of declared) {
@@ -49,7 +49,7 @@ export class Conditions {
     if (typeof definition === 'boolean' || definition instanceof Call) return;
     throw new Fault('StackValidationFailed', `The definition of condition "${name}" is invalid: ${text(definition)}`, {
       error: ERROR,
-      path: [this.section, name],
+      place: [this.section, name],
     });
   }
 
@@ -64,7 +64,7 @@ export class Conditions {
     if (known === 'in progress') {
       throw new Fault('StackValidationFailed', `Circular definition for condition "${key}"`, {
         error: ERROR,
-        path: [this.section, key],
+        place: [this.section, key],
       });
     }
     if (known !== undefined) return known;

@@ -31,8 +31,26 @@ export type FaultKind =
   | 'ValueError'
   | (string & {});
 
-/** Python's own exceptions, which Heat's layers catch and turn into a StackValidationFailed with a path. */
-const PLAIN = new Set(['ValueError', 'TypeError', 'KeyError', 'AttributeError', 'IndexError', 'AssertionError']);
+/** Heat's own exceptions; all others are Python's (or yaql's), which validation turns into a StackValidationFailed. */
+const OWN = new Set([
+  'CircularDependencyException',
+  'ConflictingMergeStrategyForParam',
+  'EntityNotFound',
+  'InvalidBreakPointHook',
+  'InvalidExternalResourceDependency',
+  'InvalidMergeStrategyForParam',
+  'InvalidRestrictedAction',
+  'InvalidSchemaError',
+  'InvalidTemplateAttribute',
+  'InvalidTemplateReference',
+  'InvalidTemplateSection',
+  'InvalidTemplateVersion',
+  'NotFound',
+  'RequestLimitExceeded',
+  'StackValidationFailed',
+  'UnknownUserParameter',
+  'UserParameterMissing',
+]);
 
 export type Path = (string | number)[];
 
@@ -41,6 +59,8 @@ export interface FaultOptions {
   error?: string | undefined;
   /** Heat's path of the message: ["resources", "r", "properties", "name"]. */
   path?: readonly (string | number)[];
+  /** Where it is, if Heat's message does not say so. */
+  place?: readonly (string | number)[];
 }
 
 /**
@@ -54,6 +74,7 @@ export class Fault extends Error {
   /** The message without prefix and path. */
   readonly reason: string;
   path: Path;
+  private readonly place: Path | undefined;
   file: string | undefined;
   position: Position | undefined;
 
@@ -64,6 +85,7 @@ export class Fault extends Error {
     this.reason = reason;
     this.error = options.error;
     this.path = options.path ? [...options.path] : [];
+    this.place = options.place ? [...options.place] : undefined;
   }
 
   /** Heat's full message: prefix, path and reason joined by ": ". */
@@ -74,7 +96,12 @@ export class Fault extends Error {
 
   /** Whether this is one of Python's own exceptions, not one of Heat's. */
   get isPlain(): boolean {
-    return PLAIN.has(this.kind);
+    return !OWN.has(this.kind);
+  }
+
+  /** The path to look up in the text. */
+  get location(): Path {
+    return this.place ?? this.path;
   }
 
   /** "file:line:column: kind: message", the parts that are known. */
@@ -109,4 +136,12 @@ export function within(fault: Fault, prefix: readonly (string | number)[], error
 export function asFault(thrown: unknown): Fault {
   if (thrown instanceof Fault) return thrown;
   throw thrown;
+}
+
+/** Python's KeyError; its text is the key as repr() shows it. */
+export function keyError(key: string): Fault {
+  return new Fault(
+    'KeyError',
+    key.includes("'") && !key.includes('"') ? `"${key}"` : `'${key.replaceAll("'", "\\'")}'`,
+  );
 }

@@ -1,4 +1,4 @@
-import { Fault } from './faults.ts';
+import { Fault, keyError } from './faults.ts';
 import { split, valueError } from './functions/arguments.ts';
 import { quote } from './functions/url.ts';
 import { parseJson } from './json.ts';
@@ -231,7 +231,7 @@ export class Parameters {
   /** A parameter's typed value. Throws KeyError for an unknown name. */
   value(name: string): Value {
     const parameter = this.all.get(name);
-    if (!parameter) throw new Fault('KeyError', name);
+    if (!parameter) throw keyError(text(name));
     return parameter.value();
   }
 

@@ -1,6 +1,5 @@
-import type { Node, Omit } from './calls.ts';
-import { OMIT } from './calls.ts';
-import { Fault, within } from './faults.ts';
+import { Call, type Node, OMIT, type Omit } from './calls.ts';
+import { Fault, keyError, within } from './faults.ts';
 import { toInteger, typeError, valueError } from './functions/arguments.ts';
 import { dumps, repr, text } from './render.ts';
 import { type Constraint, type CustomCheck, checkConstraints, type Type, toNumber } from './schema.ts';
@@ -45,7 +44,9 @@ const has = (schemas: PropertySchemas, name: unknown): name is string =>
 /** The properties of a resource (or of a map within one): data seen through its schema. */
 export class PropertySet implements TranslationSource {
   readonly schemas: PropertySchemas;
+  /** What was given; a function in place of a map has no properties to look at, and Heat refuses it. */
   readonly data: ReadonlyMap<Key, Node>;
+  private readonly functional: Call | undefined;
   private readonly context: PropertyContext;
   private readonly path: string;
   private readonly root: PropertySet;
@@ -54,12 +55,13 @@ export class PropertySet implements TranslationSource {
 
   constructor(
     schemas: PropertySchemas,
-    data: ReadonlyMap<Key, Node>,
+    data: ReadonlyMap<Key, Node> | Call,
     context: PropertyContext,
     options: { path?: string; root?: PropertySet; description?: string | undefined } = {},
   ) {
     this.schemas = schemas;
-    this.data = data;
+    this.data = data instanceof Call ? new Map() : data;
+    this.functional = data instanceof Call ? data : undefined;
     this.context = context;
     this.path = options.path ?? '';
     this.root = options.root ?? this;
@@ -72,6 +74,7 @@ export class PropertySet implements TranslationSource {
 
   /** Throws StackValidationFailed at the first property that is unknown, missing, of the wrong type or out of bounds. */
   validate(): void {
+    this.checkData();
     for (const key of this.data.keys()) {
       if (!has(this.schemas, key))
         throw new Fault('StackValidationFailed', `Unknown Property ${text(key)}`, {
@@ -115,9 +118,14 @@ export class PropertySet implements TranslationSource {
     return pick(this.value(name, false), rest);
   }
 
+  private checkData(): void {
+    if (this.functional) throw typeError(`'${this.functional.name}' cannot stand for all properties`);
+  }
+
   private value(name: string, validate: boolean): Value {
+    this.checkData();
     const schema = this.schemas[name];
-    if (!schema) throw new Fault('KeyError', `Invalid Property ${name}`);
+    if (!schema) throw keyError(`Invalid Property ${name}`);
     const path = this.pathOf(name);
     const given = this.given(name, schema, path, validate);
     if (given !== undefined) return given;
@@ -146,7 +154,7 @@ export class PropertySet implements TranslationSource {
       return this.typed(schema, path, value, check);
     } catch (thrown) {
       if (!(thrown instanceof Fault) || thrown.kind === 'StackValidationFailed') throw thrown;
-      throw valueError(thrown.kind === 'KeyError' ? `'${thrown.reason}'` : thrown.heatMessage);
+      throw valueError(thrown.heatMessage);
     }
   }
 

@@ -1,6 +1,6 @@
-import { Call, type Node, type NodeMap, parseNode, plainMessage, references, resolve } from './calls.ts';
+import { Call, type Node, type NodeMap, parseNode, references, resolve } from './calls.ts';
 import type { Conditions } from './conditions.ts';
-import { Fault, type Path } from './faults.ts';
+import { Fault, keyError, type Path } from './faults.ts';
 import { text } from './render.ts';
 import type { StackScope } from './scope.ts';
 import type { Template } from './template.ts';
@@ -46,7 +46,7 @@ export function resourceDefinitions(
 function explained(thrown: unknown, path: Path): unknown {
   if (!(thrown instanceof Fault)) return thrown;
   if (thrown.kind === 'ValueError' || thrown.kind === 'TypeError' || thrown.kind === 'KeyError') {
-    return new Fault('StackValidationFailed', plainMessage(thrown), { path: [...path, ...thrown.path] });
+    return new Fault('StackValidationFailed', thrown.heatMessage, { path: [...path, ...thrown.path] });
   }
   thrown.path.unshift(...path);
   return thrown;
@@ -82,7 +82,7 @@ class DefinitionReader {
         );
       }
     }
-    if (!this.data.has(keys.type)) throw new Fault('KeyError', `Resource ${this.name} is missing "${keys.type}"`);
+    if (!this.data.has(keys.type)) throw keyError(`Resource ${this.name} is missing "${keys.type}"`);
     const type = this.field(keys.type, 'string', (node) => typeof node === 'string') as string;
     const properties = this.object(keys.properties);
     const metadata = this.object(keys.metadata);

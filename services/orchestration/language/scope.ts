@@ -30,6 +30,7 @@ export class StackScope implements Scope {
   private readonly mappings: Dict;
   private loaded: Map<string, ResourceDefinition> | undefined;
   private known: Conditions | undefined;
+  private loading = false;
   private views: Views;
 
   constructor(input: ScopeInput, views: Views = () => undefined) {
@@ -70,8 +71,20 @@ export class StackScope implements Scope {
   }
 
   get definitions(): Map<string, ResourceDefinition> {
-    this.loaded ??= resourceDefinitions(this.template, this, this.conditions);
-    return this.loaded;
+    if (this.loaded) return this.loaded;
+    if (this.loading) {
+      throw new Fault(
+        'RecursionError',
+        'A deletion policy or condition refers to a resource, which cannot be known while the resources are being read',
+      );
+    }
+    this.loading = true;
+    try {
+      this.loaded = resourceDefinitions(this.template, this, this.conditions);
+      return this.loaded;
+    } finally {
+      this.loading = false;
+    }
   }
 
   parameter(name: string): Value {

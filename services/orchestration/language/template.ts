@@ -98,7 +98,7 @@ export function located<T>(file: string, source: string | undefined, limits: Lim
     if (thrown instanceof Fault && thrown.position === undefined && source !== undefined) {
       thrown.file = file;
       try {
-        thrown.position = locate(source, limits ?? DEFAULT_LIMITS, thrown.path);
+        thrown.position = locate(source, limits ?? DEFAULT_LIMITS, thrown.location);
       } catch {
         // A JSON text that YAML 1.1 cannot read (tabs): the message stands without its place.
       }

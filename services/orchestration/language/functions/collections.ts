@@ -1,5 +1,5 @@
 import { Call, type MaybeScope, type Node, resolve, validateNode } from '../calls.ts';
-import { Fault } from '../faults.ts';
+import { Fault, keyError } from '../faults.ts';
 import { parseJson } from '../json.ts';
 import { dumps } from '../render.ts';
 import { type Dict, equal, isInteger, type Key, truthy, type Value } from '../values.ts';
@@ -137,7 +137,7 @@ export class Repeat extends Call {
               template: This is %var%
               for_each:
                 %var%: ['a', 'b', 'c']`;
-      throw new Fault('KeyError', `"repeat" syntax should be ${example}`);
+      throw keyError(`"repeat" syntax should be ${example}`);
     }
     this.forEach = forEach;
     this.template = template;

@@ -12,6 +12,7 @@ import {
   validateNode,
 } from '../calls.ts';
 import { Fault } from '../faults.ts';
+import { text } from '../render.ts';
 import { equal, truthy, type Value } from '../values.ts';
 import { typeError, unpack, valueError } from './arguments.ts';
 
@@ -80,7 +81,8 @@ export class Equals extends Call {
 
 function holds(scope: MaybeScope, condition: Value): boolean {
   if (typeof condition === 'boolean') return condition;
-  if (!scope) throw new Fault('AttributeError', "'NoneType' object has no attribute 't'");
+  // Without a stack there is nothing that could have named a condition.
+  if (!scope) throw valueError(`Invalid condition "${text(condition)}"`);
   return scope.condition(condition);
 }
 
@@ -185,7 +187,7 @@ export class Removed extends Call {
       `The template version is invalid: The function ${this.name} is not supported in this version of HOT.`,
     );
   }
-  result(scope: MaybeScope): Value {
-    return resolve(new Map([[this.name, this.args]]), scope);
+  result(): Value {
+    return new Map([[this.name, this.args as Value]]);
   }
 }

@@ -7,9 +7,9 @@ import {
   resolve,
   type Scope,
 } from '../calls.ts';
-import { Fault } from '../faults.ts';
+import { Fault, keyError } from '../faults.ts';
 import { repr, text } from '../render.ts';
-import { type Key, truthy, type Value } from '../values.ts';
+import { type Key, truthy, typeName, type Value } from '../values.ts';
 import { itemAt, toInteger, typeError, unpack, valueError } from './arguments.ts';
 
 /** The functions that look outside their own arguments: at parameters, resources, files, the facade. */
@@ -267,14 +267,14 @@ export class FindInMap extends Call {
       this.keys = unpack(args, 3);
     } catch (thrown) {
       if (!(thrown instanceof Fault) || thrown.kind !== 'ValueError') throw thrown;
-      throw new Fault('KeyError', thrown.reason);
+      throw keyError(thrown.reason);
     }
   }
 
   result(scope: MaybeScope): Value {
-    const stack = stackOf(scope);
+    if (!scope) throw new Fault('AttributeError', "'NoneType' object has no attribute 't'");
     const [map, key, item] = this.keys.map((node) => resolve(node, scope));
-    let value: Value | undefined = stack.mapping(map);
+    let value: Value | undefined = scope.mapping(map);
     if (value === undefined) throw missing(map);
     for (const step of [key, item]) {
       if (!(value instanceof Map)) throw typeError(`'${typeof value}' object is not subscriptable`);
@@ -286,8 +286,8 @@ export class FindInMap extends Call {
 }
 
 function missing(key: Value | undefined): Fault {
-  const shown = repr(key ?? null);
-  return new Fault('KeyError', shown.startsWith("'") ? shown.slice(1, -1) : shown);
+  if (Array.isArray(key) || key instanceof Map) return typeError(`unhashable type: '${typeName(key)}'`);
+  return new Fault('KeyError', repr(key ?? null));
 }
 
 /** Fn::GetAZs: the availability zones. */
@@ -301,16 +301,28 @@ export class GetAZs extends Call {
 class Facade extends Call {
   protected readonly fields: readonly string[] = ['metadata', 'deletion_policy', 'update_policy'];
 
-  protected check(): void {
-    if (!(typeof this.args === 'string' && this.fields.includes(this.args))) {
+  protected check(scope: MaybeScope): void {
+    if (!this.fields.includes(this.asked(scope))) {
       throw valueError(`Incorrect arguments to "${this.name}" should be one of: ${this.fields.join(', ')}`);
     }
   }
 
+  /** The field's name; a function in its place is worked out at once, as comparing it makes Heat do. */
+  private asked(scope: MaybeScope): string {
+    if (!(this.args instanceof Call)) return typeof this.args === 'string' ? this.args : '';
+    try {
+      return text(resolve(this.args, scope));
+    } catch (thrown) {
+      if (thrown instanceof Fault && (thrown.kind === 'TypeError' || thrown.kind === 'ValueError')) return '';
+      throw thrown;
+    }
+  }
+
   result(scope: MaybeScope): Value {
-    const facade = stackOf(scope).facade;
+    const index = this.fields.indexOf(this.asked(scope));
+    if (!scope) throw new Fault('AttributeError', "'NoneType' object has no attribute 'parent_resource'");
+    const { facade } = scope;
     if (!facade) throw new Fault('AttributeError', "'NoneType' object has no attribute 'metadata_get'");
-    const index = this.fields.indexOf(this.args as string);
     return index === 0 ? facade.metadata() : index === 1 ? facade.deletionPolicy() : facade.updatePolicy();
   }
 }
@@ -318,7 +330,7 @@ class Facade extends Call {
 export class ResourceFacade extends Facade {
   constructor(scope: MaybeScope, name: string, args: Node) {
     super(scope, name, args);
-    this.check();
+    this.check(scope);
   }
 }
 
@@ -326,6 +338,6 @@ export class CfnResourceFacade extends Facade {
   protected override readonly fields = ['Metadata', 'DeletionPolicy', 'UpdatePolicy'];
   constructor(scope: MaybeScope, name: string, args: Node) {
     super(scope, name, args);
-    this.check();
+    this.check(scope);
   }
 }

@@ -1,6 +1,6 @@
 import { createHash, getHashes } from 'node:crypto';
 import { Call, type MaybeScope, type Node, resolve } from '../calls.ts';
-import { Fault } from '../faults.ts';
+import { Fault, keyError } from '../faults.ts';
 import { compareText, dumps, repr, text } from '../render.ts';
 import { isNumber, truthy, typeName, type Value } from '../values.ts';
 import { itemAt, split, toInteger, typeError, unpack, valueError } from './arguments.ts';
@@ -41,7 +41,7 @@ export class Replace extends Call {
               params:
                 var1: a
                 var2: string`;
-      throw new Fault('KeyError', `"${this.name}" syntax should be ${example}`);
+      throw keyError(`"${this.name}" syntax should be ${example}`);
     }
     return [mapping, template];
   }

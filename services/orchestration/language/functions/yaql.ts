@@ -1,5 +1,5 @@
 import { Call, type MaybeScope, type Node, resolve, validateNode } from '../calls.ts';
-import { Fault } from '../faults.ts';
+import { keyError } from '../faults.ts';
 import type { Value } from '../values.ts';
 import { evaluateYaql, parseYaql } from '../yaql/index.ts';
 import { typeError } from './arguments.ts';
@@ -19,7 +19,7 @@ export class Yaql extends Call {
               expression: $.data.var1.sum()
               data:
                 var1: [3, 2, 1]`;
-      throw new Fault('KeyError', `"${name}" syntax should be ${example}`);
+      throw keyError(`"${name}" syntax should be ${example}`);
     }
     this.expression = expression;
     this.data = args.get('data') ?? (args.has('data') ? null : new Map());

@@ -1,4 +1,4 @@
-import { Fault } from '../faults.ts';
+import { keyError } from '../faults.ts';
 import { type Key, truthy } from '../values.ts';
 import { converted, type Definition, fits, overloads } from './library.ts';
 import type { Expression } from './parser.ts';
@@ -79,7 +79,7 @@ function dot(receiver: Y, right: Expression, context: Context): Y {
   if (right.kind === 'word') {
     if (receiver instanceof Map) {
       const value = receiver.get(right.name);
-      if (value === undefined) throw new Fault('KeyError', right.name);
+      if (value === undefined) throw keyError(right.name);
       return value;
     }
     if (isList(receiver)) {

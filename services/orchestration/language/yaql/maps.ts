@@ -1,5 +1,6 @@
 import { Fault } from '../faults.ts';
 import { itemAt, toInteger } from '../functions/arguments.ts';
+import { repr } from '../render.ts';
 import { equal, type Key, truthy } from '../values.ts';
 import { define, items, lambda, numberOf } from './library.ts';
 import { distinct } from './lists.ts';
@@ -17,7 +18,7 @@ define('function', '#index', 'list:sequence index:int', ([list, index]) => {
 });
 define('function', '#index', 'dict:map key:any', ([dict, name]) => {
   const value = map(dict).get(key(name));
-  if (value === undefined) throw new Fault('KeyError', String(name));
+  if (value === undefined) throw new Fault('KeyError', repr(name));
   return value;
 });
 define(
