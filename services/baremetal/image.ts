@@ -1,5 +1,11 @@
 /** What baremetal needs of the image service: `image` passes by shape. */
 
+/** A path on the root partition or on a numbered one, or a file to fetch. */
+export type KexecFile =
+  | string
+  | { readonly path: string; readonly partition?: number }
+  | { readonly url: string; readonly sha256: string };
+
 /** What a deploy is told about its image. URLs are such that the agent can fetch them. */
 export interface DeployInfo {
   readonly name: string;
@@ -14,8 +20,8 @@ export interface DeployInfo {
   readonly disk_format: string;
   readonly os_hash_algo: string;
   readonly os_hash_value: string;
-  /** Where the image names them: the agent may start the written system by kexec. Paths are on its root partition. */
-  readonly kexec?: { readonly kernel: string; readonly initrd?: string; readonly cmdline: string };
+  /** Where the image names them: the agent may start the written system by kexec. */
+  readonly kexec?: { readonly kernel: KexecFile; readonly initrd?: KexecFile; readonly cmdline: string };
 }
 
 export interface DeployImages {

@@ -35,12 +35,12 @@ export const configDriveOwner = (uuid: string): string => `node ${uuid} config d
 
 const tryAgain = 'Correct it, then deploy again (`active`) or take the node back (`deleted`).';
 
+/** Where the request, the image and the node allow it; a node says no by driver_info kexec=false. */
 async function wantsKexec(ground: Ground, run: Run<DeployParams>): Promise<boolean> {
-  return (
-    run.params.kexec &&
-    (run.results.validate as { kexec?: boolean } | undefined)?.kexec === true &&
-    (await withAgent(ground)(run))
-  );
+  const possible = (run.results.validate as { kexec?: boolean } | undefined)?.kexec === true;
+  if (!run.params.kexec || !possible) return false;
+  const node = await requireNode(ground.house.db, run.subject.id);
+  return usesAgent(node) && String(node.driverInfo.kexec ?? 'true').toLowerCase() !== 'false';
 }
 
 const withAgent = (ground: Ground) => async (run: Run<DeployParams>) =>
@@ -74,7 +74,6 @@ function imageInfo(
 }
 
 export function deployOperation(ground: Ground): Operation<DeployParams> {
-  const { db, secrets } = ground.house;
   const when = withAgent(ground);
   return defineOperation<DeployParams>({
     kind: 'baremetal.deploy',
@@ -87,12 +86,12 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
         deadlineMs: minutes(1) * ground.speed,
         when,
         async do(run) {
-          const node = await requireNode(db, run.subject.id);
+          const node = await requireNode(ground.house.db, run.subject.id);
           const refuse = (reason: string, remedy: string) =>
             fault('deploy-invalid', { node: node.name ?? node.uuid, reason, remedy });
           if (run.params.imageId === '')
             throw refuse('instance_info names no image.', 'Set instance_info/image_source to an image’s name or id.');
-          const ports = await listPorts(db, { nodeUuid: node.uuid });
+          const ports = await listPorts(ground.house.db, { nodeUuid: node.uuid });
           if (!ports.some(({ pxeEnabled }) => pxeEnabled))
             throw refuse(
               'it has no port that boots from the network.',
@@ -126,9 +125,9 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
         async command(run, node) {
           // Asked for anew at each start: signed URLs expire.
           const info = await ground.images.deployInfo(run.params.imageId, { ttl: urlSeconds });
-          const sealed = await configDriveOf(db, node.uuid);
-          const configDrive = sealed === null ? null : secrets.open(sealed, configDriveOwner(node.uuid));
-          const ports = await listPorts(db, { nodeUuid: node.uuid });
+          const sealed = await configDriveOf(ground.house.db, node.uuid);
+          const configDrive = sealed === null ? null : ground.house.secrets.open(sealed, configDriveOwner(node.uuid));
+          const ports = await listPorts(ground.house.db, { nodeUuid: node.uuid });
           return {
             command: 'deploy.execute_deploy_step',
             params: {

@@ -50,6 +50,7 @@ export function undeployOperation(ground: Ground): Operation<UndeployParams> {
       }),
     ],
     async succeeded(run, tx) {
+      await intend(ground, tx, run.subject.id, 'none', 'nothing is deployed on it');
       await fire(ground, tx, run.subject.id, 'done', { cause: 'undeploy', with: { lastError: null, cleanStep: {} } });
     },
     failed: (run, error, tx) => failNode(ground, run, error, tx, 'undeploy'),

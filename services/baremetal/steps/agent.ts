@@ -36,7 +36,7 @@ export function awaitAgent<Params>(
         return done({ callbackUrl: agent.callbackUrl }, async (tx) => {
           await step.commit(run, tx);
         });
-      return waitFor({ ...(await bootStage(ground, node)), recheckMs });
+      return waitFor({ ...(await bootStage(ground, node)), recheckMs: recheckMs * Math.min(1, ground.speed) });
     },
   };
 }
@@ -91,7 +91,7 @@ export function agentStep<Params>(ground: Ground, step: AgentStep<Params>): Step
         return excuse(ground, node, step.title, error);
       }
       await heardAgent(ground.house.db, node.uuid);
-      if (result.command_status === 'RUNNING') return running(step, run, result);
+      if (result.command_status === 'RUNNING') return running(ground, step, run, result);
       run.emit('node.agent-command', {
         command: result.command_name,
         id: result.id,
@@ -138,9 +138,13 @@ async function follow<Params>(
   return begun;
 }
 
-function running<Params>(step: AgentStep<Params>, run: Run<Params>, result: CommandResult): Outcome {
+function running<Params>(ground: Ground, step: AgentStep<Params>, run: Run<Params>, result: CommandResult): Outcome {
   if (result.progress) run.progress(result.progress.done, result.progress.total, 'bytes');
-  return waitFor({ on: `the agent to ${step.title}`, remedy: step.remedy, recheckMs: step.lookMs ?? 1_000 });
+  return waitFor({
+    on: `the agent to ${step.title}`,
+    remedy: step.remedy,
+    recheckMs: (step.lookMs ?? 1_000) * Math.min(1, ground.speed),
+  });
 }
 
 /** What a failed exchange means: busy and unreachable are waited out for a while, the rest ends the step. */
@@ -151,7 +155,7 @@ async function excuse(ground: Ground, node: NodeRow, title: string, error: Agent
     return waitFor({
       on: 'the agent to end another command',
       remedy: 'It ends by itself; otherwise power cycle the node and deploy again.',
-      recheckMs: 1_000,
+      recheckMs: 1_000 * Math.min(1, ground.speed),
     });
   const silent = (await agentSilence(ground.house.db, node.uuid)) ?? Number.POSITIVE_INFINITY;
   if (error.status !== 0 || silent > silenceMs * ground.speed)
@@ -159,7 +163,7 @@ async function excuse(ground: Ground, node: NodeRow, title: string, error: Agent
   return waitFor({
     on: `the agent to answer again (${error.message.replace(/\.$/, '')})`,
     remedy: 'Look at the node’s console: a machine that hangs or restarts by itself has lost its agent.',
-    recheckMs: 1_000,
+    recheckMs: 1_000 * Math.min(1, ground.speed),
   });
 }
 

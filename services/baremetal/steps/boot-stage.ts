@@ -2,14 +2,16 @@
  * Where a booting machine is, told by what was last heard of it: the sentence of the wait for its agent. Events come
  * from boot; a kind that is not in the table leaves the stage where it was.
  */
+import type { EventKind, RecordedEvent } from '../../core/events/index.ts';
 import type { Wait } from '../../core/operations/index.ts';
 import type { Ground } from '../ground.ts';
 import { nodeSubject } from '../ground.ts';
 import type { NodeRow } from '../store/nodes.ts';
 
+type Heard = Omit<RecordedEvent, 'id'>;
+
 export interface Stage {
-  /** Beginning of an event's kind: `boot.dhcp`. */
-  readonly heard: string;
+  readonly heard: (event: Heard) => boolean;
   readonly on: string;
   readonly remedy: string;
 }
@@ -20,46 +22,58 @@ const cold: Omit<Stage, 'heard'> = {
     'Look at its console: it must boot from the network first, from the port that is enrolled, on the provisioning network.',
 };
 
+const look = 'Look at its console; TFTP and HTTP must reach the undercloud’s provisioning address.';
+
+/** A file that the machine fetched, by TFTP or HTTP. */
+const fetched =
+  (file: RegExp) =>
+  ({ kind, data }: Heard): boolean =>
+    (kind === 'tftp.transfer' || kind === 'http.fetch') && file.test(String((data as { file?: unknown }).file));
+
 /** In the order in which a boot goes. */
 export const bootStages: readonly Stage[] = [
   {
-    heard: 'boot.dhcp',
+    heard: ({ kind, data }) =>
+      kind === 'boot.decision' ||
+      (kind === 'dhcp.exchange' && (data as { client?: unknown }).client !== 'the running system'),
     on: 'the machine to fetch its boot program (DHCP was answered)',
-    remedy: 'Look at its console; TFTP (UDP port 69) and HTTP must reach the undercloud’s provisioning address.',
+    remedy: look,
   },
   {
-    heard: 'boot.tftp',
+    heard: fetched(/(undionly\.kpxe|snponly\.efi|ipxe\.efi)$/),
     on: 'iPXE to ask for its script (the boot program was fetched)',
     remedy: 'Look at its console: iPXE says there why it cannot go on.',
   },
+  { heard: fetched(/script|\.ipxe/), on: 'the machine to fetch the agent’s kernel and ramdisk', remedy: look },
+  { heard: fetched(/kernel$|trust\.cpio$/), on: 'the machine to fetch the agent’s ramdisk', remedy: look },
   {
-    heard: 'boot.script',
-    on: 'the machine to fetch the agent’s kernel and ramdisk',
-    remedy: 'Look at its console; HTTP must reach the undercloud’s provisioning address.',
-  },
-  {
-    heard: 'boot.kernel',
-    on: 'the machine to fetch the agent’s ramdisk',
-    remedy: 'Look at its console; the ramdisk takes some seconds on a slow link.',
-  },
-  {
-    heard: 'boot.ramdisk',
+    heard: fetched(/ramdisk$|initrd$/),
     on: 'the agent to start and look its node up',
     remedy: 'Look at its console: the agent says there why it cannot reach the API.',
   },
   {
-    heard: 'node.agent-lookup',
+    heard: ({ kind }) => kind === 'node.agent-lookup',
     on: 'the agent’s first heartbeat',
     remedy: 'Look at its console: the agent says there why it cannot reach the API.',
   },
 ];
 
-/** Events that wake whoever waits for the machine. */
-export const wakesNode = (kind: string): boolean =>
-  kind.startsWith('boot.') || kind.startsWith('node.agent-lookup') || kind === 'node.agent-heartbeat';
+const waking: ReadonlySet<string> = new Set<EventKind>([
+  'dhcp.exchange',
+  'boot.decision',
+  'boot.refused',
+  'tftp.transfer',
+  'http.fetch',
+  'node.agent-lookup',
+  'node.agent-heartbeat',
+]);
 
-/** How many newest events are looked through: a boot is some ten exchanges, and BMC polls lie between them. */
-const lookBack = 60;
+/** Events that wake whoever waits for the machine. */
+export const wakesNode = (kind: string): boolean => waking.has(kind);
+
+/** How many newest events are looked through: a boot is some ten exchanges, with BMC polls and a second's
+ *  progress of each large file between them. */
+const lookBack = 200;
 
 /** The furthest stage since the power cycle began: the agent's own DHCP must not set it back. */
 export async function bootStage(ground: Ground, node: NodeRow): Promise<Wait> {
@@ -70,7 +84,7 @@ export async function bootStage(ground: Ground, node: NodeRow): Promise<Wait> {
     if (event.kind === 'node.boot-intent') furthest = -1;
     furthest = Math.max(
       furthest,
-      bootStages.findIndex(({ heard }) => event.kind.startsWith(heard)),
+      bootStages.findIndex(({ heard }) => heard(event)),
     );
   }
   const { on, remedy } = bootStages[furthest] ?? cold;

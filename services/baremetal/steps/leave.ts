@@ -44,7 +44,7 @@ export function leaveAgent<Params>(ground: Ground, step: { name: string; when?: 
       return waitFor({
         on: 'the BMC to report that the machine is off',
         remedy: 'Look at the machine: a BMC that takes the command and does nothing may need a reset or mains power.',
-        recheckMs: 500,
+        recheckMs: 500 * Math.min(1, ground.speed),
       });
     },
   };

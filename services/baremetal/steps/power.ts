@@ -28,7 +28,6 @@ export function powerStep<Params>(ground: Ground, step: PowerStep<Params>): Step
   const wanted: PowerState = step.target === 'on' ? 'on' : 'off';
   /** When this process gave the command: a restarted one gives it again, which does no harm. */
   const told = new Map<string, number>();
-  const { clock } = ground.house;
   return {
     name: step.name,
     title: step.title,
@@ -48,10 +47,10 @@ export function powerStep<Params>(ground: Ground, step: PowerStep<Params>): Step
       if ((await bmc.power(run.signal)) === wanted) return finish();
       const before = told.get(run.id);
       const soft = step.target === 'soft off';
-      if (before === undefined || (!soft && clock.now() - before > againMs)) {
+      if (before === undefined || (!soft && ground.house.clock.now() - before > againMs)) {
         await run.assertHeld(commandMs);
         await bmc.setPower(step.target, run.signal);
-        told.set(run.id, clock.now());
+        told.set(run.id, ground.house.clock.now());
         if ((await bmc.power(run.signal)) === wanted) return finish();
       }
       return waitFor({
@@ -59,7 +58,7 @@ export function powerStep<Params>(ground: Ground, step: PowerStep<Params>): Step
         remedy: soft
           ? 'If the system does not react to its power button, power it off hard.'
           : 'Look at the machine: a BMC that takes the command and does nothing may need a reset or mains power.',
-        recheckMs: lookMs,
+        recheckMs: lookMs * Math.min(1, ground.speed),
       });
     },
   };
