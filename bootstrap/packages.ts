@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { command } from './command.ts';
 
 export const packageGroups = {
-  undercloud: ['postgresql', 'redis-tools', 'openssl', 'ca-certificates', 'iproute2', 'ipxe'],
+  undercloud: ['postgresql', 'redis-tools', 'openssl', 'ca-certificates', 'iproute2', 'ipxe', 'genisoimage'],
   images: [
     'mmdebstrap',
     'mtools',

@@ -2,8 +2,8 @@
  * The metadata service at 169.254.169.254, on the provisioning interface only. The caller is known by its address and by
  * the MAC in our neighbour table: an address alone could be borrowed.
  */
-import { readFileSync } from 'node:fs';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { neighbourMac } from '../boot/index.ts';
 import { systemContext } from '../core/context.ts';
 import { fault } from '../core/errors/index.ts';
 import type { Routes } from '../core/http/index.ts';
@@ -22,7 +22,7 @@ export function metadataRoutes(desk: Desk): Routes {
     const address = (request.ip ?? '').replace(/^::ffff:/, '');
     const context = systemContext(request.id);
     const [port] = await network.listPorts(context, { fixed_ips: `ip_address=${address}` });
-    const mac = neighbourMac(address);
+    const mac = await neighbourMac(address);
     if (!port?.deviceId || (mac !== null && mac !== port.macAddress))
       throw fault('not-found', { what: `A server at ${address}` });
     const server = await findServer(house.db, port.deviceId);
@@ -98,13 +98,4 @@ function ec2Answer(tree: Record<string, string>, path: string): string {
     });
   if (below.length === 0) throw fault('not-found', { what: path });
   return [...new Set(below)].sort().join('\n');
-}
-
-/** From the kernel's table of this process's network namespace; null when it has no entry (a test on loopback). */
-function neighbourMac(address: string): string | null {
-  const line = readFileSync('/proc/net/arp', 'utf8')
-    .split('\n')
-    .find((row) => row.startsWith(`${address} `));
-  const mac = line?.split(/\s+/)[3];
-  return mac && mac !== '00:00:00:00:00:00' ? mac.toLowerCase() : null;
 }

@@ -1,3 +1,52 @@
 import type { ErrorRow } from './index.ts';
 
-export const imageErrors = {} as const satisfies Record<string, ErrorRow>;
+export const imageErrors = {
+  'image-not-found': {
+    status: 404,
+    sentence: 'No image found with ID or name {id}.',
+    remedy: 'See `undercloud image list`; `undercloud image build NAME` builds and registers one.',
+  },
+  'image-ambiguous': {
+    status: 409,
+    sentence: 'More than one image is named “{name}”.',
+    remedy: 'Give its id instead.',
+  },
+  'image-invalid': { status: 400, sentence: 'The image is refused: {reason}', remedy: '' },
+  'image-state-forbids': { status: 409, sentence: 'Image {id} is {status}: {action} is not possible.', remedy: '' },
+  'image-protected': {
+    status: 403,
+    sentence: 'Image {id} is protected and cannot be deleted.',
+    remedy: 'Unset it first: `openstack image set --unprotected {id}`.',
+  },
+  'image-in-use': { status: 409, sentence: 'Image {id} is in use: {by}.', remedy: 'Delete what uses it first.' },
+  'image-without-data': {
+    status: 404,
+    sentence: 'Image {id} has no data yet.',
+    remedy: 'Upload it: `openstack image set --file FILE {id}`.',
+  },
+  'image-incomplete': {
+    status: 409,
+    sentence: 'Image {id} cannot become active: the object {object} was not uploaded.',
+    remedy: 'Register it again; what is there already is not sent twice.',
+  },
+  'image-checksum': {
+    status: 400,
+    sentence: 'What was uploaded as {what} has sha256 {actual}, not {expected}.',
+    remedy: 'Upload it again; if it fails again, the file is damaged: build it anew.',
+  },
+  'image-format': {
+    status: 400,
+    sentence: 'Image {id} has disk format {format}, which cannot be written to a node.',
+    remedy: 'Convert it: `qemu-img convert -O raw FILE FILE.raw`.',
+  },
+  'image-link-refused': {
+    status: 403,
+    sentence: 'The link to {what} is not valid: {reason}.',
+    remedy: 'Links are made for one deploy and expire; start the deploy again.',
+  },
+  'blob-store': {
+    status: 503,
+    sentence: 'The image store could not {action} {key}: {reason}',
+    remedy: 'See `undercloud doctor`; the disk may be full or the object store away.',
+  },
+} as const satisfies Record<string, ErrorRow>;

@@ -1,0 +1,74 @@
+/** Blobs as files below one directory, written aside and renamed. */
+import { randomBytes } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { fault } from '../../core/errors/index.ts';
+import { type BlobStore, keyPattern } from './index.ts';
+
+export function diskBlobs(directory: string): BlobStore {
+  const place = (key: string): string => {
+    if (!keyPattern.test(key)) throw fault('blob-store', { action: 'name', key, reason: 'it is no proper key' });
+    return join(directory, key);
+  };
+  const failed = (action: string, key: string) => (error: NodeJS.ErrnoException) => {
+    throw error.name === 'Fault'
+      ? error
+      : fault('blob-store', { action, key, reason: reasons[error.code ?? ''] ?? error.message }, error);
+  };
+  return {
+    async put(key, bytes) {
+      const file = place(key);
+      const aside = join(directory, 'incoming', randomBytes(8).toString('hex'));
+      try {
+        await mkdir(dirname(aside), { recursive: true });
+        await mkdir(dirname(file), { recursive: true });
+        await pipeline(bytes, createWriteStream(aside, { mode: 0o640 }));
+        const handle = await open(aside, 'r');
+        try {
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
+        const { size } = await stat(aside);
+        await rename(aside, file);
+        return { size };
+      } catch (error) {
+        await rm(aside, { force: true }).catch(() => {});
+        return failed('write', key)(error as NodeJS.ErrnoException);
+      }
+    },
+    async stat(key) {
+      try {
+        const found = await stat(place(key));
+        return { size: found.size };
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+        return failed('look at', key)(error as NodeJS.ErrnoException);
+      }
+    },
+    async get(key, range) {
+      // Opened before it is answered, so that a missing blob is an error here and not in the middle of a stream.
+      const handle = await open(place(key), 'r').catch(failed('read', key));
+      return createReadStream('', {
+        fd: handle,
+        ...(range && { start: range.start, end: range.end }),
+        highWaterMark: 256 * 1024,
+      });
+    },
+    async delete(key) {
+      await rm(place(key), { force: true }).catch(failed('delete', key));
+    },
+    async url() {
+      return null;
+    },
+  };
+}
+
+const reasons: Record<string, string> = {
+  ENOSPC: 'the disk is full.',
+  ENOENT: 'there is none.',
+  EACCES: 'permission is denied.',
+  EROFS: 'the disk is read-only.',
+};

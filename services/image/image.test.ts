@@ -1,0 +1,199 @@
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { zstdCompressSync } from 'node:zlib';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { createWorld } from '../../test/setup/world.ts';
+import { createApi, listen } from '../core/http/index.ts';
+import { createIdentity } from '../identity/index.ts';
+import { CHUNK_SIZE, type ChunkIndex } from '../ipa/index.ts';
+import { createImages, diskBlobs, type Image, type ImageManifest } from './index.ts';
+
+const run = promisify(execFile);
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+const MiB = 1024 * 1024;
+
+/** A raw disk of three chunks, the middle one zero, as the builder packs it. */
+function chunkedImage() {
+  const first = randomBytes(MiB);
+  const last = Buffer.alloc(512, 7);
+  const raw = Buffer.concat([first, Buffer.alloc(MiB), last]);
+  const frames = [zstdCompressSync(first), zstdCompressSync(last)] as const;
+  const packed = Buffer.concat(frames);
+  const index: ChunkIndex = {
+    format: 'undercloud.chunks/1',
+    size: raw.length,
+    chunkSize: CHUNK_SIZE,
+    objects: [{ name: sha256(packed), size: packed.length, sha256: sha256(packed) }],
+    chunks: [[0, 0, frames[0].length, sha256(first)], null, [0, frames[0].length, frames[1].length, sha256(last)]],
+  };
+  const manifest: ImageManifest = {
+    format: 'undercloud.image/1',
+    name: 'lab',
+    key: 'k1',
+    size: raw.length,
+    sha512: createHash('sha512').update(raw).digest('hex'),
+    boot: { kernelPath: '/vmlinuz', initrdPath: '/initrd.img', commandLine: 'root=UUID=1 ro' },
+  };
+  return { raw, packed, index, manifest };
+}
+
+async function imageServer() {
+  const world = await createWorld({ keep: true });
+  const dir = mkdtempSync(join(tmpdir(), 'uc-images-'));
+  const identity = createIdentity(world, { region: 'RegionOne' });
+  await identity.ensureAdmin('swordfish');
+  const blobs = diskBlobs(join(dir, 'blobs'));
+  const api = createApi();
+  const listener = await (async () => {
+    api.register(identity.routes, { prefix: '/identity' });
+    api.register((inside) => images.routes(inside), { prefix: '/image' });
+    api.register((inside) => images.deliveryRoutes(inside));
+    return listen(api, { host: '127.0.0.1', port: 0 });
+  });
+  const used: string[] = [];
+  const images = createImages(world, {
+    blobs,
+    linkKey: Buffer.from('key'),
+    deliveryUrl: '',
+    authenticate: (token, id) => identity.authenticate(token, id),
+    users: async () => used,
+  });
+  const url = `http://127.0.0.1:${((await listener()).address as AddressInfo).port}`;
+  return { world, dir, images, blobs, url, used };
+}
+
+describe('the image store', () => {
+  let server: Awaited<ReturnType<typeof imageServer>>;
+  beforeAll(async () => {
+    server = await imageServer();
+    return async () => {
+      await server.world.close();
+      rmSync(server.dir, { recursive: true });
+    };
+  });
+  const openstack = async (...args: string[]) => {
+    const env = {
+      PATH: '/usr/bin:/bin',
+      HOME: '/nonexistent',
+      OS_AUTH_URL: `${server.url}/identity/v3`,
+      OS_USERNAME: 'admin',
+      OS_PASSWORD: 'swordfish',
+      OS_PROJECT_NAME: 'admin',
+      OS_USER_DOMAIN_NAME: 'Default',
+      OS_PROJECT_DOMAIN_NAME: 'Default',
+    };
+    return (await run('/usr/bin/openstack', args, { env })).stdout;
+  };
+  async function registered(name: string): Promise<{ image: Image } & ReturnType<typeof chunkedImage>> {
+    const made = chunkedImage();
+    const { context } = server.world;
+    const queued = await server.images.create(context, { name });
+    await server.images.putObject(context, sha256(made.packed), Readable.from([made.packed]));
+    return { ...made, image: await server.images.register(context, queued.id, made) };
+  }
+
+  it('takes, shows and gives back an image with the stock client', async () => {
+    const file = join(server.dir, 'disk.raw');
+    const bytes = randomBytes(3 * MiB);
+    writeFileSync(file, bytes);
+    const made = JSON.parse(
+      await openstack(
+        'image',
+        'create',
+        '--disk-format',
+        'raw',
+        '--container-format',
+        'bare',
+        '--file',
+        file,
+        '--property',
+        'os_type=linux',
+        'stock',
+        '-f',
+        'json',
+      ),
+    );
+    const listed = JSON.parse(await openstack('image', 'list', '-f', 'json'));
+    expect(listed).toContainEqual({ ID: made.id, Name: 'stock', Status: 'active' });
+    const shown = JSON.parse(await openstack('image', 'show', 'stock', '-f', 'json'));
+    expect(shown).toMatchObject({
+      size: bytes.length,
+      checksum: createHash('md5').update(bytes).digest('hex'),
+      disk_format: 'raw',
+    });
+    const back = join(server.dir, 'back.raw');
+    await openstack('image', 'save', '--file', back, 'stock');
+    expect(sha256(readFileSync(back))).toBe(sha256(bytes));
+    await openstack('image', 'set', '--name', 'renamed', '--property', 'a=b', made.id);
+    expect((await server.images.find(server.world.context, 'renamed')).properties).toMatchObject({
+      os_type: 'linux',
+      a: 'b',
+    });
+    await openstack('image', 'delete', made.id);
+    expect(await server.blobs.stat(`streams/${made.id}`)).toBeNull();
+  }, 60_000);
+
+  it('gives a deploy signed links to verified chunks, and the kernel for a hand-over', async () => {
+    const { image, packed, index } = await registered('chunked');
+    const info = await server.images.deployInfo(image.id, { ttl: 60 });
+    expect(info.kexec).toEqual({ kernel: '/vmlinuz', initrd: '/initrd.img', cmdline: 'root=UUID=1 ro' });
+    const object = info.objects?.[index.objects[0]?.name ?? ''];
+    const part = await fetch(`${server.url}${object}`, { headers: { range: 'bytes=5-9' } });
+    expect(part.status).toBe(206);
+    expect(Buffer.from(await part.arrayBuffer())).toEqual(packed.subarray(5, 10));
+    const indexAnswer = await fetch(`${server.url}${info.index_url}`);
+    expect(sha256(Buffer.from(await indexAnswer.arrayBuffer()))).toBe(info.index_sha256);
+    expect((await fetch(`${server.url}${object}x`)).status).toBe(403);
+    expect((await fetch(`${server.url}${object?.replace(/expires=\d+/, 'expires=1')}`)).status).toBe(403);
+  });
+
+  it('gives a stock agent the same image as a plain stream, with ranges', async () => {
+    const { image, raw } = await registered('streamed');
+    const { stream_url, os_hash_value } = await server.images.deployInfo(image.id, { ttl: 60 });
+    const whole = Buffer.from(await (await fetch(`${server.url}${stream_url}`)).arrayBuffer());
+    expect(createHash('sha512').update(whole).digest('hex')).toBe(os_hash_value);
+    const across = await fetch(`${server.url}${stream_url}`, { headers: { range: `bytes=${MiB - 3}-${2 * MiB + 4}` } });
+    expect(Buffer.from(await across.arrayBuffer()).equals(raw.subarray(MiB - 3, 2 * MiB + 5))).toBe(true);
+    const head = await fetch(`${server.url}${stream_url}`, { method: 'HEAD' });
+    expect(head.headers.get('content-length')).toBe(String(raw.length));
+  });
+
+  it('refuses a damaged object, an incomplete image and a lying index, and keeps nothing of them', async () => {
+    const { packed, index, manifest } = chunkedImage();
+    const { context } = server.world;
+    await expect(server.images.putObject(context, sha256(packed), Readable.from([packed.subarray(1)]))).rejects.toThrow(
+      /has sha256/,
+    );
+    expect(await server.images.hasObject(sha256(packed))).toBe(false);
+    const { id } = await server.images.create(context, { name: 'bad' });
+    await expect(server.images.register(context, id, { manifest, index })).rejects.toThrow(/was not uploaded/);
+    expect((await server.images.find(context, id)).status).toBe('queued');
+  });
+
+  it('keeps shared objects until their last image goes, and an image that is in use', async () => {
+    const { context } = server.world;
+    const one = await registered('one');
+    const { id } = await server.images.create(context, { name: 'two' });
+    await server.images.register(context, id, one);
+    await server.images.delete(context, one.image.id);
+    expect(await server.images.hasObject(sha256(one.packed))).toBe(true);
+    server.used.push('server web');
+    await expect(server.images.delete(context, id)).rejects.toThrow(/in use: server web/);
+    server.used.length = 0;
+    await server.images.delete(context, id);
+    expect(await server.images.hasObject(sha256(one.packed))).toBe(false);
+  });
+
+  it('lets another project neither see nor change a private image', async () => {
+    const { image } = await registered('private');
+    const stranger = { ...server.world.context, roles: ['member'], projectId: 'x'.repeat(32) };
+    await expect(server.images.find(stranger, image.id)).rejects.toThrow(/No image found/);
+    await expect(server.images.delete(stranger, image.id)).rejects.toThrow(/No image found/);
+  });
+});
