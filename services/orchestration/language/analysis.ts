@@ -26,7 +26,7 @@ import type { CustomCheck, Type } from './schema.ts';
 import { type Files, StackScope, unknownView, type Views } from './scope.ts';
 import { located, sectionOf, type Template } from './template.ts';
 import { type TemplateType, templateType } from './template-type.ts';
-import { Translation } from './translation.ts';
+import { translationOf } from './translation.ts';
 import { type Dict, type Key, typeName, type Value } from './values.ts';
 
 export interface AnalysisInput {
@@ -284,7 +284,7 @@ export class Analysis {
       resolve: (node: Node) => resolveNullable(node, this.scope),
       pending: (node: Node) => this.pending(node),
       custom: this.custom,
-      translation: new Translation(type.translation ?? []),
+      translation: translationOf(type.translation),
     };
     const dataOf = (node: NodeMap | Call | null): ReadonlyMap<Key, Node> | Call => node ?? new Map();
     const description = definition.description ?? undefined;

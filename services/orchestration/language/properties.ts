@@ -72,31 +72,51 @@ export class PropertySet implements TranslationSource {
     return this.path === '' || this.path.endsWith('.') ? this.path + name : `${this.path}.${name}`;
   }
 
-  /** Throws StackValidationFailed at the first property that is unknown, missing, of the wrong type or out of bounds. */
+  /**
+   * Throws StackValidationFailed at the first property that is unknown, missing, of the wrong type or out of bounds. What
+   * is neither given nor needed is not looked at: defaults are right by the catalog's own test.
+   */
   validate(): void {
     this.checkData();
+    this.checkNames();
+    for (const name of requiredNames(this.schemas)) if (!this.data.has(name)) this.check(name);
+    for (const name of this.context.translation.targets(this.path)) {
+      if (!this.data.has(name) && has(this.schemas, name)) this.check(name);
+    }
+    for (const name of this.data.keys()) this.check(name as string);
+  }
+
+  private checkNames(): void {
     for (const key of this.data.keys()) {
-      if (!has(this.schemas, key))
-        throw new Fault('StackValidationFailed', `Unknown Property ${text(key)}`, {
-          path: [text(key)],
-          error: 'Property error',
-        });
+      if (has(this.schemas, key)) continue;
+      const path = [text(key)];
+      throw new Fault('StackValidationFailed', `Unknown Property ${text(key)}`, { path, error: 'Property error' });
     }
-    for (const name in this.schemas) {
-      const schema = this.schemas[name]!;
-      if (this.context.translation.hides(this.pathOf(name))) continue;
-      try {
-        this.value(name, true);
-      } catch (thrown) {
-        throw this.explained(thrown, name, schema);
-      }
-      if (schema.implemented === false && this.data.has(name)) {
-        throw new Fault('StackValidationFailed', `Property ${name} not implemented yet`, {
-          path: [name],
-          error: 'Property error',
-        });
-      }
+  }
+
+  /** The value of one property, checked; null where another stands for it. */
+  private check(name: string): Value {
+    const schema = this.schemas[name]!;
+    if (this.context.translation.hides(this.pathOf(name))) return null;
+    let value: Value;
+    try {
+      value = this.value(name, true);
+    } catch (thrown) {
+      throw this.explained(thrown, name, schema);
     }
+    if (schema.implemented === false && this.data.has(name)) {
+      const reason = `Property ${name} not implemented yet`;
+      throw new Fault('StackValidationFailed', reason, { path: [name], error: 'Property error' });
+    }
+    return value;
+  }
+
+  /** Every property's value, given or not. */
+  private all(validate: boolean): Map<Key, Value> {
+    if (validate) this.checkNames();
+    const out = new Map<Key, Value>();
+    for (const name in this.schemas) out.set(name, validate ? this.check(name) : this.value(name, false));
+    return out;
   }
 
   private explained(thrown: unknown, name: string, schema: PropertySchema): unknown {
@@ -212,19 +232,35 @@ export class PropertySet implements TranslationSource {
     if (!Array.isArray(value)) throw typeError(`"${repr(value)}" is not a list`);
     const item = schema.schema?.['*'];
     if (!item) return value;
-    const schemas = Object.fromEntries(value.map((_, index) => [String(index), item]));
-    const data = new Map<Key, Value>(value.map((entry, index) => [String(index), entry]));
-    return [...(this.children(schemas, path, data, validate) as Map<Key, Value>).values()];
+    return value.map((entry, index) => this.item(item, path, entry, index, validate));
+  }
+
+  private item(schema: PropertySchema, path: string, entry: Value, index: number, validate: boolean): Value {
+    try {
+      return this.typed(schema, `${path}.${index}`, entry, validate);
+    } catch (thrown) {
+      if (!(thrown instanceof Fault) || !validate) throw thrown;
+      if (thrown.kind === 'StackValidationFailed') throw within(thrown, [index], 'Property error');
+      throw new Fault('StackValidationFailed', thrown.heatMessage, { path: [index], error: 'Property error' });
+    }
   }
 
   private children(schemas: PropertySchemas, path: string, data: ReadonlyMap<Key, Value>, validate: boolean): Value {
     const context = plainContext(this.context.custom, this.context.translation);
-    const inner = new PropertySet(schemas, data, context, { path, root: this.root });
-    if (validate) inner.validate();
-    const out = new Map<Key, Value>();
-    for (const name in schemas) out.set(name, inner.get(name));
-    return out;
+    return new PropertySet(schemas, data, context, { path, root: this.root }).all(validate);
   }
+}
+
+const required = new WeakMap<PropertySchemas, string[]>();
+
+/** The properties that must be given, worked out once for each type. */
+function requiredNames(schemas: PropertySchemas): string[] {
+  let names = required.get(schemas);
+  if (!names) {
+    names = Object.keys(schemas).filter((name) => schemas[name]!.required && schemas[name]!.default === undefined);
+    required.set(schemas, names);
+  }
+  return names;
 }
 
 function fromData(data: ReadonlyMap<Key, Node>): Value {

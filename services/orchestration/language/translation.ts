@@ -26,6 +26,7 @@ export interface TranslationSource {
 /** The rules of one resource while its properties are read. */
 export class Translation {
   private readonly rules = new Map<string, TranslationRule[]>();
+  private readonly below = new Map<string, string[]>();
   private readonly replaced = new Set<string>();
   private readonly deleted = new Set<string>();
   private active = true;
@@ -34,19 +35,27 @@ export class Translation {
     for (const rule of rules) {
       const key = rule.path.join('.');
       this.rules.set(key, [...(this.rules.get(key) ?? []), rule]);
+      const parent = rule.path.slice(0, -1).join('.');
+      this.below.set(parent, [...(this.below.get(parent) ?? []), rule.path.at(-1)!]);
       if (rule.rule === 'Delete') this.deleted.add(key);
       if (rule.rule === 'Replace') this.replaced.add(sourcePath(rule).join('.'));
     }
   }
 
+  /** The properties below a path that may get their value from elsewhere. */
+  targets(path: string): readonly string[] {
+    return this.rules.size === 0 ? [] : (this.below.get(ruleKey(path)) ?? []);
+  }
+
   /** Whether the property is never read itself. */
   hides(path: string): boolean {
+    if (this.rules.size === 0) return false;
     const key = ruleKey(path);
     return this.active && (this.deleted.has(key) || this.replaced.has(key));
   }
 
   has(path: string): boolean {
-    return this.active && this.rules.has(ruleKey(path));
+    return this.rules.size > 0 && this.active && this.rules.has(ruleKey(path));
   }
 
   /** The property's value under the rules. Throws StackValidationFailed where old and new property are both given. */
@@ -94,7 +103,21 @@ function sourcePath(rule: TranslationRule): string[] {
 
 /** A property's path without the indexes of lists: what rules are known by. */
 function ruleKey(path: string): string {
+  if (!/\d/.test(path)) return path;
   return path.replace(/(^|\.)\d+(?=\.|$)/g, '').replace(/^\./, '');
 }
 
 export const NO_TRANSLATION = new Translation([]);
+
+const known = new WeakMap<readonly TranslationRule[], Translation>();
+
+/** The rules of a type, prepared once. */
+export function translationOf(rules: readonly TranslationRule[] | undefined): Translation {
+  if (!rules || rules.length === 0) return NO_TRANSLATION;
+  let translation = known.get(rules);
+  if (!translation) {
+    translation = new Translation(rules);
+    known.set(rules, translation);
+  }
+  return translation;
+}
