@@ -1,6 +1,6 @@
 # Software deployments: run once by id, result in $state/deployed/ID.json, signalled until taken (ID.signalled).
-work=$root/var/run/heat-config/heat-config-script
-[ -n "$root" ] || work=/run/heat-config/heat-config-script
+# Not below /run, where heat-agents keep it: Debian mounts /run noexec.
+work=$root/var/lib/heat-config/heat-config-script
 
 hook_of() {
   case $1 in */* | .* | '') return 1 ;; esac

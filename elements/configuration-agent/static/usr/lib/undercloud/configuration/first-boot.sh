@@ -115,11 +115,11 @@ split_mime() {
     out != "" {print > out}' "$1"
 }
 
-# Sorts user-data into $run/scripts (to be run once) and /var/lib/heat-cfntools.
+# Sorts user-data into $state/scripts (to be run once; not below /run, which is mounted noexec) and /var/lib/heat-cfntools.
 take_user_data() {
   data=$run/instance/user_data
-  rm -rf "$run/parts" "$run/scripts"
-  mkdir -p "$run/parts" "$run/scripts"
+  rm -rf "$run/parts" "$state/scripts"
+  mkdir -p "$run/parts" "$state/scripts"
   [ -s "$data" ] || return
   case $(od -An -tx1 -N2 "$data") in *'1f 8b'*) gunzip -c <"$data" >"$data.raw" && mv "$data.raw" "$data" ;; esac
   if head -n 20 "$data" | grep -qi '^Content-Type: *multipart/\|^MIME-Version:'; then split_mime "$data"; else cp "$data" "$run/parts/001"; fi
@@ -135,14 +135,14 @@ take_user_data() {
         case $filename in '' | */* | .*) filename=cfn-init-data ;; esac
         mkdir -p "$root/var/lib/heat-cfntools"
         (umask 077; cp "$part" "$root/var/lib/heat-cfntools/$filename")
-        [ "$filename" = cfn-userdata ] && [ "$first" = '#!' ] && cp "$part" "$run/scripts/$name"
+        [ "$filename" = cfn-userdata ] && [ "$first" = '#!' ] && cp "$part" "$state/scripts/$name"
         ;;
       text/cloud-boothook | text/part-handler | text/upstart-job) ;;
       *)
         # Heat's wrapper that runs cfn-userdata, which has been taken above.
         case $filename in loguserdata*) continue ;; esac
         case $first in
-          '#!') cp "$part" "$run/scripts/$name" ;;
+          '#!') cp "$part" "$state/scripts/$name" ;;
           '{'*) jq -e '.["os-collect-config"]' "$part" >/dev/null 2>&1 && { mkdir -p "$root/var/lib/heat-cfntools"; cp "$part" "$root/var/lib/heat-cfntools/cfn-init-data"; } ;;
           *) head -n 1 "$part" | grep -q '^#cloud-config' && say "user-data holds #cloud-config, which this image does not understand (it has no cloud-init); it is left out" ;;
         esac
@@ -162,7 +162,7 @@ wait_for_network() {
 }
 
 run_user_scripts() {
-  for script in "$run"/scripts/*; do
+  for script in "$state"/scripts/*; do
     [ -e "$script" ] || continue
     chmod 700 "$script"
     say "running user-data $(basename "$script")"
