@@ -52,17 +52,38 @@ export class PacketCache {
   readonly #budget: number;
   #used = 0;
   readonly #spans = new Map<string, Span>();
-  readonly #names = new WeakMap<TftpContent, number>();
+  readonly #users = new Map<TftpContent, { readonly name: string; count: number }>();
   #named = 0;
 
   constructor(budget = 64 << 20) {
     this.#budget = budget;
   }
 
-  /** The packets around this block, at once where they are in memory. Rejects when the content cannot be read, or is shorter than it said. */
+  /** Bytes held now. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /** A transfer of this content begins. */
+  join(content: TftpContent): void {
+    const users = this.#users.get(content);
+    if (users) users.count++;
+    else this.#users.set(content, { name: `${++this.#named} `, count: 1 });
+  }
+
+  /** It has ended; with the last one the content's packets go, since nobody can ask for them again. */
+  leave(content: TftpContent): void {
+    const users = this.#users.get(content);
+    if (!users || --users.count > 0) return;
+    this.#users.delete(content);
+    for (const [key, span] of this.#spans) if (key.startsWith(users.name)) this.#forget(key, span);
+  }
+
+  /** The packets around this block, at once where they are in memory. Rejects when the content cannot be read, or is
+   * shorter than it said. Only between `join` and `leave`. */
   span(content: TftpContent, blockSize: number, block: number): Span | Promise<Span> {
     const index = Math.floor((block - 1) / SPAN_BLOCKS);
-    const key = `${this.#name(content)} ${blockSize} ${index}`;
+    const key = `${this.#users.get(content)!.name}${blockSize} ${index}`;
     const known = this.#spans.get(key);
     if (known) {
       // Again to the end: a Map keeps the order of insertion, and so is the list of last use.
@@ -79,7 +100,7 @@ export class PacketCache {
         return span;
       },
       (error: unknown) => {
-        if (this.#spans.delete(key)) this.#used -= span.bytes.length;
+        if (this.#spans.get(key) === span) this.#forget(key, span);
         throw error;
       },
     );
@@ -92,16 +113,13 @@ export class PacketCache {
   #trim(): void {
     for (const [key, span] of this.#spans) {
       if (this.#used <= this.#budget) return;
-      this.#spans.delete(key);
-      this.#used -= span.bytes.length;
+      this.#forget(key, span);
     }
   }
 
-  #name(content: TftpContent): number {
-    const known = this.#names.get(content);
-    if (known !== undefined) return known;
-    this.#names.set(content, ++this.#named);
-    return this.#named;
+  #forget(key: string, span: Span): void {
+    this.#spans.delete(key);
+    this.#used -= span.bytes.length;
   }
 }
 

@@ -78,6 +78,7 @@ export class Session {
     }
     const { request, capabilities, bounds, patienceMs, now } = this.#ports;
     this.#content = content;
+    this.#ports.cache.join(content);
     this.#socket = socket;
     const agreement = negotiate(request.options, content.size, capabilities);
     this.#agreement = agreement;
@@ -191,7 +192,10 @@ export class Session {
     if (this.#over) return;
     this.#over = true;
     this.#span = undefined;
-    this.#content?.close();
+    if (this.#content) {
+      this.#ports.cache.leave(this.#content);
+      this.#content.close();
+    }
     this.#ports.onEnd(how, reason);
   }
 }
