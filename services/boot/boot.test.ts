@@ -1,5 +1,7 @@
-import { expect, it } from 'vitest';
+import { expect, expectTypeOf, it } from 'vitest';
+import type { Baremetal } from '../baremetal/index.ts';
 import { fourWay, intent, macOf, nodeUuid, scene, sent } from './boot.fixture.ts';
+import type { BootSource } from './index.ts';
 
 const text = (bytes: Uint8Array | undefined) =>
   Buffer.from(bytes ?? [])
@@ -147,3 +149,7 @@ function withoutOptions(packet: Buffer, codes: readonly number[]): Buffer {
   }
   return Buffer.concat([...parts, Buffer.from([255])]);
 }
+
+it('takes the baremetal service as it is', () => {
+  expectTypeOf<Baremetal>().toExtend<BootSource>();
+});

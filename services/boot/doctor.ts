@@ -1,7 +1,7 @@
 /** Looks at a wire before, or while, an undercloud lives on it: who else answers DHCP, and does anybody advertise a router. */
 import { randomBytes, randomInt } from 'node:crypto';
 import type dgram from 'node:dgram';
-import { closeSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import {
   datagramFrom,
   datagramSocket,
@@ -12,7 +12,7 @@ import {
   sendIcmpv6,
 } from '../core/sockets.ts';
 import { BOOTREQUEST, decodePacket, encodePacket, MESSAGE, OPTION } from '../dhcp/index.ts';
-import { neighbourMac } from './neighbour.ts';
+import { macIn } from './neighbour.ts';
 
 export interface ForeignServer {
   /** Option 54. */
@@ -51,15 +51,17 @@ export async function networkDoctor(device: string, options: DoctorOptions = {})
   });
   const { dhcp, icmp } = netns === undefined ? open() : enterNamespace(netns, open);
   const socket = await datagramFrom(dhcp);
+  // The ARP table that a thread sees is that of its namespace, so it is read by this one, at once.
+  const macOf = (ip: string) => {
+    const table = () => readFileSync('/proc/thread-self/net/arp', 'utf8');
+    return macIn(netns === undefined ? table() : enterNamespace(netns, table), ip);
+  };
   try {
     const [offers, routers] = await Promise.all([
       collectOffers(socket, patienceMs),
       icmp === null ? null : collectRouters(icmp, patienceMs),
     ]);
-    // /proc/net/arp shows the namespace of this thread only.
-    const dhcpServers = await Promise.all(
-      offers.map(async (offer) => ({ ...offer, mac: netns === undefined ? await neighbourMac(offer.source) : null })),
-    );
+    const dhcpServers = offers.map((offer) => ({ ...offer, mac: macOf(offer.source) }));
     return { dhcpServers, routers };
   } finally {
     socket.close();

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fault } from '../core/errors/index.ts';
 import type { House } from '../core/house.ts';
 import type { Routes } from '../core/http/index.ts';
-import { DhcpEngine, type DhcpServing, serveDhcp } from '../dhcp/index.ts';
+import { DhcpEngine, type DhcpPacket, type DhcpServing, formatMac, MESSAGE, OPTION, serveDhcp } from '../dhcp/index.ts';
 import type { Network } from '../network/index.ts';
 import { directoryContent, ERROR_CODE, serveTftp, type TftpServing } from '../tftp/index.ts';
 import { startAdvertiser } from './advertiser.ts';
@@ -79,6 +79,8 @@ interface Live {
 }
 
 const defaultHttpPort = 8088;
+/** PXE ROMs ask again after a second. */
+const patienceMs = 500;
 const defaultKernelArguments = [
   ['console', 'tty0'],
   // The last one is where the ramdisk's own words go: serial over LAN reads it.
@@ -160,10 +162,9 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       engine: {
         knows: (packet, arrival) => engine.knows(packet, arrival),
         async answer(packet, arrival) {
-          const mac = packet.hlen === 6 ? macText(packet.chaddr) : null;
-          // Renewals go by what is in memory; who begins anew, or is not known yet, is looked up first.
-          const isNew = packet.ciaddr === 0 && (packet.options.get(53)?.[0] === 1 || !engine.knows(packet, arrival));
-          if (mac !== null && isNew) await board.prepare(mac);
+          const mac = packet.hlen === 6 ? formatMac(packet.chaddr, 6) : null;
+          if (mac !== null)
+            await prepare(board, mac, packet.ciaddr === 0 && isDiscover(packet), () => engine.knows(packet, arrival));
           return engine.answer(packet, arrival);
         },
       },
@@ -172,17 +173,29 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     });
   }
 
+  /**
+   * Renewals go by what is in memory. Who begins anew is looked up first, and waited for; but a machine whose address is
+   * known does not wait for a database that is away.
+   */
+  async function prepare(board: Board, mac: string, begins: boolean, isKnown: () => boolean): Promise<void> {
+    if (!begins && board.nodeOf(mac) !== null) return;
+    const prepared = board.prepare(mac);
+    await (isKnown() ? Promise.race([prepared, new Promise<void>((done) => clock.after(patienceMs, done))]) : prepared);
+  }
+
   function answerTftp(board: Board, record: BootRecord): TftpServing {
     const files = directoryContent(bootDir);
     return serveTftp({
       socket: sockets.tftp,
       createTransferSocket: () => transferSocket(provisioning.address),
       async open(path, client) {
-        if (board.macAt(client.address) === null)
+        const mac = board.macAt(client.address);
+        if (mac === null)
           return {
             code: ERROR_CODE.accessViolation,
             message: `${client.address} is no address that was given to a machine here`,
           };
+        await prepare(board, mac, false, () => true);
         return files(path, client);
       },
       onEvent: (event) => record.tftp(event),
@@ -210,6 +223,8 @@ export function createBoot(house: House, deps: BootDeps): Boot {
   };
 }
 
+const isDiscover = (packet: DhcpPacket): boolean => packet.options.get(OPTION.messageType)?.[0] === MESSAGE.discover;
+
 function trustArchive(certificate: string): Served {
   const bytes = newc([{ path: 'etc/undercloud/ca.pem', content: Buffer.from(certificate) }]);
   const etag = `"${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}"`;
@@ -227,6 +242,3 @@ function transferSocket(address: string): Promise<dgram.Socket> {
     });
   });
 }
-
-const macText = (bytes: Uint8Array): string =>
-  [...bytes.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');

@@ -6,8 +6,12 @@ const ATF_COM = 0x02;
 
 /** The MAC in lower-case colon text; null when the kernel has no complete entry (nobody answered, or it is routed). */
 export async function neighbourMac(ip: string, table = '/proc/net/arp'): Promise<string | null> {
-  const text = await readFile(table, 'utf8');
-  for (const line of text.split('\n').slice(1)) {
+  return macIn(await readFile(table, 'utf8'), ip);
+}
+
+/** The same of a table's text. */
+export function macIn(table: string, ip: string): string | null {
+  for (const line of table.split('\n').slice(1)) {
     // IP address, HW type, flags, HW address, mask, device
     const [address, , flags, mac] = line.split(/\s+/);
     if (address !== ip) continue;

@@ -110,6 +110,9 @@ export function createRoutes(deps: RoutesDeps): Routes {
     const file = shown(parts);
     const what = await served(parts, caller);
     const { board, record } = live() ?? {};
+    const mac = board?.macAt(caller);
+    // After a restart the machine is known by its address alone until it is looked up.
+    if (board && mac && board.nodeOf(mac) === null) await board.prepare(mac);
     const node = board?.nodeAt(caller) ?? null;
     try {
       return await answerFile(request, reply, what, {

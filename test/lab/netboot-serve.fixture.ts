@@ -1,0 +1,84 @@
+/**
+ * Plays `serve` with the boot service alone: without privileges, inside the namespace, on descriptors that were handed in.
+ * The one argument is JSON; events go out as lines of JSON, intents come in as lines `MAC INTENT`.
+ */
+import { createInterface } from 'node:readline';
+import { type BootIntent, createBoot } from '../../services/boot/index.ts';
+import { systemClock } from '../../services/core/clock.ts';
+import { systemContext } from '../../services/core/context.ts';
+import { openDatabase } from '../../services/core/database/index.ts';
+import { createRecorder } from '../../services/core/events/index.ts';
+import { createApi, listen } from '../../services/core/http/index.ts';
+import { createOperations } from '../../services/core/operations/index.ts';
+import { createSecrets } from '../../services/core/secrets.ts';
+import { datagramFrom } from '../../services/core/sockets.ts';
+import { createNetwork } from '../../services/network/index.ts';
+
+export interface ServeArgument {
+  readonly databaseUrl: string;
+  readonly bootDir: string;
+  readonly interface: string;
+  readonly address: string;
+  readonly fds: { readonly dhcp: number; readonly tftp: number; readonly boot: number; readonly ra?: number };
+  readonly nodes: Readonly<Record<string, string>>;
+}
+
+const given = JSON.parse(process.argv[2] ?? '{}') as ServeArgument;
+const db = openDatabase({ url: given.databaseUrl });
+const recorder = createRecorder(db);
+const say = (line: unknown) => process.stdout.write(`${JSON.stringify(line)}\n`);
+recorder.subscribe(({ kind, subject, data, durationMs, at }) => say({ kind, subject, data, durationMs, at }));
+const house = {
+  db,
+  recorder,
+  operations: createOperations({ db, recorder, owner: 'netboot' }),
+  secrets: createSecrets(Buffer.alloc(32)),
+  clock: systemClock,
+};
+const intents = new Map<string, BootIntent['intent']>();
+const intentOf = (mac: string): BootIntent | null => {
+  const uuid = given.nodes[mac];
+  if (uuid === undefined) return null;
+  const intent = intents.get(mac) ?? 'none';
+  const token = `token-${mac.replaceAll(':', '')}`;
+  return {
+    node: { uuid, name: `node-${mac.slice(-2)}` },
+    intent,
+    reason: `the test wants ${intent}`,
+    ...(intent === 'agent' && { token }),
+    agentArguments: { 'ipa-debug': '1' },
+  };
+};
+const network = createNetwork(house, { authenticate: async () => systemContext() });
+await network.ensureProvisioning({
+  name: 'ctlplane',
+  cidr: '192.0.2.0/24',
+  pool: ['192.0.2.2', '192.0.2.62'],
+  address: given.address,
+});
+const boot = createBoot(house, {
+  network,
+  baremetal: {
+    nodeByMac: async (mac) => intentOf(mac)?.node ?? null,
+    bootIntent: async (mac) => intentOf(mac),
+  },
+  sockets: {
+    dhcp: await datagramFrom(given.fds.dhcp),
+    tftp: await datagramFrom(given.fds.tftp),
+    ...(given.fds.ra !== undefined && { ra: { fd: given.fds.ra } }),
+  },
+  bootDir: given.bootDir,
+  provisioning: { interface: given.interface, address: given.address },
+  apiUrl: `https://${given.address}:6385`,
+  caCertificate: 'the CA of the test\n',
+});
+await boot.start();
+const api = createApi();
+api.register(boot.routes);
+await listen(api, { fd: given.fds.boot });
+createInterface({ input: process.stdin }).on('line', (line) => {
+  const [mac = '', intent = ''] = line.split(' ');
+  intents.set(mac, intent as BootIntent['intent']);
+  say({ kind: 'set', line });
+});
+say({ kind: 'ready', uid: process.getuid?.() });

@@ -1,0 +1,238 @@
+/**
+ * Real firmware boots from the boot service: BIOS and UEFI, iPXE in ROM, the firmware's own PXE and HTTP boot, to the
+ * deploy ramdisk and to the disk. The service runs as it does in the appliance: unprivileged, inside the namespace.
+ */
+import { spawn } from 'node:child_process';
+import { chmodSync, closeSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { TestProject } from 'vitest/node';
+import { enterNamespace, openProvisioningSockets } from '../../services/core/sockets.ts';
+import { setup } from '../setup/database.ts';
+import { ip } from './namespace.fixture.ts';
+import {
+  debianKernel,
+  type Machine,
+  type MachineOptions,
+  speakingBiosDisk,
+  speakingEfiDisk,
+  speakingRamdisk,
+  startMachine,
+} from './netboot-machine.fixture.ts';
+import type { ServeArgument } from './netboot-serve.fixture.ts';
+
+const nobody = 65534;
+const netns = `uct-netboot-${process.pid}`;
+const file = `/run/netns/${netns}`;
+const nodes = {
+  '52:54:00:aa:00:01': '11111111-1111-4111-8111-111111111111',
+  '52:54:00:aa:00:02': '22222222-2222-4222-8222-222222222222',
+};
+const macs = Object.keys(nodes) as (keyof typeof nodes)[];
+
+interface Line {
+  kind: string;
+  subject: { id: string };
+  data: Record<string, unknown> & { text?: string };
+  durationMs: number | null;
+  at: string;
+}
+
+const scratch = mkdtempSync('/var/tmp/uct-netboot-');
+const lines: Line[] = [];
+const undo: (() => unknown)[] = [];
+let tell: (line: string) => void;
+
+/** Looks again at each sign of life: an event, or 100 ms of a console that only QEMU's file shows. */
+async function until<T>(what: string, seconds: number, look: () => T | undefined | false): Promise<T> {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const found = look();
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`${what}: not within ${seconds} s; events:\n${story()}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+const story = () => lines.map((line) => `${line.at} ${line.kind} ${line.data?.text ?? ''}`).join('\n');
+
+beforeAll(async () => {
+  chmodSync(scratch, 0o755);
+  undo.push(() => rmSync(scratch, { recursive: true }));
+  const bootDir = join(scratch, 'boot');
+  mkdirSync(join(bootDir, 'ramdisk/lab'), { recursive: true });
+  for (const loader of ['undionly.kpxe', 'snponly.efi', 'ipxe.efi'])
+    copyFileSync(join('/usr/lib/ipxe', loader), join(bootDir, loader));
+  copyFileSync(debianKernel(), join(bootDir, 'ramdisk/lab/kernel'));
+  chmodSync(join(bootDir, 'ramdisk/lab/kernel'), 0o644);
+  writeFileSync(join(bootDir, 'ramdisk/lab/ramdisk'), speakingRamdisk(scratch));
+
+  const provided: Record<string, unknown> = {};
+  const project = {
+    provide(key: string, value: unknown) {
+      provided[key] = value;
+    },
+  };
+  undo.push(await setup(project as unknown as TestProject));
+  const host = String(provided.databaseSocket);
+  const admin = new pg.Client({ host, user: 'undercloud', database: 'postgres' });
+  await admin.connect();
+  await admin.query('create database netboot template template_undercloud');
+  await admin.end();
+
+  ip(`netns add ${netns}`);
+  undo.push(() => ip(`netns del ${netns}`));
+  for (const command of [
+    'link set lo up',
+    'link add br0 type bridge stp_state 0 forward_delay 0',
+    'address add 192.0.2.1/24 dev br0',
+    'link set br0 up',
+    ...macs.flatMap((_, i) => [
+      `tuntap add dev tap${i} mode tap`,
+      `link set tap${i} master br0`,
+      `link set tap${i} up`,
+    ]),
+  ])
+    ip(`-n ${netns} ${command}`);
+
+  const sockets = openProvisioningSockets({
+    netns: file,
+    interface: 'br0',
+    address: '192.0.2.1',
+    apiPort: 6385,
+    bootPort: 8088,
+  });
+  const { dhcp, tftp, boot, ra } = sockets;
+  const argument: ServeArgument = {
+    databaseUrl: `postgresql://undercloud@/netboot?host=${host}`,
+    bootDir,
+    interface: 'br0',
+    address: '192.0.2.1',
+    fds: { dhcp: 3, tftp: 4, boot: 5, ...(ra !== undefined && { ra: 6 }) },
+    nodes,
+  };
+  const program = join(import.meta.dirname, 'netboot-serve.fixture.ts');
+  const serve = enterNamespace(file, () =>
+    spawn(process.execPath, [program, JSON.stringify(argument)], {
+      uid: nobody,
+      gid: nobody,
+      cwd: '/',
+      stdio: ['pipe', 'pipe', 'inherit', dhcp, tftp, boot, ...(ra === undefined ? [] : [ra])],
+    }),
+  );
+  undo.push(
+    () => new Promise((resolve) => serve.once('exit', resolve).kill()),
+    () => {
+      for (const fd of Object.values(sockets)) closeSync(fd as number);
+    },
+  );
+  if (!serve.stdout || !serve.stdin) throw new Error('the service has no pipes');
+  createInterface({ input: serve.stdout }).on('line', (line) => lines.push(JSON.parse(line)));
+  const { stdin } = serve;
+  tell = (line) => stdin.write(`${line}\n`);
+  const ready = await until('the service starts', 60, () => lines.find((line) => line.kind === 'ready'));
+  expect(ready).toMatchObject({ uid: nobody });
+});
+
+afterAll(async () => {
+  for (const step of undo.reverse()) await step();
+});
+
+async function boots(
+  intent: 'agent' | 'disk',
+  options: Omit<MachineOptions, 'netns' | 'scratch' | 'tap' | 'mac'>,
+  words: string,
+  node = 0,
+) {
+  const mac = macs[node] ?? '';
+  lines.length = 0;
+  tell(`${mac} ${intent}`);
+  await until('the intent is set', 10, () => lines.some((line) => line.kind === 'set'));
+  lines.length = 0;
+  const machine: Machine = startMachine({ ...options, netns: file, scratch, tap: `tap${node}`, mac });
+  try {
+    await until(`“${words}” on the console`, 240, () => {
+      if (machine.process.exitCode !== null && !machine.console().includes(words))
+        throw new Error(`the machine went off:\n${machine.console().slice(-3000)}\n${story()}`);
+      return machine.console().includes(words);
+    });
+  } finally {
+    await machine.stop();
+  }
+  const after = (line: Line | undefined) => (line ? (Date.parse(line.at) - machine.startedAt) / 1000 : null);
+  const said = (kind: string) => lines.filter((line) => line.kind === kind).map((line) => String(line.data.text));
+  process.stdout.write(
+    `${options.firmware} ${options.netboot} ${intent}:\n${lines.map((line) => `  ${after(line)?.toFixed(1)} s ${line.data.text ?? ''}`).join('\n')}\n`,
+  );
+  expect(lines.every((line) => line.kind === 'http.progress' || line.subject.id !== 'br0')).toBe(true);
+  return { console: machine.console(), said, after };
+}
+
+const fetchedByHttp = [
+  /^fetched script\.ipxe by HTTP/,
+  /^fetched kernel by HTTP: \d/,
+  /^fetched trust\.cpio by HTTP/,
+  /^fetched ramdisk by HTTP/,
+];
+
+function isRamdisk({ console, said }: { console: string; said(kind: string): string[] }): void {
+  expect(console).toContain('RAMDISK trust: the CA of the test');
+  expect(console).toMatch(
+    /RAMDISK arguments: .*ipa-api-url=https:\/\/192\.0\.2\.1:6385 .*uc-time=\d+ BOOTIF=01-52-54-00-aa-00-0/,
+  );
+  const fetched = said('http.fetch').filter((text) => text.startsWith('fetched'));
+  for (const pattern of fetchedByHttp) expect(fetched.some((text) => pattern.test(text))).toBe(true);
+}
+
+it('BIOS with iPXE in ROM: straight to the script, kernel, CA and ramdisk', async () => {
+  const boot = await boots('agent', { firmware: 'bios', netboot: 'rom' }, 'RAMDISK trust');
+  isRamdisk(boot);
+  expect(boot.said('boot.decision')).toEqual([
+    expect.stringMatching(/^BIOS iPXE is given the script that starts the deploy ramdisk/),
+  ]);
+  // Without our router advertisement it would be 16 s later.
+  const script = lines.find((line) => line.kind === 'http.fetch' && line.data.file === 'script.ipxe');
+  const taken = lines.find((line) => line.kind === 'dhcp.exchange' && line.data.outcome === 'acknowledged');
+  expect((boot.after(script) ?? 0) - (boot.after(taken) ?? 0)).toBeLessThan(10);
+  expect(boot.said('ra.answered').length).toBeGreaterThan(0);
+});
+
+it('UEFI’s own PXE: snponly.efi by TFTP, then as iPXE', async () => {
+  const boot = await boots('agent', { firmware: 'uefi', netboot: 'native' }, 'RAMDISK trust', 1);
+  isRamdisk(boot);
+  expect(boot.said('boot.decision')).toEqual([
+    expect.stringMatching(/^UEFI PXE is given snponly\.efi over TFTP/),
+    expect.stringMatching(/^UEFI iPXE is given the script/),
+  ]);
+  expect(boot.said('tftp.transfer')).toEqual([
+    expect.stringMatching(/^asked by TFTP how large snponly\.efi is/),
+    expect.stringMatching(/^fetched snponly\.efi by TFTP: \d+ kB/),
+  ]);
+});
+
+it('UEFI HTTP boot: snponly.efi by HTTP, then as iPXE', async () => {
+  const boot = await boots('agent', { firmware: 'uefi', netboot: 'http' }, 'RAMDISK trust', 1);
+  isRamdisk(boot);
+  expect(boot.said('boot.decision')[0]).toMatch(/^UEFI HTTP boot is given snponly\.efi over HTTP/);
+});
+
+it('BIOS iPXE hands over to the disk', async () => {
+  const disk = join(scratch, 'bios.img');
+  speakingBiosDisk(disk);
+  const boot = await boots('disk', { firmware: 'bios', netboot: 'rom', disk }, 'DISK BOOTS');
+  expect(boot.said('boot.decision')).toEqual([
+    expect.stringMatching(/^BIOS iPXE is given the script that boots the disk/),
+  ]);
+});
+
+it.each([
+  ['rom', /^UEFI iPXE is given the script that boots the disk/],
+  ['native', /^UEFI PXE is given an address and no boot file/],
+] as const)('UEFI with %s PXE goes on to the disk', async (netboot, decision) => {
+  const disk = join(scratch, 'uefi.img');
+  speakingEfiDisk(disk, scratch);
+  const boot = await boots('disk', { firmware: 'uefi', netboot, disk }, 'DISK BOOTS', 1);
+  expect(boot.said('boot.decision')[0]).toMatch(decision);
+});

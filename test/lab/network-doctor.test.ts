@@ -1,0 +1,36 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { networkDoctor } from '../../services/boot/index.ts';
+import { enterNamespace } from '../../services/core/sockets.ts';
+import { namespace } from './namespace.fixture.ts';
+
+function wire() {
+  const ours = namespace();
+  const theirs = namespace();
+  ours.ip(`link add up0 type veth peer name up0 netns ${theirs.name}`);
+  ours.ip('address add 192.0.2.1/24 dev up0');
+  theirs.ip('address add 192.0.2.9/24 dev up0');
+  for (const one of [ours, theirs]) one.ip('link set up0 up');
+  return { ours, theirs };
+}
+
+it('finds the foreign DHCP server and the router of a wire', async () => {
+  const { ours, theirs } = wire();
+  const program = join(import.meta.dirname, 'foreign-server.fixture.ts');
+  const server = enterNamespace(theirs.file, () =>
+    spawn(process.execPath, [program, 'up0', 'advertises'], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
+  onTestFinished(() => void server.kill());
+  await new Promise((resolve) => server.stdout.once('data', resolve));
+  const report = await networkDoctor('up0', { netns: ours.file });
+  expect(report.dhcpServers).toMatchObject([{ serverId: '192.0.2.9', source: '192.0.2.9', bootFile: null }]);
+  expect(report.dhcpServers[0]?.offered).toMatch(/^192\.0\.2\.2\d\d$/);
+  expect(report.dhcpServers[0]?.mac).toMatch(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
+  expect(report.routers).toHaveLength(1);
+});
+
+it('finds nobody where nobody is', async () => {
+  const { ours } = wire();
+  expect(await networkDoctor('up0', { netns: ours.file, patienceMs: 500 })).toEqual({ dhcpServers: [], routers: [] });
+});
