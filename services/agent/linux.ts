@@ -22,12 +22,17 @@ const MOUNTS: [type: string, options: string][] = [
   ['vfat', 'ro'],
 ];
 
-async function withMounted<T>(disk: Disk, partition: number, use: (folder: string) => Promise<T>): Promise<T> {
+async function withMounted<T>(
+  disk: Disk,
+  partition: number,
+  use: (folder: string) => Promise<T>,
+  mounts = MOUNTS,
+): Promise<T> {
   const device = partitionDevice(disk.name, partition);
   const folder = await mkdtemp(path.join(tmpdir(), 'mount-'));
   let reason = '';
   try {
-    for (const [type, options] of MOUNTS) {
+    for (const [type, options] of mounts) {
       try {
         await runTool('mount', ['-t', type, '-o', options, device, folder]);
       } catch (error) {
@@ -61,6 +66,9 @@ const LOADER_FOLDERS = [
 ];
 const LOADERS = ['shimx64.efi', 'shimaa64.efi', 'grubx64.efi', 'grubaa64.efi', 'BOOTX64.EFI', 'BOOTAA64.EFI'];
 
+/** Where every image of ours has its loader (UEFI 2.10, section 3.5.1.1). */
+const REMOVABLE_LOADER = process.arch === 'arm64' ? '\\EFI\\BOOT\\BOOTAA64.EFI' : '\\EFI\\BOOT\\BOOTX64.EFI';
+
 function findLoader(folder: string): string | undefined {
   for (const vendor of LOADER_FOLDERS)
     for (const loader of LOADERS)
@@ -71,8 +79,14 @@ function findLoader(folder: string): string | undefined {
 async function addEfiEntry({ disk, partition, label }: EfiEntry): Promise<string> {
   if (!(await findTool('efibootmgr')))
     return 'this ramdisk has no efibootmgr: the firmware boots the removable path EFI/BOOT';
-  const loader = await withMounted(disk, partition, async (folder) => findLoader(folder));
-  if (!loader)
+  let why = '';
+  const found = await withMounted(disk, partition, async (folder) => findLoader(folder), [['vfat', 'ro']]).catch(
+    (error: unknown) => {
+      why = `; its partition could not be looked into: ${reasonOf(error)}`;
+      return REMOVABLE_LOADER;
+    },
+  );
+  if (!found)
     throw new AgentFailure(
       'CommandExecutionError',
       `The EFI system partition ${partitionDevice(disk.name, partition)} holds no boot loader.`,
@@ -81,8 +95,8 @@ async function addEfiEntry({ disk, partition, label }: EfiEntry): Promise<string
   const present = await runTool('efibootmgr', []);
   for (const [, number, name] of present.matchAll(/^Boot([0-9A-F]{4})\*? (.*?)(?:\t.*)?$/gm))
     if (name === label) await runTool('efibootmgr', ['-q', '-B', '-b', number!]);
-  await runTool('efibootmgr', ['-q', '-c', '-d', disk.name, '-p', String(partition), '-L', label, '-l', loader]);
-  return `boot entry "${label}" starts ${loader} from ${partitionDevice(disk.name, partition)}`;
+  await runTool('efibootmgr', ['-q', '-c', '-d', disk.name, '-p', String(partition), '-L', label, '-l', found]);
+  return `boot entry "${label}" starts ${found} from ${partitionDevice(disk.name, partition)}${why}`;
 }
 
 function addressTowards(host: string): Promise<string> {
@@ -98,16 +112,23 @@ function addressTowards(host: string): Promise<string> {
   });
 }
 
-async function zero(disk: Disk, offset: number, length: number): Promise<boolean> {
-  const name = path.basename(disk.name);
-  const most = await readFile(`/sys/block/${name}/queue/write_zeroes_max_bytes`, 'utf8').catch(() => '0');
-  if (Number(most) === 0 || !(await findTool('blkdiscard'))) return false;
-  // -z is BLKZEROOUT: the kernel guarantees zeros afterwards. A plain discard does not, whatever discard_zeroes_data says.
-  // util-linux 2.36 and later asks for --force while the disk is opened exclusively, which the agent itself does.
-  return runTool('blkdiscard', ['-f', '-z', '-o', String(offset), '-l', String(length), disk.name], 3_600_000).then(
-    () => true,
-    () => false,
-  );
+/** Write-zeroes by util-linux's blkdiscard; busybox's has no -z, and then it is not asked a second time. */
+function createZeroing(): Hardware['zero'] {
+  let able = true;
+  return async (disk, offset, length) => {
+    const most = await readFile(`/sys/block/${path.basename(disk.name)}/queue/write_zeroes_max_bytes`, 'utf8').catch(
+      () => '0',
+    );
+    if (!able || Number(most) === 0) return false;
+    // -z is BLKZEROOUT: the kernel guarantees zeros afterwards. A plain discard does not, whatever discard_zeroes_data says.
+    // -f: util-linux 2.36 and later would open the disk exclusively, which the agent itself has done.
+    const args = ['-f', '-z', '-o', String(offset), '-l', String(length), disk.name];
+    able = await runTool('blkdiscard', args, 3_600_000).then(
+      () => true,
+      () => false,
+    );
+    return able;
+  };
 }
 
 async function rereadPartitions(disk: Disk): Promise<void> {
@@ -163,7 +184,7 @@ export function createLinuxHardware(): Hardware {
     inventory: () => readInventory(bootMode()),
     bootMode,
     addressTowards,
-    zero,
+    zero: createZeroing(),
     rereadPartitions,
     addEfiEntry,
     copyFromPartition: (disk, partition, file, into) =>
