@@ -1,6 +1,6 @@
 import { expect, expectTypeOf, it } from 'vitest';
+import { fourWay, intent, macOf, nodeUuid, scene, sent } from '../../test/setup/boot-scene.ts';
 import type { Baremetal } from '../baremetal/index.ts';
-import { fourWay, intent, macOf, nodeUuid, scene, sent } from './boot.fixture.ts';
 import type { BootSource } from './index.ts';
 
 const text = (bytes: Uint8Array | undefined) =>

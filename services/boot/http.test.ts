@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import http from 'node:http';
 import { expect, it } from 'vitest';
-import { fourWay, intent, macOf, nodeUuid, type Scene, scene, sent } from './boot.fixture.ts';
+import { fourWay, intent, macOf, nodeUuid, type Scene, scene, sent } from '../../test/setup/boot-scene.ts';
 
 /** A node that has its address, which is the test's own: 127.0.0.1. */
 async function booted(): Promise<Scene & { mac: string }> {

@@ -5,11 +5,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { createWorld, type World } from '../../test/setup/world.ts';
-import { createApi, listen } from '../core/http/index.ts';
-import { type DhcpPacket, decodePacket } from '../dhcp/index.ts';
-import { createNetwork, type Network } from '../network/index.ts';
-import { type Boot, type BootIntent, createBoot } from './index.ts';
+import { type Boot, type BootIntent, createBoot } from '../../services/boot/index.ts';
+import { createApi, listen } from '../../services/core/http/index.ts';
+import { type DhcpPacket, decodePacket } from '../../services/dhcp/index.ts';
+import { createNetwork, type Network } from '../../services/network/index.ts';
+import { createWorld, type World } from './world.ts';
 
 export class WireSocket extends EventEmitter {
   readonly #answers: DhcpPacket[] = [];
@@ -116,7 +116,7 @@ interface Captured {
 
 /** What a real client sent, its n-th packet of that type. */
 export function sent(capture: string, type: 'DISCOVER' | 'REQUEST', nth = 0): Buffer {
-  const file = new URL(`../../test/captures/dhcp/dhcp-${capture}.json`, import.meta.url);
+  const file = new URL(`../captures/dhcp/dhcp-${capture}.json`, import.meta.url);
   const { packets } = JSON.parse(readFileSync(file, 'utf8')) as Captured;
   const fitting = packets.filter((packet) => packet.dhcp?.type === type);
   const packet = fitting[nth];
