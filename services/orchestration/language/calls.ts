@@ -56,6 +56,9 @@ export interface Scope {
 
 export type MaybeScope = Scope | null;
 
+/** Is told of each attribute that a node needs: the resource's name, the attribute ("*" for all), the path into it. */
+export type AttributeVisitor = (resource: Value, attribute: Value, path: readonly Value[]) => void;
+
 /** One use of a function in a template. */
 export abstract class Call {
   readonly name: string;
@@ -81,7 +84,7 @@ export abstract class Call {
   }
 
   /** Calls `found` for each attribute that the value needs: the resource's name, the attribute, the path into it. */
-  attributes(scope: MaybeScope, found: (resource: string, attribute: Value, path: Value[]) => void): void {
+  attributes(scope: MaybeScope, found: AttributeVisitor): void {
     attributeReferences(this.args, scope, found);
   }
 }
@@ -242,11 +245,7 @@ export function references(node: Node, scope: MaybeScope, found: (name: string) 
 }
 
 /** Calls `found` for each attribute that the node needs. */
-export function attributeReferences(
-  node: Node,
-  scope: MaybeScope,
-  found: (resource: string, attribute: Value, path: Value[]) => void,
-): void {
+export function attributeReferences(node: Node, scope: MaybeScope, found: AttributeVisitor): void {
   if (node === null || typeof node !== 'object') return;
   if (node instanceof Call) node.attributes(scope, found);
   else if (node instanceof Map) for (const item of node.values()) attributeReferences(item, scope, found);

@@ -23,6 +23,15 @@ export interface ResourceType {
   readonly translation?: readonly TranslationRule[];
   /** Properties that Heat reads as soon as it sees the resource: a wrong one fails before validation proper. */
   readonly early?: readonly string[];
+  /**
+   * A deprecated property that, where it is given, becomes an item of the list `into` (or just vanishes): the value itself,
+   * or a map with it as `field` beside `rest`.
+   */
+  readonly converts?: {
+    readonly from: string;
+    readonly into?: string;
+    readonly item?: { readonly field: string; readonly rest: Record<string, unknown> };
+  };
   /** A property whose value gives the type of another (OS::Heat::Value's `type` that of its `value`). */
   readonly typed_by?: { readonly property: string; readonly by: string };
   readonly support?: { status?: string; version?: string; message?: string };

@@ -1,6 +1,6 @@
-import type { Resource } from './analysis.ts';
 import { Fault } from './faults.ts';
 import type { Graph } from './graph.ts';
+import type { Resource } from './resource.ts';
 import { equal, truthy, type Value } from './values.ts';
 
 /**

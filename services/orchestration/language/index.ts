@@ -1,4 +1,4 @@
-export { Analysis, type AnalysisInput, type Output, type Resource } from './analysis.ts';
+export { Analysis, type AnalysisInput } from './analysis.ts';
 export {
   attributeReferences,
   Call,
@@ -22,6 +22,7 @@ export { selectFromAttribute } from './functions/references.ts';
 export { Graph } from './graph.ts';
 export { parseJson } from './json.ts';
 export { DEFAULT_LIMITS, type Limits } from './limits.ts';
+export type { Output } from './outputs.ts';
 export { Parameter, Parameters, parameterSchemas, type StackIdentity, stackArn } from './parameters.ts';
 export {
   type PropertyContext,
@@ -32,6 +33,7 @@ export {
 } from './properties.ts';
 export { breakpoints, childRegistry, type Found, findType, registryTree } from './registry.ts';
 export { dumps, repr, text } from './render.ts';
+export type { Resource } from './resource.ts';
 export type { ResourceDefinition } from './resources.ts';
 export type { Constraint } from './schema.ts';
 export { type Files, StackScope, unknownView, type Views } from './scope.ts';

@@ -63,6 +63,7 @@ export class Translation {
     let value = given;
     for (const rule of this.rules.get(ruleKey(path)) ?? []) {
       if (rule.rule === 'Delete') value = null;
+      else if (rule.rule === 'Add') value = added(path, rule, value);
       else if (rule.rule === 'Replace') value = this.replace(path, rule, value, siblings, root);
     }
     return value;
@@ -93,6 +94,16 @@ export class Translation {
     }
     return value ?? given;
   }
+}
+
+function added(path: string, rule: TranslationRule, given: Value): Value {
+  if (given !== null && !Array.isArray(given)) {
+    throw new Fault(
+      'ValueError',
+      `Incorrect translation rule using - cannot resolve Add rule for non-list translation value "${path}".`,
+    );
+  }
+  return [...(given ?? []), ...(rule.value as Value[])];
 }
 
 function sourcePath(rule: TranslationRule): string[] {

@@ -1,4 +1,5 @@
 import {
+  type AttributeVisitor,
   attributeReferences,
   Call,
   type MacroParser,
@@ -48,7 +49,7 @@ export class If extends Call {
   override references(scope: MaybeScope, found: (name: string) => void, path: string): void {
     references(this.parsed, scope, found, `${path}.${this.name}`);
   }
-  override attributes(scope: MaybeScope, found: (resource: string, attribute: Value, path: Value[]) => void): void {
+  override attributes(scope: MaybeScope, found: AttributeVisitor): void {
     attributeReferences(this.parsed, scope, found);
   }
 }

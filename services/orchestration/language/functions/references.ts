@@ -1,4 +1,5 @@
 import {
+  type AttributeVisitor,
   Call,
   type CallFactory,
   type MaybeScope,
@@ -116,10 +117,18 @@ export class GetAttThenSelect extends Call {
     found(this.view(scope, path).name);
   }
 
-  override attributes(scope: MaybeScope, found: (resource: string, attribute: Value, path: Value[]) => void): void {
+  override attributes(scope: MaybeScope, found: AttributeVisitor): void {
     super.attributes(scope, found);
-    if (this.allAttributes()) found(String(resolve(this.resourceName, scope)), '*', []);
-    else found(String(resolve(this.resourceName, scope)), resolve(this.attribute, scope), this.pathNow(scope));
+    let needed: [Value, Value, Value[]];
+    try {
+      const name = resolve(this.resourceName, scope);
+      needed = this.allAttributes() ? [name, '*', []] : [name, resolve(this.attribute, scope), this.pathNow(scope)];
+    } catch (thrown) {
+      // A name that cannot be worked out yet needs nothing yet.
+      if (thrown instanceof Fault) return;
+      throw thrown;
+    }
+    found(...needed);
   }
 
   protected view(scope: MaybeScope, path?: string): ResourceView {

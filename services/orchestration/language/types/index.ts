@@ -19,6 +19,11 @@ const TRAITS: Record<string, Partial<ResourceType>> = {
   'OS::Heat::Value': { early: ['type'], typed_by: { property: 'value', by: 'type' } },
   'OS::Nova::Server': { early: ['user_data_format'] },
   'OS::Neutron::RBACPolicy': { early: ['object_type'] },
+  'OS::Neutron::Router': { converts: { from: 'l3_agent_id', into: 'l3_agent_ids' } },
+  'OS::Heat::RandomString': {
+    converts: { from: 'sequence', into: 'character_classes', item: { field: 'class', rest: { min: 1 } } },
+  },
+  'OS::Magnum::BayModel': { converts: { from: 'ssh_authorized_key' } },
 };
 
 const types = new Map<string, ResourceType>();
