@@ -157,6 +157,7 @@ wait_for_network() {
   until ip -4 -o addr show scope global | grep -q inet; do
     tries=$((tries + 1))
     [ $((tries % 100)) = 0 ] && say "no network address yet ($((tries / 5)) s)"
+    [ $tries -lt 600 ] || { say "no network address after 120 s: going on without one"; return; }
     sleep 0.2
   done
 }

@@ -1,0 +1,114 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CHUNK_SIZE, validateChunkIndex } from '../ipa/index.ts';
+import { chunkImage } from './chunks.ts';
+
+let root: string;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'chunks-'));
+});
+
+afterEach(async () => {
+  await rm(root, { recursive: true, force: true });
+});
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+async function rebuild(index: Awaited<ReturnType<typeof chunkImage>>['index']): Promise<Buffer> {
+  const objects = await Promise.all(index.objects.map(({ name }) => readFile(join(root, 'objects', name))));
+  const image = Buffer.alloc(index.size);
+  index.chunks.forEach((chunk, at) => {
+    if (chunk === null) return;
+    const [object, offset, length, digest] = chunk;
+    const raw = zstdDecompressSync(objects[object]!.subarray(offset, offset + length));
+    expect(sha256(raw)).toBe(digest);
+    raw.copy(image, at * CHUNK_SIZE);
+  });
+  return image;
+}
+
+describe('the chunker', () => {
+  it('gives back every byte, leaves zeros out, packs equal chunks once, and splits objects', async () => {
+    const noise = [randomBytes(CHUNK_SIZE), randomBytes(CHUNK_SIZE), randomBytes(CHUNK_SIZE)] as const;
+    const zero = Buffer.alloc(CHUNK_SIZE);
+    const text = Buffer.alloc(CHUNK_SIZE, 'undercloud ');
+    const last = Buffer.alloc(5 * 512, 7);
+    const image = Buffer.concat([noise[0], zero, noise[1], text, noise[0], zero, zero, noise[2], text, last]);
+    const raw = join(root, 'image.raw');
+    await writeFile(raw, image);
+    const seen: number[] = [];
+    const result = await chunkImage({
+      raw,
+      objects: join(root, 'objects'),
+      objectMinimum: 1_500_000,
+      threads: 2,
+      onProgress: (done) => seen.push(done),
+    });
+    const { index } = result;
+    expect(validateChunkIndex(index)).toEqual(index);
+    expect(result.sha256).toBe(sha256(image));
+    expect(result.sha512).toBe(createHash('sha512').update(image).digest('hex'));
+    expect(index.size).toBe(image.length);
+    expect(index.chunks.map((chunk) => chunk === null)).toEqual([
+      false,
+      true,
+      false,
+      false,
+      false,
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
+    expect(index.chunks[4]).toEqual(index.chunks[0]);
+    expect(index.chunks[8]).toEqual(index.chunks[3]);
+    expect(index.objects.length).toBe(2);
+    expect((await readdir(join(root, 'objects'))).sort()).toEqual(index.objects.map(({ name }) => name).sort());
+    for (const { name, size, sha256: digest } of index.objects) {
+      const bytes = await readFile(join(root, 'objects', name));
+      expect([bytes.length, sha256(bytes)]).toEqual([size, digest]);
+    }
+    expect((await rebuild(index)).equals(image)).toBe(true);
+    expect(seen.at(-1)).toBe(10);
+  });
+
+  it('makes no object of an image of zeros', async () => {
+    const raw = join(root, 'zeros.raw');
+    const file = await open(raw, 'w');
+    await file.truncate(20 * CHUNK_SIZE);
+    await file.close();
+    const { index } = await chunkImage({ raw, objects: join(root, 'objects') });
+    expect(index.objects).toEqual([]);
+    expect(index.chunks).toEqual(new Array(20).fill(null));
+    expect(await readdir(join(root, 'objects'))).toEqual([]);
+  });
+
+  it('makes equal bytes from equal images whatever the number of threads', async () => {
+    const raw = join(root, 'image.raw');
+    await writeFile(raw, Buffer.concat(Array.from({ length: 12 }, (_, i) => Buffer.alloc(CHUNK_SIZE, `chunk ${i} `))));
+    const one = await chunkImage({ raw, objects: join(root, 'objects'), threads: 1 });
+    const four = await chunkImage({ raw, objects: join(root, 'other'), threads: 4 });
+    expect(four).toEqual(one);
+  });
+
+  it('stops when told to and leaves no half object', async () => {
+    const raw = join(root, 'image.raw');
+    await writeFile(raw, randomBytes(8 * CHUNK_SIZE));
+    const abort = new AbortController();
+    abort.abort();
+    await expect(chunkImage({ raw, objects: join(root, 'objects'), signal: abort.signal })).rejects.toThrow(
+      'interrupted',
+    );
+    expect(await readdir(join(root, 'objects'))).toEqual([]);
+  });
+
+  it('fails when the image cannot be read', async () => {
+    await expect(chunkImage({ raw: join(root, 'none'), objects: join(root, 'objects') })).rejects.toThrow('ENOENT');
+  });
+});
