@@ -57,11 +57,13 @@ export interface PackagerOptions {
   context: PhaseContext;
   /** Path of the options file as seen from inside. */
   aptConfig: string;
+  /** A file outside the tree that is locked while apt runs. */
+  lock: string;
   /** What to install and remove in a phase. */
   wanted: (phase: Phase) => { install: string[]; uninstall: string[] };
 }
 
-export function packager({ context, aptConfig, wanted }: PackagerOptions): Packager {
+export function packager({ context, aptConfig, lock, wanted }: PackagerOptions): Packager {
   let listsAreFresh = false;
   const apt = async (environment: Environment, phase: Phase, script: string, args: string[]): Promise<void> => {
     const env = {
@@ -73,7 +75,9 @@ export function packager({ context, aptConfig, wanted }: PackagerOptions): Packa
     };
     const onLine = (line: string): void => context.onProgress({ phase, script, line });
     try {
-      await context.room.runInside(['apt-get', '-y', '-q', ...args], { env, onLine });
+      // Two builds share lists and archives; apt itself gives up at once when it finds them locked.
+      const inside = ['chroot', context.room.root, 'apt-get', '-y', '-q', ...args];
+      await context.room.runOutside(['flock', lock, ...inside], { env, onLine });
     } catch (error) {
       if (!(error instanceof CommandFailed)) throw error;
       const telling = error.tail.filter((line) => /^(E:|Err)|dpkg:|error/i.test(line.trim())).slice(-8);

@@ -163,7 +163,12 @@ export async function buildTree(options: TreeOptions): Promise<BuiltTree> {
     slice: { through?: string; after?: string } = {},
   ): Promise<void> => {
     const wanted = (of: Phase) => ({ install: plan.install[of] ?? [], uninstall: plan.uninstall[of] ?? [] });
-    const natives = packager({ context, aptConfig: '/run/undercloud-build/apt.conf', wanted }).steps(name);
+    const natives = packager({
+      context,
+      aptConfig: '/run/undercloud-build/apt.conf',
+      lock: join(cache, 'apt', apt.release, 'lock'),
+      wanted,
+    }).steps(name);
     const withStatic = name === 'install.d' && [...tree.owners.keys()].some((path) => path.startsWith('static/'));
     await runPhase(context, name, withStatic ? [...natives, staticStep(context)] : natives, slice);
   };
@@ -214,6 +219,9 @@ const GENERALISE = `
 R=$1
 rm -f "$R"/etc/ssh/ssh_host_*_key* "$R/var/lib/dbus/machine-id" "$R/var/lib/systemd/random-seed" "$R"/root/*.log "$R/root/.bash_history"
 : >"$R/etc/machine-id"
+# resolved answers through a file of its own (its package could not make the link: hooks had a resolver of ours there).
+if [ -e "$R/lib/systemd/systemd-resolved" ]; then ln -sfn ../run/systemd/resolve/stub-resolv.conf "$R/etc/resolv.conf"
+elif [ ! -L "$R/etc/resolv.conf" ]; then : >"$R/etc/resolv.conf"; fi
 find "$R/var/log" -xdev -type f -delete
 find "$R/tmp" "$R/var/tmp" "$R/run" -xdev -mindepth 1 -delete
 rm -f "$R"/var/cache/apt/*.bin "$R"/var/cache/ldconfig/aux-cache "$R"/var/cache/debconf/*-old "$R"/var/lib/dpkg/*-old
