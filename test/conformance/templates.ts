@@ -34,7 +34,7 @@ const STACK = {
   project: 'dc4b074874244f7693dd65583733a758',
 };
 // The oracle's own limit, so that its largest cases are read at all.
-const LIMITS = { characters: 16 << 20, depth: 200, nodes: 5_000_000, stackDepth: 10 };
+const LIMITS = { characters: 16 << 20, depth: 200, nodes: 5_000_000, stackDepth: 10, resources: 50_000 };
 
 const get = (dict: Value | undefined, key: string): Value | undefined =>
   dict instanceof Map ? dict.get(key) : undefined;

@@ -133,20 +133,34 @@ export class Analysis {
     return unknownView(name, reference, known);
   }
 
-  /** Throws the first Fault in the order that Heat looks. Returns itself. */
-  validate(): this {
+  /**
+   * Throws the first Fault in the order that Heat looks. Returns itself. Not strict: a nested stack, some of whose
+   * parameters are only known once its parent's resources exist; values are then taken on trust.
+   */
+  validate({ strict }: { strict: boolean } = { strict: true }): this {
     this.at(() => {
       validateStructure(this.template);
-      this.parameters.validate(this.custom);
+      this.parameters.validate(this.custom, strict);
       validateParameterGroups(this.template, this.parameters);
       this.conditions.validate();
       this.validateNames();
-      this.explicitGraph.visit(() => void this.outputs);
+      this.inOrder(this.explicitGraph, () => void this.outputs);
       if (this.resources.size > 0) this.validateAttributeNames();
-      this.graph.visit((name) => validateResource(this.resources.get(name)!, this.scope));
+      this.inOrder(this.graph, (name) => validateResource(this.resources.get(name)!, this.scope, strict));
       for (const output of this.outputs.values()) validateOutput(this.scope, output);
     });
     return this;
+  }
+
+  private inOrder(graph: Graph, visit: (name: string) => void): void {
+    try {
+      graph.visit(visit);
+    } catch (thrown) {
+      if (thrown instanceof Fault && thrown.kind === 'CircularDependencyException') {
+        thrown.path.unshift(this.template.format.sections.resources);
+      }
+      throw thrown;
+    }
   }
 
   private validateNames(): void {

@@ -238,9 +238,17 @@ export function references(node: Node, scope: MaybeScope, found: (name: string) 
   if (node === null || typeof node !== 'object') return;
   if (node instanceof Call) node.references(scope, found, path);
   else if (node instanceof Map) {
-    for (const [key, item] of node) references(item, scope, found, `${path}.${String(key)}`);
+    for (const [key, item] of node) {
+      if (item !== null && typeof item === 'object') {
+        at(key as string, () => references(item, scope, found, `${path}.${String(key)}`));
+      }
+    }
   } else if (Array.isArray(node)) {
-    for (let i = 0; i < node.length; i++) references(node[i]!, scope, found, `${path}[${i}]`);
+    for (const [index, item] of node.entries()) {
+      if (item !== null && typeof item === 'object') {
+        at(index, () => references(item, scope, found, `${path}[${index}]`));
+      }
+    }
   }
 }
 

@@ -58,7 +58,9 @@ export class Graph {
     }
     if (open.size > 0) {
       const circle = this.circle(open);
-      throw new Fault('CircularDependencyException', `Circular Dependency Found: ${circle.join(' -> ')}`);
+      throw new Fault('CircularDependencyException', `Circular Dependency Found: ${circle.join(' -> ')}`, {
+        path: [circle[0]!],
+      });
     }
   }
 

@@ -22,6 +22,8 @@ export { selectFromAttribute } from './functions/references.ts';
 export { Graph } from './graph.ts';
 export { parseJson } from './json.ts';
 export { DEFAULT_LIMITS, type Limits } from './limits.ts';
+export { childEnvironment, type EnvironmentFile, mergeEnvironments } from './merge.ts';
+export { childParameters, facadeOf, nestedAnalysis, validateDeep } from './nested.ts';
 export type { Output } from './outputs.ts';
 export { Parameter, Parameters, parameterSchemas, type StackIdentity, stackArn } from './parameters.ts';
 export {

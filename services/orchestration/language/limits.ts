@@ -8,6 +8,14 @@ export interface Limits {
   nodes: number;
   /** Deepest nesting of stacks (Heat's max_nested_stack_depth is 5; tripleo-heat-templates needs more). */
   stackDepth: number;
+  /** Most resources of a stack and all stacks nested in it, which a few small templates can multiply without end. */
+  resources: number;
 }
 
-export const DEFAULT_LIMITS: Limits = { characters: 2 << 20, depth: 200, nodes: 500_000, stackDepth: 10 };
+export const DEFAULT_LIMITS: Limits = {
+  characters: 2 << 20,
+  depth: 200,
+  nodes: 500_000,
+  stackDepth: 10,
+  resources: 50_000,
+};

@@ -62,9 +62,10 @@ export class Parameter {
   }
 
   /** Throws StackValidationFailed, InvalidSchemaError or UserParameterMissing where schema or value are wrong. */
-  validate(custom: CustomCheck): void {
+  validate(custom: CustomCheck, withValue = true): void {
     try {
       checkParameterSchema(this.schema, custom);
+      if (!withValue) return;
       const raw = this.userValue ?? this.default;
       if (raw === null) throw new Fault('UserParameterMissing', `The Parameter (${this.name}) was not provided.`);
       const { type, typeLabel } = this.schema;
@@ -236,7 +237,7 @@ export class Parameters {
   }
 
   /** Throws UnknownUserParameter, UserParameterMissing, StackValidationFailed or InvalidSchemaError. */
-  validate(custom: CustomCheck): void {
+  validate(custom: CustomCheck, withValues = true): void {
     for (const name of this.given.keys()) {
       if (typeof name !== 'string' || !this.all.has(name) || this.pseudoNames.has(name)) {
         throw new Fault('UnknownUserParameter', `The Parameter (${text(name)}) was not defined in template.`);
@@ -245,7 +246,7 @@ export class Parameters {
     const section = this.template.format.sections.parameters;
     for (const parameter of this.all.values()) {
       try {
-        parameter.validate(custom);
+        parameter.validate(custom, withValues);
       } catch (thrown) {
         if (thrown instanceof Fault && thrown.path.length === 0) thrown.path = [section, parameter.name];
         throw thrown;

@@ -76,9 +76,10 @@ export class PropertySet implements TranslationSource {
    * Throws StackValidationFailed at the first property that is unknown, missing, of the wrong type or out of bounds. What
    * is neither given nor needed is not looked at: defaults are right by the catalog's own test.
    */
-  validate(): void {
+  validate(withValues = true): void {
     this.checkData();
     this.checkNames();
+    if (!withValues) return;
     for (const name of requiredNames(this.schemas)) if (!this.data.has(name)) this.check(name);
     for (const name of this.context.translation.targets(this.path)) {
       if (!this.data.has(name) && has(this.schemas, name)) this.check(name);
@@ -130,6 +131,11 @@ export class PropertySet implements TranslationSource {
   /** The property's value: as given, by default, or null. Throws ValueError where it has none and needs one. */
   get(name: string): Value {
     return this.value(name, false);
+  }
+
+  /** A given value converted to the property's type, unchecked. Throws ValueError, TypeError. */
+  typedValue(name: string, value: Value): Value {
+    return this.typed(this.schemas[name]!, this.pathOf(name), value, false);
   }
 
   valueAt(path: readonly string[]): Value {

@@ -144,7 +144,7 @@ function converted(item: { field: string; rest: Record<string, unknown> } | unde
 }
 
 /** Throws StackValidationFailed where the resource's definition cannot work. */
-export function validateResource(resource: Resource, scope: StackScope): void {
+export function validateResource(resource: Resource, scope: StackScope, withValues = true): void {
   const { definition, type } = resource;
   const { resource: keys, sections } = scope.template.format;
   const path = [sections.resources, definition.name];
@@ -161,7 +161,7 @@ export function validateResource(resource: Resource, scope: StackScope): void {
       });
     }
     inside(keys.updatePolicy, () => resource.updatePolicy.validate());
-    inside(keys.properties, () => resource.properties.validate());
+    inside(keys.properties, () => resource.properties.validate(withValues));
   } catch (thrown) {
     if (!(thrown instanceof Fault) || thrown.kind === 'AssertionError') throw thrown;
     if (thrown.kind === 'StackValidationFailed') throw within(thrown, path);

@@ -192,7 +192,7 @@ export function requiredNames(definition: ResourceDefinition, template: Template
     try {
       references(node, scope, found, `${definition.name}.${label}`);
     } catch (thrown) {
-      if (thrown instanceof Fault && thrown.path.length === 0) thrown.path = [section, definition.name, key];
+      if (thrown instanceof Fault) thrown.path.unshift(section, definition.name, key);
       throw thrown;
     }
   }

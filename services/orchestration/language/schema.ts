@@ -1,6 +1,6 @@
 import { Fault } from './faults.ts';
 import { toInteger, typeError, valueError } from './functions/arguments.ts';
-import { compilePattern } from './pattern.ts';
+import { compilePattern, execPattern } from './pattern.ts';
 import { dumps, text } from './render.ts';
 import { asNumber, equal, float, fromPlain, isFloat, isNumber, type Value } from './values.ts';
 
@@ -178,7 +178,7 @@ const CHECKS: Record<string, Check> = {
   },
   allowed_pattern({ allowed_pattern }, value) {
     if (typeof value !== 'string') throw typeError('expected string or bytes-like object');
-    const match = compilePattern(allowed_pattern!).exec(value);
+    const match = execPattern(compilePattern(allowed_pattern!), value);
     if (match && match[0].length === value.length) return undefined;
     return `"${value}" does not match pattern "${allowed_pattern}"`;
   },

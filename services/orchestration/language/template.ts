@@ -94,7 +94,8 @@ function inFile(fault: Fault, file: string, line: number, column: number): Fault
 export function located<T>(file: string, source: string | undefined, limits: Limits | undefined, work: () => T): T {
   try {
     return work();
-  } catch (thrown) {
+  } catch (caught) {
+    const thrown = caught instanceof RangeError ? tooMuch(caught) : caught;
     if (thrown instanceof Fault && thrown.position === undefined && source !== undefined) {
       thrown.file = file;
       try {
@@ -105,6 +106,11 @@ export function located<T>(file: string, source: string | undefined, limits: Lim
     }
     throw thrown;
   }
+}
+
+/** What V8 says where a text or the stack grows beyond its own bounds, as our kind of mistake. */
+function tooMuch(error: RangeError): Fault {
+  return new Fault('RequestLimitExceeded', `Request limit exceeded: the template asks for too much (${error.message})`);
 }
 
 /** A section of the template, {} where it is missing or empty. Throws AttributeError as Heat where it is no map. */

@@ -4,6 +4,7 @@ import { parseJson } from '../json.ts';
 import { dumps } from '../render.ts';
 import { type Dict, equal, isInteger, type Key, truthy, type Value } from '../values.ts';
 import { itemAt, toInteger, typeError, unpack, valueError } from './arguments.ts';
+import { boundItems, sizeOf } from './bounds.ts';
 
 /** The functions that build and pick from lists and maps. */
 
@@ -109,6 +110,7 @@ export class ListConcat extends Call {
           `Incorrect arguments: Items to concat must be lists. ${dumps(args)} contains an item that is not a list: ${dumps(list)}`,
         );
       }
+      boundItems(out.length + list.length, this.name);
       for (const item of list) if (!this.unique || !out.some((other) => equal(other, item))) out.push(item);
     }
     return out;
@@ -173,7 +175,8 @@ export class Repeat extends Call {
     }
     const template = resolve(this.template, scope);
     const columns = lists.map((list) => list ?? []);
-    const rows = this.nested ? product(columns) : sideBySide(columns);
+    const rows = this.nested ? product(columns, this.name) : sideBySide(columns);
+    boundItems(rows.length * sizeOf(template), this.name);
     return rows.map((row) => substitute(keys, row, template));
   }
 }
@@ -206,12 +209,11 @@ export class RepeatWithNestedLoop extends RepeatWithMap {
   }
 }
 
-/** Most rows that repeat makes: four lists of a few items each are fine, a bomb of lists is not. */
-const MAX_ROWS = 100_000;
-
-function product(columns: Value[][]): Value[][] {
-  const size = columns.reduce((total, column) => total * column.length, 1);
-  if (size > MAX_ROWS) throw new Fault('RequestLimitExceeded', `Request limit exceeded: repeat makes ${size} items`);
+function product(columns: Value[][], name: string): Value[][] {
+  boundItems(
+    columns.reduce((total, column) => total * column.length, columns.length),
+    name,
+  );
   let rows: Value[][] = [[]];
   for (const column of columns) rows = rows.flatMap((row) => column.map((item) => [...row, item]));
   return rows;

@@ -4,6 +4,7 @@ import { Fault, keyError } from '../faults.ts';
 import { compareText, dumps, repr, text } from '../render.ts';
 import { isNumber, truthy, typeName, type Value } from '../values.ts';
 import { itemAt, split, toInteger, typeError, unpack, valueError } from './arguments.ts';
+import { boundText } from './bounds.ts';
 
 /** The functions that make and take apart texts. */
 
@@ -84,6 +85,7 @@ export class Replace extends Call {
       const value = this.replacement(mapping.get(placeholder)!, placeholder);
       const parts = split(subject, placeholder);
       if (parts.length > 1) missing.delete(placeholder);
+      boundText(subject.length + parts.length * value.length, this.name);
       return parts.map((part) => replace(part, from + 1)).join(value);
     };
     const result = replace(template, 0);
@@ -156,6 +158,10 @@ export class Join extends Call {
       if (typeof item !== 'string') throw typeError(`Items to join must be strings not ${repr(item).slice(0, 200)}`);
       return item;
     });
+    boundText(
+      shown.reduce((total, part) => total + part.length + delimiter.length, 0),
+      this.name,
+    );
     return shown.join(delimiter);
   }
 }
@@ -186,6 +192,10 @@ export class JoinMultiple extends Call {
       if (Array.isArray(item) || item instanceof Map) return dumps(item, { sortKeys: true });
       throw typeError(`Items to join must be string, map or list not ${repr(item).slice(0, 200)}`);
     });
+    boundText(
+      shown.reduce((total, part) => total + part.length + delimiter.length, 0),
+      this.name,
+    );
     return shown.join(delimiter);
   }
 }

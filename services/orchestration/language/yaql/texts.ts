@@ -1,5 +1,5 @@
 import { Fault } from '../faults.ts';
-import { translate } from '../pattern.ts';
+import { compileSearch, execPattern } from '../pattern.ts';
 import { repr } from '../render.ts';
 import { define, items, numberOf } from './library.ts';
 import { Regex, type Y } from './runtime.ts';
@@ -152,40 +152,33 @@ define('method', 'endsWith', 'string:text suffixes:text*', ([value, ...parts]) =
 define('function', 'isString', 'value:any', ([value]) => typeof value === 'string');
 define('function', 'hex', 'num:number', ([value]) => `0x${numberOf(value).toString(16)}`);
 
-function compile(pattern: string, flags = ''): RegExp {
-  try {
-    const translated = translate(pattern);
-    return new RegExp(translated.source, [...new Set(translated.flags + flags)].join(''));
-  } catch (thrown) {
-    throw new Fault('error', (thrown as Error).message);
-  }
-}
 define(
   'function',
   'regex',
   'pattern:text ignoreCase:bool= multiLine:bool= dotAll:bool=',
   ([pattern, i, m, s]) =>
-    new Regex(compile(text(pattern), `${i === true ? 'i' : ''}${m === true ? 'm' : ''}${s === true ? 's' : ''}`)),
+    new Regex(compileSearch(text(pattern), `${i === true ? 'i' : ''}${m === true ? 'm' : ''}${s === true ? 's' : ''}`)),
 );
 const pattern = (value: Y | undefined): RegExp => (value as Regex).pattern;
-define('method', 'matches', 'regexp:regex string:text', ([regex, value]) => pattern(regex).test(text(value)));
-define('method', 'matches', 'string:text regexp:text', ([value, source]) => compile(text(source)).test(text(value)));
-define('function', '#operator_=~', 'left:text right:regex', ([value, regex]) => pattern(regex).test(text(value)));
+const found = (regexp: RegExp, value: Y | undefined): boolean => execPattern(regexp, text(value)) !== null;
+define('method', 'matches', 'regexp:regex string:text', ([regex, value]) => found(pattern(regex), value));
+define('method', 'matches', 'string:text regexp:text', ([value, source]) => found(compileSearch(text(source)), value));
+define('function', '#operator_=~', 'left:text right:regex', ([value, regex]) => found(pattern(regex), value));
 define('function', '#operator_=~', 'left:text right:text', ([value, source]) =>
-  compile(text(source)).test(text(value)),
+  found(compileSearch(text(source)), value),
 );
-define('function', '#operator_!~', 'left:text right:regex', ([value, regex]) => !pattern(regex).test(text(value)));
+define('function', '#operator_!~', 'left:text right:regex', ([value, regex]) => !found(pattern(regex), value));
 define(
   'function',
   '#operator_!~',
   'left:text right:text',
-  ([value, source]) => !compile(text(source)).test(text(value)),
+  ([value, source]) => !found(compileSearch(text(source)), value),
 );
 define(
   'method',
   'search',
   'regexp:regex string:text',
-  ([regex, value]) => pattern(regex).exec(text(value))?.[0] ?? null,
+  ([regex, value]) => execPattern(pattern(regex), text(value))?.[0] ?? null,
 );
 define('method', 'searchAll', 'regexp:regex string:text', ([regex, value]) =>
   [...text(value).matchAll(new RegExp(pattern(regex), `${pattern(regex).flags}g`))].map((match) => match[0]),
