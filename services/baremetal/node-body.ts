@@ -60,10 +60,17 @@ const interfaceKinds = [
 const interfaceField = (name: string): InterfaceName | null =>
   interfaceKinds.find((kind) => name === `${kind}_interface`) ?? null;
 
-export const patchableFields = (minor: number): string[] =>
-  [...Object.keys(own), ...Object.keys(columns), ...interfaceKinds.map((kind) => `${kind}_interface`)].filter(
-    (name) => (fieldNamed.get(name)?.since ?? 1) <= minor,
-  );
+const allPatchable = [
+  ...Object.keys(own),
+  ...Object.keys(columns),
+  ...interfaceKinds.map((kind) => `${kind}_interface`),
+];
+const knownIn = (minor: number) => (name: string) => (fieldNamed.get(name)?.since ?? 1) <= minor;
+
+export const patchableFields = (minor: number): { shown: string[]; hidden: string[] } => ({
+  shown: allPatchable.filter(knownIn(minor)),
+  hidden: allPatchable.filter((name) => !knownIn(minor)(name)),
+});
 
 function checked(name: string, kind: Kind, value: unknown, what: 'node' | 'patch'): unknown {
   if (value === null || value === undefined) return kind === 'object' ? {} : kind === 'truth' ? false : null;

@@ -31,8 +31,8 @@ export function python(value: unknown): string {
   return String(value);
 }
 
-/** @throws Fault `bad-request` with Ironic's schema errors */
-export function readPatch(body: unknown, patchable: readonly string[]): PatchStep[] {
+/** @param hidden fields that the request's version does not have. @throws Fault `bad-request` with Ironic's schema errors */
+export function readPatch(body: unknown, patchable: readonly string[], hidden: readonly string[] = []): PatchStep[] {
   if (!Array.isArray(body)) throw refuse(`Schema error for patch: ${python(body)} is not of type 'array'`);
   if (body.length > stepsMax)
     throw refuse(`Schema error for patch: ${body.length} operations are more than ${stepsMax}`);
@@ -49,8 +49,12 @@ export function readPatch(body: unknown, patchable: readonly string[]): PatchSte
       throw refuse(`Schema error for patch: ${python(path)} does not match '^(/[\\\\w-]+)+$'`);
     return { op, path, ...('value' in (item as object) && { value }) } as PatchStep;
   });
-  for (const { path } of steps) {
+  for (const { path, op } of steps) {
     const field = path.split('/')[1] ?? '';
+    // Removing what an old client cannot see is no harm, and Ironic lets it.
+    if (hidden.includes(field) && op !== 'remove')
+      throw Object.assign(refuse('Request not acceptable.'), { status: 406 });
+    if (hidden.includes(field)) continue;
     if (!patchable.includes(field))
       throw refuse(`Cannot patch /${field}. Only the following can be updated: ${[...patchable].sort().join(', ')}`);
   }

@@ -18,13 +18,14 @@ declare module 'fastify' {
 const webErrors: Readonly<Partial<Record<ErrorCode, string>>> = {
   'api-version': 'Not Acceptable',
   'not-found': 'Not Found',
+  'api-method': 'Method Not Allowed',
   unauthorized: 'Unauthorized',
 };
 
 function body(error: Fault): { error_message: string } {
   const title = webErrors[error.code];
   if (title !== undefined) {
-    const description = error.code === 'not-found' ? '' : error.message;
+    const description = error.status === 404 || error.status === 405 ? '' : error.message;
     return { error_message: JSON.stringify({ code: error.status, title, description }) };
   }
   const faultcode = error.status < 500 ? 'Client' : 'Server';
@@ -35,11 +36,14 @@ function body(error: Fault): { error_message: string } {
 export function speakIronic(api: Api, options: { fallback: boolean }): void {
   if (!api.hasRequestDecorator('ironicMinor')) api.decorateRequest('ironicMinor', 1);
   const answer = errorsAs(body);
-  api.setErrorHandler((error, request, reply) => answer(error, request, reply));
-  if (options.fallback)
-    api.setNotFoundHandler((request) => {
-      throw fault('not-found', { what: `${request.method} ${request.url.split('?')[0]}` });
+  // ironicclient sends its DELETEs as application/octet-stream without a body.
+  if (!api.hasContentTypeParser('application/octet-stream'))
+    api.addContentTypeParser('application/octet-stream', { parseAs: 'string' }, (_request, text, done) => {
+      if (text === '') done(null, undefined);
+      else done(Object.assign(refuse('The body must be application/json.'), { status: 415 }));
     });
+  api.setErrorHandler((error, request, reply) => answer(error, request, reply));
+  if (options.fallback) answerTheRest(api);
   api.addHook('onRequest', async (request, reply) => {
     reply.header('openstack-request-id', request.id);
     const header = (name: string): string | undefined => {
@@ -61,6 +65,21 @@ export function speakIronic(api: Api, options: { fallback: boolean }): void {
       throw Object.assign(fault('bad-request', { reason: `Only application/json is spoken, not ${accept}.` }), {
         status: 406,
       });
+  });
+}
+
+/** OPTIONS is answered; a path that is there for another method is 405, and what is not there 404, as with Ironic. */
+function answerTheRest(api: Api): void {
+  const paths = new Map<string, RegExp>();
+  api.addHook('onRoute', ({ url }) => {
+    if (!paths.has(url)) paths.set(url, new RegExp(`^${url.replaceAll(/:[^/]+/g, '[^/]+')}/?$`));
+  });
+  api.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0] ?? '/';
+    if (request.method === 'OPTIONS') return reply.code(200).send();
+    if (![...paths.values()].some((pattern) => pattern.test(path)))
+      throw fault('not-found', { what: `${request.method} ${path}` });
+    throw fault('api-method', { method: request.method, path });
   });
 }
 

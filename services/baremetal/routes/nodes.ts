@@ -169,7 +169,8 @@ export function nodeRoutes(api: Api, rooms: Rooms, v: string): void {
     const reset = query.reset_interfaces !== undefined && truth(query.reset_interfaces, 'reset_interfaces');
     const node = await findNode(rooms, request);
     requireWrite(request.context, 'baremetal:node:update', node);
-    const steps = readPatch(request.body, patchableFields(request.ironicMinor));
+    const { shown, hidden } = patchableFields(request.ironicMinor);
+    const steps = readPatch(request.body, shown, hidden);
     await requireIdle(ground, node.uuid);
     const changed = await ground.house.db.transaction(async (tx) => {
       const locked = await nodeByUuid(tx, node.uuid, true);

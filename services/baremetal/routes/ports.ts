@@ -79,7 +79,7 @@ function portPatchOf(body: Record<string, unknown>): PortPatch {
     switch (name) {
       case 'address': {
         const mac = String(value).toLowerCase().replaceAll('-', ':');
-        if (!macPattern.test(mac)) throw refuse(`Expected a MAC address for address: ${value}`);
+        if (!macPattern.test(mac)) throw refuse(`Expected valid MAC address for address: ${value}`);
         patch.address = mac;
         break;
       }

@@ -90,6 +90,7 @@ export const baremetalErrors = {
     sentence: 'Node inventory record for node {node} could not be found.',
     remedy: '',
   },
+  'api-method': { status: 405, sentence: '{method} is not understood at {path}.', remedy: '' },
   'api-version': { status: 406, sentence: '{text}', remedy: '' },
   'no-valid-host': {
     status: 409,

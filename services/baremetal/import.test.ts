@@ -1,0 +1,171 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createRack } from '../../test/setup/rack.ts';
+import { createWorld } from '../../test/setup/world.ts';
+import { readInstackenv } from './instackenv.ts';
+
+async function setUp() {
+  const rack = await createRack();
+  const world = await createWorld({ keep: true });
+  onTestFinished(async () => {
+    await rack.close();
+    await world.close();
+  });
+  const { baremetal, url } = await rack.attach(world);
+  await world.operations.run();
+  return { rack, world, baremetal, url };
+}
+
+const node = (n: number, more: Record<string, unknown> = {}) => ({
+  name: `n${n}`,
+  pm_type: 'fake-hardware',
+  pm_addr: `127.1.0.${n}`,
+  pm_user: 'admin',
+  pm_password: 'secret',
+  ports: [{ address: `52:54:00:00:00:0${n}` }],
+  cpu: '2',
+  memory: '2048',
+  disk: 20,
+  arch: 'x86_64',
+  capabilities: 'boot_mode:bios',
+  ...more,
+});
+
+describe('instackenv.json', () => {
+  it('is read as TripleO wrote it', () => {
+    const [entry] = readInstackenv({
+      nodes: [
+        node(1, {
+          pm_type: 'pxe_ipmitool',
+          pm_port: '6230',
+          mac: ['52:54:00:AA:00:01'],
+          ports: undefined,
+          profile: 'compute',
+          platform: 'x',
+          kernel_id: 'k',
+          root_device: { serial: 's' },
+          deploy_interface: 'direct',
+        }),
+      ],
+    });
+    expect(entry).toMatchObject({
+      where: 'node 1 (“n1”)',
+      driver: 'ipmi',
+      bmc: '127.1.0.1:6230',
+      driverInfo: {
+        ipmi_address: '127.1.0.1',
+        ipmi_port: 6230,
+        ipmi_username: 'admin',
+        deploy_kernel: 'k',
+        rescue_kernel: 'k',
+      },
+      properties: {
+        cpus: 2,
+        memory_mb: 2048,
+        local_gb: 20,
+        cpu_arch: 'x86_64',
+        capabilities: 'boot_mode:bios,profile:compute',
+        root_device: { serial: 's' },
+      },
+      extra: { tripleo_platform: 'x' },
+      resourceClass: 'baremetal',
+      interfaces: { deploy: 'direct' },
+      ports: [{ address: '52:54:00:aa:00:01', physicalNetwork: 'ctlplane' }],
+    });
+  });
+
+  const bad: [string, unknown, RegExp][] = [
+    ['no list', {}, /the file: it has no list “nodes”/],
+    ['a node that is no object', { nodes: [7] }, /node 1: it is 7, no object/],
+    ['no pm_type', { nodes: [node(1, { pm_type: null })] }, /node 1 \(“n1”\): pm_type is missing/],
+    [
+      'an unknown pm_type',
+      { nodes: [node(1, { pm_type: 'telepathy' })] },
+      /node 1 \(“n1”\): pm_type "telepathy" is not known/,
+    ],
+    ['redfish', { nodes: [node(1, { pm_type: 'redfish' })] }, /pm_type "redfish" is not in this release\. Use ipmi/],
+    [
+      'no pm_addr',
+      { nodes: [node(1), node(2, { pm_type: 'ipmi', pm_addr: '' })] },
+      /node 2 \(“n2”\): pm_addr is missing/,
+    ],
+    [
+      'a MAC that is none',
+      { nodes: [node(1, { mac: ['zz'], ports: undefined })] },
+      /node 1 \(“n1”\): "zz" is no MAC address/,
+    ],
+    [
+      'a MAC twice',
+      { nodes: [node(1), node(2, { ports: [{ address: '52-54-00-00-00-01' }] })] },
+      /node 2 \(“n2”\): its MAC 52:54:00:00:00:01 is also that of node 1 \(“n1”\)\. .*correct the MAC/,
+    ],
+    [
+      'a BMC twice',
+      { nodes: [node(1), node(2, { pm_addr: '127.1.0.1' })] },
+      /its BMC 127\.1\.0\.1:623 is also that of node 1/,
+    ],
+    ['a port that is none', { nodes: [node(1, { pm_port: 99_999 })] }, /pm_port is 99999, no UDP port/],
+    ['a number that is none', { nodes: [node(1, { cpu: 'two' })] }, /cpu is "two", no whole number/],
+  ];
+  for (const [what, file, sentence] of bad)
+    it(`refuses ${what} in one sentence`, () => {
+      expect(() => readInstackenv(file)).toThrow(sentence);
+    });
+});
+
+describe('import', () => {
+  it('enrols, verifies and provides, and is safe to repeat', async () => {
+    const { world, baremetal } = await setUp();
+    const file = { nodes: [node(1), node(2)] };
+    const first = await baremetal.importNodes(world.context, file);
+    expect(first.map(({ action }) => action)).toEqual(['create', 'create']);
+    for (const { operation } of first) expect((await world.operations.ended(operation ?? '')).error).toBeNull();
+    const nodes = await baremetal.listNodes(world.context);
+    expect(nodes.map(({ name, provisionState, powerState }) => [name, provisionState, powerState])).toEqual([
+      ['n1', 'available', 'off'],
+      ['n2', 'available', 'off'],
+    ]);
+    expect(nodes[0]?.driverInfo.fake_password).toBe('******');
+    const again = await baremetal.importNodes(world.context, file);
+    expect(again).toEqual(nodes.map(({ uuid, name }) => ({ uuid, name, action: 'keep', operation: null })));
+    expect((await baremetal.listNodes(world.context)).length).toBe(2);
+  });
+
+  it('refuses a MAC of another machine, and leaves nothing', async () => {
+    const { world, baremetal } = await setUp();
+    const made = await baremetal.importNodes(world.context, { nodes: [node(1)] });
+    await world.operations.ended(made[0]?.operation ?? '');
+    await expect(
+      baremetal.importNodes(world.context, {
+        nodes: [node(3), node(2, { ports: [{ address: '52:54:00:00:00:01' }] })],
+      }),
+    ).rejects.toThrow(
+      /node 2 \(“n2”\): its MAC 52:54:00:00:00:01 is already that of node n1, whose BMC is 127\.1\.0\.1:623/,
+    );
+    expect((await baremetal.listNodes(world.context)).map(({ name }) => name)).toEqual(['n1']);
+  });
+
+  it('removes a node again whose BMC does not answer, says why, and keeps its neighbours', async () => {
+    const { world, rack, baremetal, url } = await setUp();
+    const uuid = '99999999-9999-4999-8999-999999999999';
+    rack.fakes.machine(uuid).failing = 'no answer to 5 datagrams';
+    const answer = await fetch(`${url}/baremetal/v1/nodes/import`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ nodes: [node(1), node(2, { uuid })] }),
+    });
+    expect(answer.status).toBe(202);
+    const { nodes } = (await answer.json()) as { nodes: { uuid: string; operation: string }[] };
+    for (const { operation } of nodes) await world.operations.ended(operation);
+    expect((await baremetal.listNodes(world.context)).map(({ name }) => name)).toEqual(['n1']);
+    const told = (await (await fetch(`${url}/baremetal/v1/nodes/${uuid}/activity`)).json()) as {
+      last: { error: string };
+    };
+    expect(told.last.error).toMatch(
+      /The BMC 127\.1\.0\.2:623 of node .* does not answer: no answer to 5 datagrams\..*Check its address/,
+    );
+    const { events } = (await (await fetch(`${url}/baremetal/v1/nodes/${uuid}/timeline`)).json()) as {
+      events: { kind: string }[];
+    };
+    expect(events.map(({ kind }) => kind)).toContain('node.deleted');
+  });
+});
