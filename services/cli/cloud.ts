@@ -9,30 +9,29 @@ import { parse } from 'yaml';
 import { statePaths } from '../core/config.ts';
 import { fault } from '../core/errors/index.ts';
 
+/** As Keystone's bodies have it. */
+export type Named = { id: string } | { name: string };
+
 export interface Cloud {
+  /** With its version: `https://127.0.0.1:6385/identity/v3`. */
   authUrl: string;
   username: string;
+  userDomain: Named;
   password: string;
-  project: string;
-  userDomain: string;
-  projectDomain: string;
+  project: { id: string } | { name: string; domain: Named };
   region: string | null;
   /** PEM text; null trusts the system's own authorities. */
   ca: string | null;
-}
-
-interface CloudEntry {
-  auth?: Record<string, string>;
-  region_name?: string;
-  cacert?: string;
+  /** False accepts any certificate (`verify: false`, OS_INSECURE). */
+  verify: boolean;
 }
 
 export const defaultCloud = 'undercloud';
 export const defaultState = '/var/lib/undercloud';
 
-/** @throws Fault `no-cloud` */
+/** @throws Fault `no-cloud`, `cloud-invalid`, `file-unreadable` */
 export function findCloud(env: NodeJS.ProcessEnv, state: string | undefined): Cloud {
-  if (env.OS_AUTH_URL && !state) return fromVariables(env);
+  if (env.OS_AUTH_URL && !env.OS_CLOUD && !state) return fromVariables(env);
   const name = env.OS_CLOUD ?? defaultCloud;
   const places = state
     ? [statePaths(state).clouds]
@@ -45,37 +44,101 @@ export function findCloud(env: NodeJS.ProcessEnv, state: string | undefined): Cl
       ];
   for (const file of places) {
     if (!existsSync(file)) continue;
-    const entry = (parse(readFileSync(file, 'utf8')) as { clouds?: Record<string, CloudEntry> } | null)?.clouds?.[name];
-    if (entry?.auth?.auth_url) return fromEntry(entry, file);
+    const entry = entryOf(file, name);
+    if (entry) return fromEntry(entry, file, name);
   }
   throw fault('no-cloud', { places: places.join(', '), cloud: name });
 }
 
-function fromVariables(env: NodeJS.ProcessEnv): Cloud {
+type Fields = Record<string, unknown>;
+
+const record = (value: unknown): Fields | null =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : null;
+
+function textOf(fields: Fields, ...names: string[]): string | null {
+  for (const name of names) {
+    const value = fields[name];
+    if (typeof value === 'string' && value !== '') return value;
+    // Unquoted numbers are numbers in YAML, also when they are somebody's password.
+    if (typeof value === 'number') return String(value);
+  }
+  return null;
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw fault('file-unreadable', { file, reason: (error as Error).message }, error);
+  }
+}
+
+function entryOf(file: string, name: string): Fields | null {
+  let document: unknown;
+  try {
+    document = parse(read(file));
+  } catch (error) {
+    if ((error as { code?: string }).code === 'file-unreadable') throw error;
+    throw fault('cloud-invalid', { place: file, reason: (error as Error).message.split('\n')[0] }, error);
+  }
+  return record(record(record(document)?.clouds)?.[name]);
+}
+
+function named(fields: Fields, prefix: string, fallback: Named): Named {
+  const id = textOf(fields, `${prefix}_id`);
+  if (id) return { id };
+  const name = textOf(fields, `${prefix}_name`);
+  return name ? { name } : fallback;
+}
+
+function fromFields(auth: Fields, place: string): Omit<Cloud, 'region' | 'ca' | 'verify'> {
+  const need = (what: string, ...names: string[]): string => {
+    const value = textOf(auth, ...names);
+    if (value === null) throw fault('cloud-invalid', { place, reason: `it has no ${what} (${names.join(', ')})` });
+    return value;
+  };
+  const url = need('address', 'auth_url').replace(/\/+$/, '');
+  if (!/^https?:\/\//.test(url)) throw fault('cloud-invalid', { place, reason: `auth_url is ${url}, no http(s) URL` });
+  const fallback = named(auth, 'default_domain', { name: 'Default' });
+  const projectId = textOf(auth, 'project_id', 'tenant_id');
   return {
-    authUrl: env.OS_AUTH_URL ?? '',
-    username: env.OS_USERNAME ?? '',
-    password: env.OS_PASSWORD ?? '',
-    project: env.OS_PROJECT_NAME ?? env.OS_PROJECT_ID ?? '',
-    userDomain: env.OS_USER_DOMAIN_NAME ?? 'Default',
-    projectDomain: env.OS_PROJECT_DOMAIN_NAME ?? 'Default',
-    region: env.OS_REGION_NAME ?? null,
-    ca: env.OS_CACERT ? readFileSync(env.OS_CACERT, 'utf8') : null,
+    authUrl: /\/v\d[\d.]*$/.test(url) ? url : `${url}/v3`,
+    username: need('user', 'username'),
+    userDomain: named(auth, 'user_domain', fallback),
+    password: need('password', 'password'),
+    project: projectId
+      ? { id: projectId }
+      : {
+          name: need('project', 'project_name', 'tenant_name'),
+          domain: named(auth, 'project_domain', fallback),
+        },
   };
 }
 
-function fromEntry(entry: CloudEntry, file: string): Cloud {
-  const auth = entry.auth ?? {};
-  // A CA beside the file (`undercloud clouds export`) is named relative to it.
-  const ca = entry.cacert && (isAbsolute(entry.cacert) ? entry.cacert : join(dirname(file), entry.cacert));
+const no = (value: unknown): boolean => /^(false|no|off|0)$/i.test(String(value));
+
+function fromVariables(env: NodeJS.ProcessEnv): Cloud {
+  const auth = Object.fromEntries(
+    Object.entries(env)
+      .filter(([name]) => name.startsWith('OS_'))
+      .map(([name, value]) => [name.slice(3).toLowerCase(), value]),
+  );
   return {
-    authUrl: auth.auth_url ?? '',
-    username: auth.username ?? '',
-    password: auth.password ?? '',
-    project: auth.project_name ?? auth.project_id ?? '',
-    userDomain: auth.user_domain_name ?? 'Default',
-    projectDomain: auth.project_domain_name ?? 'Default',
-    region: entry.region_name ?? null,
-    ca: ca ? readFileSync(ca, 'utf8') : null,
+    ...fromFields(auth, 'The environment (OS_*)'),
+    region: env.OS_REGION_NAME ?? null,
+    ca: env.OS_CACERT ? read(env.OS_CACERT) : null,
+    verify: env.OS_INSECURE === undefined || env.OS_INSECURE === '' || no(env.OS_INSECURE),
+  };
+}
+
+function fromEntry(entry: Fields, file: string, name: string): Cloud {
+  // A CA beside the file (`undercloud clouds export`) is named relative to it.
+  const given = textOf(entry, 'cacert');
+  const ca = given && (isAbsolute(given) ? given : join(dirname(file), given));
+  return {
+    ...fromFields(record(entry.auth) ?? {}, `The cloud “${name}” in ${file}`),
+    region: textOf(entry, 'region_name'),
+    ca: ca ? read(ca) : null,
+    verify: entry.verify === undefined || !no(entry.verify),
   };
 }

@@ -16,9 +16,24 @@ export const exitCodes = {
   interrupted: 130,
 } as const;
 
+const byCode: Readonly<Record<string, number>> = {
+  usage: exitCodes.usage,
+  'file-unreadable': exitCodes.usage,
+  'file-malformed': exitCodes.usage,
+  'file-referred': exitCodes.usage,
+  'input-refused': exitCodes.usage,
+  'image-built-without-chunks': exitCodes.usage,
+  'no-cloud': exitCodes.usage,
+  'cloud-invalid': exitCodes.usage,
+  'cloud-unreachable': exitCodes.unreachable,
+  'stack-unsettled': exitCodes.unfinished,
+  'power-unchanged': exitCodes.unfinished,
+};
+
 export function exitCodeOf(status: number, code: string): number {
-  if (code === 'usage' || code === 'file-unreadable' || code === 'no-cloud') return exitCodes.usage;
-  if (code === 'cloud-unreachable' || status === 503) return exitCodes.unreachable;
+  const known = byCode[code];
+  if (known !== undefined) return known;
+  if (status === 503) return exitCodes.unreachable;
   if (status === 401 || status === 403) return exitCodes.refused;
   return exitCodes.failed;
 }

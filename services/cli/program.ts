@@ -1,8 +1,9 @@
 /** The frame of both commands: common options, the way to the undercloud, and what an error becomes. */
+import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { toFault } from '../core/errors/index.ts';
+import { fault, toFault } from '../core/errors/index.ts';
 import { type Client, connect } from './client.ts';
-import { findCloud } from './cloud.ts';
+import { defaultState, findCloud } from './cloud.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
 import { createOutput, type Output } from './output.ts';
 
@@ -16,10 +17,14 @@ export interface Session {
   readonly output: Output;
   /** --state as given; undefined means the default place. */
   readonly state: string | undefined;
+  /** The state directory's absolute path. */
+  readonly stateDir: string;
   /** Logs in at the first call. */
   cloud(): Promise<Client>;
   /** Aborted by Ctrl-C: stop watching; what was started goes on in the undercloud. */
   readonly interrupted: AbortSignal;
+  /** From now on Ctrl-C ends the watching alone; the sentence tells how to look again. */
+  goesOn(sentence: string): void;
 }
 
 export function createProgram(name: string, description: string): Command {
@@ -32,46 +37,72 @@ export function createProgram(name: string, description: string): Command {
     .option('--json', 'results as JSON on standard output, progress as JSON lines on standard error')
     .showHelpAfterError('(see --help)')
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 failed, 2 wrong usage or input (nothing was done), 3 unreachable, 4 refused,\n' +
+        '5 not as wanted in time, 130 interrupted (what was started goes on).',
+    )
     .exitOverride();
 }
 
 /** Wraps an action: gives it a session, and turns what it throws into a sentence and an exit code. */
-export function action<Args extends unknown[]>(
-  work: (session: Session, ...args: Args) => Promise<number | undefined>,
-) {
+export function action<Args extends unknown[]>(work: (session: Session, ...args: Args) => Promise<number | undefined>) {
   return async (...given: [...Args, Record<string, unknown>, Command]): Promise<void> => {
     const command = given.at(-1) as Command;
     const options = command.optsWithGlobals<CommonOptions>();
     const output = createOutput(options.json === true);
     const abort = new AbortController();
-    let client: Client | null = null;
+    let client: Promise<Client> | null = null;
+    let goesOn: string | null = null;
+    // Once: whoever presses it twice means it.
     const interrupt = () => abort.abort();
     process.once('SIGINT', interrupt);
     const session: Session = {
       output,
       state: options.state,
+      stateDir: resolve(options.state ?? defaultState),
       interrupted: abort.signal,
-      async cloud() {
-        client ??= await connect(findCloud(process.env, options.state));
+      cloud() {
+        client ??= connect(findCloud(process.env, options.state), {
+          signal: abort.signal,
+          notice: (line) => output.progress(line),
+        });
         return client;
+      },
+      goesOn(sentence) {
+        goesOn = sentence;
       },
     };
     try {
       process.exitCode = (await work(session, ...(given.slice(0, -1) as unknown as Args))) ?? exitCodes.ok;
     } catch (error) {
-      if (abort.signal.aborted) process.exitCode = exitCodes.interrupted;
-      else {
-        const failure = toFault(error);
-        process.exitCode = exitCodeOf(failure.status, failure.code);
-        if (output.json) process.stderr.write(`${JSON.stringify({ error: failure.toJSON() })}\n`);
-        else process.stderr.write(`${failure.message}\n`);
-        if (failure.code === 'internal' && process.env.UNDERCLOUD_DEBUG) console.error((failure.cause as Error)?.stack);
-      }
+      output.settle();
+      process.exitCode = abort.signal.aborted ? exitCodes.interrupted : report(error, output);
+      if (abort.signal.aborted) reportInterrupt(error, goesOn, output);
     } finally {
       process.off('SIGINT', interrupt);
-      (client as Client | null)?.close();
+      (await (client as Promise<Client> | null)?.catch(() => null))?.close();
     }
   };
+}
+
+function report(error: unknown, output: Output): number {
+  const failure = toFault(error);
+  if (output.json) process.stderr.write(`${JSON.stringify({ error: failure.toJSON() })}\n`);
+  else process.stderr.write(`${failure.message}\n`);
+  if (failure.code === 'internal' && process.env.UNDERCLOUD_DEBUG) console.error((failure.cause as Error)?.stack);
+  return exitCodeOf(failure.status, failure.code);
+}
+
+function reportInterrupt(error: unknown, goesOn: string | null, output: Output): void {
+  const aborted = (error as Error)?.name === 'AbortError';
+  if (goesOn !== null) output.progress(`Stopped watching. ${goesOn}`, { interrupted: true });
+  else output.progress(aborted ? 'Interrupted.' : toFault(error).message, { interrupted: true });
+}
+
+/** What changes this machine itself: network namespaces, chroots. @throws Fault `not-root` */
+export function requireRoot(command: string, why: string): void {
+  if (process.getuid?.() !== 0) throw fault('not-root', { command, why });
 }
 
 export async function main(program: Command): Promise<void> {

@@ -1,5 +1,5 @@
 /** Shows steps as they run: a live list on a terminal, a line for each when piped, JSON objects with --json. */
-import { Listr } from 'listr2';
+import { Listr, ListrLogger, ProcessOutput } from 'listr2';
 import { toFault } from '../core/errors/index.ts';
 import { duration, type Output } from './output.ts';
 
@@ -22,7 +22,13 @@ export async function runSteps(steps: readonly ShownStep[], output: Output): Pro
       task.title = `${step.title}${did ? `: ${did}` : ''} (${duration(Date.now() - started)})`;
     },
   }));
-  await new Listr(tasks, { rendererOptions: { collapseSkips: false, showErrorMessage: false } }).run();
+  // Standard output is the result's alone.
+  const logger = new ListrLogger({
+    useIcons: true,
+    toStderr: [],
+    processOutput: new ProcessOutput(process.stderr, process.stderr),
+  });
+  await new Listr(tasks, { rendererOptions: { collapseSkips: false, showErrorMessage: false, logger } }).run();
 }
 
 async function runPlainly(steps: readonly ShownStep[], output: Output): Promise<void> {

@@ -7,16 +7,72 @@ export const cliErrors = {
       'No undercloud is configured: there are no OS_* variables, and no clouds.yaml at {places} has the cloud “{cloud}”.',
     remedy: 'Run `undercloud bootstrap`, or copy what `undercloud clouds export` writes to this machine.',
   },
+  'cloud-invalid': {
+    status: 400,
+    sentence: '{place} is no usable description of a cloud: {reason}.',
+    remedy: '`undercloud clouds export` writes one that is.',
+  },
   'cloud-unreachable': {
     status: 503,
     sentence: 'The undercloud at {url} does not answer: {reason}.',
     remedy: 'See `undercloud status` on its machine, and the network between.',
   },
+  /** The undercloud's own sentence, remedy included; the status is the answer's. */
   'cloud-refused': { status: 400, sentence: '{message}', remedy: '' },
+  /** The same for a file that the user gave: nothing was done. */
+  'input-refused': { status: 400, sentence: '{message}', remedy: '' },
   usage: { status: 400, sentence: '{reason}', remedy: 'See --help.' },
   'file-unreadable': {
     status: 400,
     sentence: 'The file {file} cannot be read: {reason}.',
     remedy: 'Give the path of a readable file.',
+  },
+  'file-malformed': { status: 400, sentence: '{place}: {reason}', remedy: 'Correct the file; nothing was done.' },
+  'file-referred': {
+    status: 400,
+    sentence: '{place}: the file {file} that is named there cannot be read: {reason}.',
+    remedy: 'Paths in a template are relative to the template.',
+  },
+  'not-served-yet': {
+    status: 501,
+    sentence: 'This undercloud does not serve {what} yet.',
+    remedy: '{remedy}',
+  },
+  'import-failed': {
+    status: 500,
+    sentence: '{failed} of {total} nodes could not be enrolled:\n{reasons}',
+    remedy: 'Correct that and import the file again: nodes that are enrolled stay as they are.',
+  },
+  'node-failed': { status: 500, sentence: 'Node {node}: {reason}', remedy: '' },
+  'power-unchanged': {
+    status: 504,
+    sentence: 'Node {node} did not reach “{target}” within {seconds} s; it is “{state}”.',
+    remedy: '`undercloud node timeline {node}` shows what its BMC answered.',
+  },
+  'console-elsewhere': {
+    status: 404,
+    sentence: 'Node {node} is no node of the lab in {state}, and serial over LAN for other nodes is not in this release.',
+    remedy: 'For a lab node give the lab’s --state; for others use `ipmitool -I lanplus sol activate`.',
+  },
+  'build-failed': { status: 500, sentence: '{message}', remedy: '' },
+  'image-built-without-chunks': {
+    status: 400,
+    sentence: 'Image {name} was built as {types}, and only type `chunks` can be registered.',
+    remedy: 'Add `-t chunks`, or say --no-register.',
+  },
+  'ambiguous-name': {
+    status: 409,
+    sentence: '{count} {what} are named {name}.',
+    remedy: 'Give one of the ids {ids}.',
+  },
+  'stack-failed': {
+    status: 500,
+    sentence: '{action} of stack {stack} failed: {cause}',
+    remedy: '{remedy}',
+  },
+  'stack-unsettled': {
+    status: 504,
+    sentence: 'Stack {stack} is still {state} after {minutes} min.',
+    remedy: 'It goes on in the undercloud; `overcloud status {stack} --follow` watches it.',
   },
 } as const satisfies Record<string, ErrorRow>;
