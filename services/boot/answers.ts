@@ -52,7 +52,7 @@ export function createAnswers({ baremetal, record, httpBase, tftpServer }: Answe
       const filename = file(row.answer, intent);
       if (query.message === 'ACK') {
         if (stranded.size >= mostRemembered) stranded.clear();
-        if (row.answer.kind === 'loader') stranded.set(mac, failures + 1);
+        if (row.answer.kind === 'loader' && intent.intent === 'agent') stranded.set(mac, failures + 1);
         record().decision(mac, client, intent, row, inWords(row.answer));
       }
       return filename === null ? 'nothing' : { filename, nextServer: tftpServer };

@@ -65,16 +65,20 @@ it.each(['busybox-udhcpc-agent', 'busybox-udhcpc-os'])('gives %s an address and 
   expect(ack.options.has(67)).toBe(false);
 });
 
-it('sends iPXE to the disk by a script and a ROM by no boot file', async () => {
+it('sends iPXE to the disk by a script, UEFI by disk.efi and a BIOS ROM by no boot file', async () => {
   const { dhcp, intents, base } = await scene();
   const ipxe = sent('uefi-ipxe-rom', 'DISCOVER');
   intents.set(macOf(ipxe), intent('disk'));
   expect((await fourWay(dhcp, ipxe)).file).toBe('http://127.0.0.254:8088/boot/disk/script.ipxe');
   const script = await (await fetch(`${base}/boot/disk/script.ipxe`)).text();
   expect(script).toContain('sanboot --no-describe --drive 0x80');
-  const rom = sent('tftp-uefi-x64-native-pxe', 'DISCOVER');
-  intents.set(macOf(rom), intent('disk'));
-  expect((await fourWay(dhcp, rom)).file).toBe('');
+  expect(script).toContain('chain http://127.0.0.254:8088/boot/loader/disk.efi ||');
+  const uefi = sent('tftp-uefi-x64-native-pxe', 'DISCOVER');
+  intents.set(macOf(uefi), intent('disk'));
+  expect((await fourWay(dhcp, uefi)).file).toBe('disk.efi');
+  const bios = withoutOptions(sent('tftp-bios-undionly', 'DISCOVER'), [77, 175]);
+  intents.set(macOf(bios), intent('disk'));
+  expect((await fourWay(dhcp, bios)).file).toBe('');
   const none = sent('bios-ipxe-rom', 'DISCOVER');
   intents.set(macOf(none), intent('none'));
   expect((await fourWay(dhcp, none)).file).toBe('');

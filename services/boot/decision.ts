@@ -43,6 +43,20 @@ export const decisionTable: readonly DecisionRow[] = [
   },
   {
     intent: 'disk',
+    client: 'pxe-rom',
+    platform: 'efi-x64',
+    answer: { kind: 'loader', file: 'disk.efi', over: 'tftp' },
+    because: 'UEFI is shown the way to the disk, which it would look for only after minutes of other network boots',
+  },
+  {
+    intent: 'disk',
+    client: 'http-boot',
+    platform: 'efi-x64',
+    answer: { kind: 'loader', file: 'disk.efi', over: 'http' },
+    because: 'UEFI is shown the way to the disk, which it would look for only after minutes of other network boots',
+  },
+  {
+    intent: 'disk',
     answer: { kind: 'address' },
     because: 'without a boot file the firmware goes on to the disk',
   },

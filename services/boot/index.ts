@@ -3,6 +3,7 @@
  * to nodes (baremetal) and addresses (network). Files below `bootDir`:
  *
  *   undionly.kpxe  snponly.efi  ipxe.efi        loaders, over TFTP and over HTTP at /boot/loader/<file>
+ *   disk.efi                                    the way to the disk under UEFI; `makeDiskLoader` makes it
  *   ramdisk/<profile>/kernel, …/ramdisk         the deploy ramdisk
  */
 import { createHash } from 'node:crypto';
@@ -26,6 +27,7 @@ import { createRoutes } from './routes.ts';
 import { servedSubnet } from './served-subnet.ts';
 
 export { type DecisionRow, decide, decisionTable } from './decision.ts';
+export { makeDiskLoader } from './disk-loader.ts';
 export { type NetworkReport, networkDoctor } from './doctor.ts';
 export type * from './model.ts';
 export { neighbourMac } from './neighbour.ts';

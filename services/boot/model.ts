@@ -42,4 +42,4 @@ export type BootAnswer =
   /** An address and nothing to boot: firmware goes on to its next device. */
   | { readonly kind: 'address' };
 
-export type LoaderFile = 'undionly.kpxe' | 'snponly.efi' | 'ipxe.efi';
+export type LoaderFile = 'undionly.kpxe' | 'snponly.efi' | 'ipxe.efi' | 'disk.efi';

@@ -31,7 +31,7 @@ export interface RoutesDeps {
   readonly neighbour?: (ip: string) => Promise<string | null>;
 }
 
-const loaders = new Set(['undionly.kpxe', 'snponly.efi', 'ipxe.efi']);
+const loaders = new Set(['undionly.kpxe', 'snponly.efi', 'ipxe.efi', 'disk.efi']);
 const script = (text: string): Served => ({
   bytes: Buffer.from(text),
   type: 'text/plain; charset=utf-8',
@@ -68,7 +68,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       if (!loaders.has(second)) throw missing(second);
       return binary(join(deps.bootDir, second));
     }
-    if (first === 'disk' && second === 'script.ipxe') return script(diskScript());
+    if (first === 'disk' && second === 'script.ipxe') return script(diskScript(`${httpBase}/boot/loader/disk.efi`));
     const { mac, intent } = await bootOf(first, caller, second);
     switch (second) {
       case 'script.ipxe':
@@ -160,7 +160,7 @@ const missing = (file: string) =>
     remedy: /^(kernel|ramdisk)$/.test(file)
       ? 'Build the deploy ramdisk: `undercloud bootstrap` does it with a provisioning interface or --lab.'
       : loaders.has(file)
-        ? 'Run `undercloud bootstrap` again; it copies the loaders of Debian’s package ipxe.'
+        ? 'Run `undercloud bootstrap` again; it puts the loaders there.'
         : '',
   });
 

@@ -46,11 +46,11 @@ export function agentScript(script: AgentScript): string {
 }
 
 /**
- * To the disk. BIOS: iPXE boots drive 0x80 itself, without describing a SAN in the firmware's tables. UEFI: `exit 1`
- * returns an error to the boot manager, which then tries its next entry; a plain `exit` returns success, whereupon the
- * boot manager stops at its menu (UEFI 2.10 section 3.1.1).
+ * To the disk. BIOS: iPXE boots drive 0x80 itself, without describing a SAN in the firmware's tables. UEFI: by disk.efi;
+ * where Secure Boot refuses that, `exit 1` returns an error to the boot manager, which then tries its next entry, while a
+ * plain `exit` returns success, whereupon the boot manager stops at its menu (UEFI 2.10 section 3.1.1).
  */
-export function diskScript(): string {
+export function diskScript(diskLoaderUrl: string): string {
   return lines(
     '#!ipxe',
     'echo Undercloud: booting the local disk',
@@ -59,6 +59,7 @@ export function diskScript(): string {
     `echo Undercloud: the first disk does not boot: \${errno}`,
     'exit 1',
     ':efi',
+    `chain ${diskLoaderUrl} ||`,
     'exit 1',
   );
 }

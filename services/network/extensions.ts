@@ -47,7 +47,7 @@ export const emptyCollections: Readonly<Record<string, string>> = {
 export const errorTypes: Readonly<Record<string, string>> = {
   'network-not-found': 'NetworkNotFound',
   'subnet-not-found': 'SubnetNotFound',
-  'port-not-found': 'PortNotFound',
+  'network-port-not-found': 'PortNotFound',
   'network-invalid': 'InvalidInput',
   'network-in-use': 'NetworkInUse',
   'subnet-in-use': 'SubnetInUse',

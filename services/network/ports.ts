@@ -103,7 +103,7 @@ export function createPorts({ db, recorder, tell }: PortsDeps) {
 
   async function lock(tx: Tx, id: string) {
     const port = await store.lockPort(tx.kysely, id);
-    if (!port) throw fault('port-not-found', { id });
+    if (!port) throw fault('network-port-not-found', { id });
     return port;
   }
 

@@ -180,7 +180,7 @@ export function createProvisioning({ db, recorder, networks, subnets, ports, tel
         return theirs;
       }
       const own = await held(mac);
-      if (!own) throw fault('port-not-found', { id: `of ${mac}` });
+      if (!own) throw fault('network-port-not-found', { id: `of ${mac}` });
       return own;
     },
 

@@ -182,8 +182,8 @@ function collection<R extends Tagged>(api: Api, noun: Noun<R>, rules: Rules<R>):
 const notFound = {
   network: 'network-not-found',
   subnet: 'subnet-not-found',
-  port: 'port-not-found',
-} as Readonly<Record<string, 'network-not-found' | 'subnet-not-found' | 'port-not-found'>>;
+  port: 'network-port-not-found',
+} as Readonly<Record<string, 'network-not-found' | 'subnet-not-found' | 'network-port-not-found'>>;
 
 const pick = (row: Readonly<Record<string, unknown>>, names: readonly string[]) =>
   Object.fromEntries(Object.entries(row).filter(([name]) => names.includes(name)));

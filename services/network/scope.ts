@@ -46,7 +46,7 @@ export function theOne<T extends { readonly id: string }>(
   idOrName: string,
 ): T {
   const [first, second] = rows;
-  if (!first) throw fault(`${kind}-not-found`, { id: idOrName });
+  if (!first) throw fault(kind === 'port' ? 'network-port-not-found' : `${kind}-not-found`, { id: idOrName });
   if (second && first.id !== idOrName) throw fault('network-ambiguous', { kind, name: idOrName });
   return first;
 }

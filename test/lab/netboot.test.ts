@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TestProject } from 'vitest/node';
+import { makeDiskLoader } from '../../services/boot/index.ts';
 import { enterNamespace, openProvisioningSockets } from '../../services/core/sockets.ts';
 import { setup } from '../setup/database.ts';
 import { ip } from './namespace.fixture.ts';
@@ -65,6 +66,7 @@ beforeAll(async () => {
   mkdirSync(join(bootDir, 'ramdisk/lab'), { recursive: true });
   for (const loader of ['undionly.kpxe', 'snponly.efi', 'ipxe.efi'])
     copyFileSync(join('/usr/lib/ipxe', loader), join(bootDir, loader));
+  await makeDiskLoader(bootDir);
   copyFileSync(debianKernel(), join(bootDir, 'ramdisk/lab/kernel'));
   chmodSync(join(bootDir, 'ramdisk/lab/kernel'), 0o644);
   writeFileSync(join(bootDir, 'ramdisk/lab/ramdisk'), speakingRamdisk(scratch));
@@ -154,7 +156,7 @@ async function boots(
   const machine: Machine = startMachine({ ...options, netns: file, scratch, tap: `tap${node}`, mac });
   try {
     await until(`“${words}” on the console`, 240, () => {
-      if (machine.process.exitCode !== null && !machine.console().includes(words))
+      if ((machine.process.exitCode ?? machine.process.signalCode) !== null && !machine.console().includes(words))
         throw new Error(`the machine went off:\n${machine.console().slice(-3000)}\n${story()}`);
       return machine.console().includes(words);
     });
@@ -228,11 +230,12 @@ it('BIOS iPXE hands over to the disk', async () => {
 });
 
 it.each([
-  ['rom', /^UEFI iPXE is given the script that boots the disk/],
-  ['native', /^UEFI PXE is given an address and no boot file/],
-] as const)('UEFI with %s PXE goes on to the disk', async (netboot, decision) => {
+  ['rom', [/^UEFI iPXE is given the script that boots the disk/]],
+  ['native', [/^UEFI PXE is given disk\.efi over TFTP/]],
+  ['http', [/^UEFI HTTP boot is given disk\.efi over HTTP/]],
+] as const)('UEFI with %s boot is led to the disk', async (netboot, decisions) => {
   const disk = join(scratch, 'uefi.img');
   speakingEfiDisk(disk, scratch);
   const boot = await boots('disk', { firmware: 'uefi', netboot, disk }, 'DISK BOOTS', 1);
-  expect(boot.said('boot.decision')[0]).toMatch(decision);
+  expect(boot.said('boot.decision')).toEqual(decisions.map((pattern) => expect.stringMatching(pattern)));
 });

@@ -3,7 +3,7 @@ import type { ErrorRow } from './index.ts';
 export const networkErrors = {
   'network-not-found': { status: 404, sentence: 'Network {id} could not be found.', remedy: '' },
   'subnet-not-found': { status: 404, sentence: 'Subnet {id} could not be found.', remedy: '' },
-  'port-not-found': { status: 404, sentence: 'Port {id} could not be found.', remedy: '' },
+  'network-port-not-found': { status: 404, sentence: 'Port {id} could not be found.', remedy: '' },
   'network-ambiguous': {
     status: 409,
     sentence: 'More than one {kind} is named “{name}”.',
