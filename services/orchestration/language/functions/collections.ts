@@ -5,6 +5,7 @@ import { dumps } from '../render.ts';
 import { type Dict, equal, isInteger, type Key, truthy, type Value } from '../values.ts';
 import { itemAt, toInteger, typeError, unpack, valueError } from './arguments.ts';
 import { boundItems, sizeOf } from './bounds.ts';
+import { Members } from './members.ts';
 
 /** The functions that build and pick from lists and maps. */
 
@@ -88,7 +89,8 @@ export class Filter extends Call {
     const values = resolve(this.parts[0]!, scope);
     if (!truthy(values)) return sequence;
     if (!Array.isArray(values)) throw typeError(`"${this.name}" filters a list of values`);
-    return sequence.filter((item) => !values.some((value) => equal(item, value)));
+    const unwanted = new Members(values);
+    return sequence.filter((item) => !unwanted.has(item));
   }
 }
 
@@ -103,6 +105,7 @@ export class ListConcat extends Call {
       throw typeError(`Incorrect arguments to "${this.name}" should be: ${example}`);
     }
     const out: Value[] = [];
+    const seen = this.unique ? new Members() : undefined;
     for (const list of args) {
       if (list === null) continue;
       if (!Array.isArray(list)) {
@@ -111,7 +114,7 @@ export class ListConcat extends Call {
         );
       }
       boundItems(out.length + list.length, this.name);
-      for (const item of list) if (!this.unique || !out.some((other) => equal(other, item))) out.push(item);
+      for (const item of list) if (!seen || seen.add(item)) out.push(item);
     }
     return out;
   }
