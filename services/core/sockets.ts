@@ -3,6 +3,7 @@
  * their device, some inside the lab's network namespace. Node can do neither, so libc is called through koffi; all calls
  * are synchronous and on the main thread, which alone changes its namespace and is back before anything else runs.
  */
+import { execFileSync } from 'node:child_process';
 import dgram from 'node:dgram';
 import { closeSync, openSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
@@ -115,7 +116,7 @@ export interface ProvisioningSocketsOptions {
   readonly apiPort: number;
   /** Plain HTTP for firmware. */
   readonly bootPort: number;
-  /** 169.254.169.254:80. The address need not be the interface's: then packets to it have to be routed to `local`. */
+  /** 169.254.169.254:80. It does not become an address of the host: what comes in by the interface is led here by a rule. */
   readonly metadata?: { readonly address: string; readonly port: number };
 }
 
@@ -142,6 +143,7 @@ export function openProvisioningSockets(options: ProvisioningSocketsOptions): Pr
     try {
       const ra = solicitationSocket(device);
       if (ra !== null) keep(ra);
+      if (metadata) leadHere(device, metadata.address);
       return {
         dhcp: keep(datagramSocket('DHCP', device, '0.0.0.0', 67)),
         tftp: keep(datagramSocket('TFTP', device, address, 69)),
@@ -158,6 +160,27 @@ export function openProvisioningSockets(options: ProvisioningSocketsOptions): Pr
     }
   };
   return options.netns === undefined ? open() : enterNamespace(options.netns, open);
+}
+
+/** A routing table of its own; any free number below 2^31 will do. */
+const metadataTable = '7254';
+
+/**
+ * Packets for the metadata address are for this machine when they come in by the interface, and only then: a host that is
+ * itself a cloud VM has its own 169.254.169.254 to talk to.
+ */
+function leadHere(device: string, address: string): void {
+  const ip = (...words: string[]) => execFileSync('ip', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  try {
+    ip('-4', 'route', 'replace', 'local', `${address}/32`, 'dev', 'lo', 'table', metadataTable);
+    const rule = ['to', address, 'iif', device, 'lookup', metadataTable];
+    if (ip('-4', 'rule', 'show', ...rule).trim() === '') ip('-4', 'rule', 'add', ...rule);
+  } catch (error) {
+    const { stderr } = error as { stderr?: string };
+    const reason = (stderr ?? (error as Error).message).trim();
+    const remedy = 'It needs root and the program `ip` (Debian: iproute2).';
+    throw fault('socket-refused', { what: `the metadata address ${address}`, interface: device, reason, remedy });
+  }
 }
 
 /** UDP, bound to the device: it hears and sends broadcasts of that interface only. */
