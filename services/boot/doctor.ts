@@ -19,7 +19,7 @@ export interface ForeignServer {
   readonly serverId: string | null;
   /** Where the OFFER came from. */
   readonly source: string;
-  /** By the ARP table; null when the kernel does not know. */
+  /** By ARP; null when it is not to be had: the interface needs an address of that server's network for it. */
   readonly mac: string | null;
   readonly offered: string;
   readonly bootFile: string | null;
@@ -41,6 +41,10 @@ export interface DoctorOptions {
 
 const broadcastFlag = 0x8000;
 const lookEveryMs = 50;
+/** RFC 863: nobody minds what comes there. */
+const discardPort = 9;
+/** On one wire ARP is answered within a millisecond or so. */
+const arpMs = 100;
 
 /** Asks with a random MAC. Needs root (ports 68 and raw ICMPv6). @throws Fault `socket-refused`, `namespace-refused` */
 export async function networkDoctor(device: string, options: DoctorOptions = {}): Promise<NetworkReport> {
@@ -61,12 +65,19 @@ export async function networkDoctor(device: string, options: DoctorOptions = {})
       collectOffers(socket, patienceMs),
       icmp === null ? null : collectRouters(icmp, patienceMs),
     ]);
+    for (const offer of offers) await makeNeighbour(socket, offer.source);
     const dhcpServers = offers.map((offer) => ({ ...offer, mac: macOf(offer.source) }));
     return { dhcpServers, routers };
   } finally {
     socket.close();
     if (icmp !== null) closeSync(icmp);
   }
+}
+
+/** An OFFER by broadcast leaves no trace in the ARP table; sending something to its sender does. */
+async function makeNeighbour(socket: dgram.Socket, ip: string): Promise<void> {
+  await new Promise<void>((resolve) => socket.send('', discardPort, ip, () => resolve()));
+  await new Promise((resolve) => setTimeout(resolve, arpMs));
 }
 
 async function collectOffers(socket: dgram.Socket, patienceMs: number): Promise<Omit<ForeignServer, 'mac'>[]> {
