@@ -1,0 +1,240 @@
+/** A stack in progress as rows of a board: nested groups indented, each resource with what it waits for. Pure. */
+import type { Row, RowState } from './board.ts';
+import { duration } from './output.ts';
+import { record, time, type Wait, waitClock, waitOf, waitText } from './waits.ts';
+
+export interface TreeResource {
+  readonly name: string;
+  readonly type: string;
+  readonly action: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly physicalId: string | null;
+  readonly startedAt: number | null;
+  readonly seconds: number | null;
+  readonly waiting: Wait | null;
+  readonly requires: readonly string[];
+  readonly resources: readonly TreeResource[];
+}
+
+export interface Tree {
+  readonly id: string;
+  readonly name: string;
+  readonly action: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly step: string | null;
+  readonly resources: readonly TreeResource[];
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+function resourcesOf(value: unknown): TreeResource[] {
+  if (!Array.isArray(value)) return [];
+  return value.map((item) => {
+    const fields = record(item) ?? {};
+    return {
+      name: text(fields.name),
+      type: text(fields.type),
+      action: text(fields.action),
+      status: text(fields.status),
+      reason: text(fields.reason),
+      physicalId: text(fields.physical_id) || null,
+      startedAt: time(fields.started_at),
+      seconds: typeof fields.seconds === 'number' ? fields.seconds : null,
+      waiting: waitOf(fields.blocked_on),
+      requires: Array.isArray(fields.requires) ? fields.requires.map(String) : [],
+      resources: resourcesOf(fields.resources),
+    };
+  });
+}
+
+/** What `GET …/activity` answers. */
+export function treeOf(body: unknown): Tree {
+  const outer = record(body) ?? {};
+  const fields = record(outer.activity) ?? record(outer.stack) ?? outer;
+  return {
+    id: text(fields.id),
+    name: text(fields.name),
+    action: text(fields.action),
+    status: text(fields.status),
+    reason: text(fields.reason),
+    step: text(fields.step) || null,
+    resources: resourcesOf(fields.resources),
+  };
+}
+
+export const isSettled = (tree: Pick<Tree, 'status'>): boolean => tree.status !== 'IN_PROGRESS' && tree.status !== '';
+
+const markOf = (one: TreeResource): string => [one.action, one.status, one.physicalId, one.startedAt].join(' ');
+
+/** Names resources by path with what a change would alter; two looks that agree saw no change in between. */
+export function marksOf(tree: Tree): Map<string, string> {
+  const marks = new Map<string, string>();
+  const walk = (list: readonly TreeResource[], prefix: string) => {
+    for (const one of list) {
+      const path = prefix + one.name;
+      marks.set(path, markOf(one));
+      walk(one.resources, `${path}.`);
+    }
+  };
+  walk(tree.resources, '');
+  return marks;
+}
+
+const verbs: Readonly<Record<string, [present: string, past: string]>> = {
+  INIT: ['not begun', 'not begun'],
+  CREATE: ['creating', 'created'],
+  UPDATE: ['updating', 'updated'],
+  DELETE: ['deleting', 'deleted'],
+  ROLLBACK: ['rolling back', 'rolled back'],
+  CHECK: ['checking', 'checked'],
+  SUSPEND: ['suspending', 'suspended'],
+  RESUME: ['resuming', 'resumed'],
+};
+export const doing = (action: string): string => verbs[action]?.[0] ?? action.toLowerCase();
+export const did = (action: string): string => verbs[action]?.[1] ?? action.toLowerCase();
+
+export interface TreeView {
+  /** As the tree was before this change began: what is still so is kept, not done again. */
+  readonly before?: ReadonlyMap<string, string>;
+  /** Children of what is done are left out. */
+  readonly fold: boolean;
+  /** When watching began. */
+  readonly since: number;
+  /** Made readable: URLs as paths. */
+  readonly words?: (sentence: string) => string;
+}
+
+const stateOf = (one: TreeResource): RowState => {
+  if (one.action === 'INIT') return 'idle';
+  if (one.status === 'FAILED') return 'failed';
+  return one.status === 'COMPLETE' ? 'done' : 'running';
+};
+
+const ended = (state: RowState): boolean => state === 'done' || state === 'skipped';
+
+export function treeRows(tree: Tree, view: TreeView, now: number): Row[] {
+  const { before, fold, words = (sentence) => sentence } = view;
+  const rows: Row[] = [];
+
+  const kept = (one: TreeResource, path: string): boolean =>
+    before?.get(path) === markOf(one) && one.status === 'COMPLETE';
+
+  function add(list: readonly TreeResource[], prefix: string, depth: number): void {
+    const byName = new Map(list.map((one) => [one.name, one]));
+    for (const one of list) {
+      const path = prefix + one.name;
+      const state = kept(one, path) ? 'skipped' : stateOf(one);
+      rows.push({
+        key: path,
+        depth,
+        name: `${one.name}  ${shortType(one.type)}`,
+        path,
+        state,
+        ...tell(one, state, byName),
+        fields: {
+          type: one.type,
+          action: one.action,
+          status: one.status,
+          ...(one.waiting && { waiting: one.waiting }),
+        },
+      });
+      if (one.resources.length > 0 && !(fold && ended(state))) add(one.resources, `${path}.`, depth + 1);
+    }
+  }
+
+  function tell(one: TreeResource, state: RowState, byName: ReadonlyMap<string, TreeResource>) {
+    const took = one.seconds !== null ? duration(one.seconds * 1000) : undefined;
+    const clock = took === undefined ? {} : { clock: took };
+    switch (state) {
+      case 'skipped':
+        return { text: 'kept as it is' };
+      case 'done':
+        return { text: did(one.action), ...clock };
+      case 'failed':
+        return { text: words(one.reason) || 'failed', ...clock };
+      case 'running': {
+        if (one.waiting) return { text: words(waitText(one.waiting, now)), clock: waitClock(one.waiting, now) };
+        return { text: doing(one.action), ...(one.startedAt !== null && { clock: duration(now - one.startedAt) }) };
+      }
+      default: {
+        const open = one.requires.filter((name) => {
+          const other = byName.get(name);
+          return other !== undefined && other.status !== 'COMPLETE';
+        });
+        return { text: open.length > 0 ? `waits for ${open.join(', ')}` : '' };
+      }
+    }
+  }
+
+  const settled = isSettled(tree);
+  rows.push({
+    key: '',
+    name: tree.name,
+    path: `stack ${tree.name}`,
+    state: !settled ? 'running' : tree.status === 'FAILED' ? 'failed' : 'done',
+    // The cause is told at its resource, and again at the end.
+    text: settled ? (tree.status === 'FAILED' ? `${tree.action} failed` : did(tree.action)) : doing(tree.action),
+    clock: [tally(tree), duration(now - view.since)].filter(Boolean).join(', '),
+    fields: { action: tree.action, status: tree.status },
+  });
+  add(tree.resources, '', 1);
+  return rows;
+}
+
+/** `12 of 40`: leaves that are complete. */
+function tally(tree: Tree): string {
+  let all = 0;
+  let complete = 0;
+  const walk = (list: readonly TreeResource[]) => {
+    for (const one of list) {
+      if (one.resources.length > 0) {
+        walk(one.resources);
+        continue;
+      }
+      all += 1;
+      if (one.status === 'COMPLETE' && one.action !== 'INIT') complete += 1;
+    }
+  };
+  walk(tree.resources);
+  return all === 0 ? '' : `${complete} of ${all}`;
+}
+
+/** `file:///…/web.yaml` → `web.yaml`; `OS::Nova::Server` as it is. */
+const shortType = (type: string): string => (/^(file|https?):/.test(type) ? (type.split('/').at(-1) ?? type) : type);
+
+export interface Failure {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** The innermost resources that failed by themselves, outer ones only repeat them. */
+export function failuresOf(tree: Tree): Failure[] {
+  const found: Failure[] = [];
+  const walk = (list: readonly TreeResource[], prefix: string): boolean => {
+    let any = false;
+    for (const one of list) {
+      const path = prefix + one.name;
+      const inside = walk(one.resources, `${path}.`);
+      if (one.status === 'FAILED' && !inside) found.push({ path, reason: one.reason });
+      any ||= inside || one.status === 'FAILED';
+    }
+    return any;
+  };
+  walk(tree.resources, '');
+  return found;
+}
+
+/** Whether anything of the stack is deployed: a server that came up. Networks and generated texts are quickly made again. */
+export function isDeployed(tree: Tree): boolean {
+  const walk = (list: readonly TreeResource[]): boolean =>
+    list.some(
+      (one) =>
+        (/::Server$/.test(one.type) &&
+          one.status === 'COMPLETE' &&
+          ['CREATE', 'UPDATE', 'CHECK', 'RESUME'].includes(one.action)) ||
+        walk(one.resources),
+    );
+  return walk(tree.resources);
+}
