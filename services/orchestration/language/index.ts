@@ -43,3 +43,5 @@ export { parseTemplate, type Template, templateFrom } from './template.ts';
 export { builtInCatalog } from './types/index.ts';
 export { type Dict, equal, Float, fromPlain, type Key, type Plain, toPlain, truthy, type Value } from './values.ts';
 export { FORMATS, type TemplateFormat } from './versions.ts';
+export { locate } from './yaml/load.ts';
+export type { Position } from './yaml/position.ts';

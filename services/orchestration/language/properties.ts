@@ -285,7 +285,9 @@ function pick(value: Value, path: readonly string[]): Value {
 }
 
 function defaultOf(schema: PropertySchema): Value {
-  return schema.default === undefined ? null : fromPlain(schema.default);
+  const value = schema.default === undefined ? null : fromPlain(schema.default);
+  // An empty default of a list may be written as any empty thing.
+  return schema.type === 'List' && !truthy(value) ? null : value;
 }
 
 function toText(value: Value): Value {

@@ -165,7 +165,7 @@ class Loader {
     switch (found.kind) {
       case 'scalar':
         this.scanner.next();
-        return this.scalar(found, tag);
+        return this.scalar(found, tag, offset);
       case 'flow-sequence-start':
         return this.collection(offset, tag, 'seq', () => this.flowSequence());
       case 'flow-mapping-start':
@@ -184,12 +184,12 @@ class Loader {
     return this.unexpected('the node content');
   }
 
-  private scalar(found: Token, tag: string | undefined): Value | typeof MERGE {
+  private scalar(found: Token, tag: string | undefined, offset: number): Value | typeof MERGE {
     if (tag === undefined || tag === '!') {
       if (!found.plain || tag === '!') return found.text;
       return found.text === '<<' ? MERGE : resolvePlain(found.text);
     }
-    return this.tagged(tag, found.text, found.offset);
+    return this.tagged(tag, found.text, offset);
   }
 
   private tagged(tag: string, text: string, offset: number): Value {

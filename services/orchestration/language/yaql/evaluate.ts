@@ -146,6 +146,11 @@ class Call {
     let useReceiver = this.receiver !== undefined;
     for (const parameter of definition.parameters) {
       if (parameter.rest) {
+        if (useReceiver) {
+          useReceiver = false;
+          if (!fits(parameter.kind, this.receiver!)) return undefined;
+          out.push(converted(parameter.kind, this.receiver!));
+        }
         for (; next < given.length; next++) {
           const value = this.value(given[next] as Expression, parameter.kind);
           if (!fits(parameter.kind, value)) return undefined;
