@@ -55,21 +55,17 @@ const UNINSTALL_STEP: Partial<Record<Phase, string>> = {
 
 export interface PackagerOptions {
   context: PhaseContext;
-  /** Path of the options file as seen from inside. */
-  aptConfig: string;
   /** A file outside the tree that is locked while apt runs. */
   lock: string;
   /** What to install and remove in a phase. */
   wanted: (phase: Phase) => { install: string[]; uninstall: string[] };
 }
 
-export function packager({ context, aptConfig, lock, wanted }: PackagerOptions): Packager {
+export function packager({ context, lock, wanted }: PackagerOptions): Packager {
   let listsAreFresh = false;
   const apt = async (environment: Environment, phase: Phase, script: string, args: string[]): Promise<void> => {
     const env = {
       ...environment,
-      APT_CONFIG: aptConfig,
-      DEBIAN_FRONTEND: 'noninteractive',
       DEBCONF_NONINTERACTIVE_SEEN: 'true',
       LC_ALL: 'C.UTF-8',
     };

@@ -28,6 +28,8 @@ export type Environment = Record<string, string>;
 
 /** Where the merged hook tree is seen from inside. */
 export const HOOKS_INSIDE = '/tmp/in_target.d';
+/** Where the build's own directory is seen from inside, with apt's options for this build. */
+export const WORK_INSIDE = '/run/undercloud-build';
 
 /** A step of the builder's own that takes its place among a phase's scripts by its name. */
 export interface NativeStep {
@@ -69,7 +71,9 @@ export async function phaseEnvironment(context: PhaseContext, place: 'outside' |
   const start: Environment = { ...context.environment };
   if (place === 'inside') {
     start.HOME = '/root';
-    start.PATH = INSIDE_PATH;
+    start.PATH = `${HOOKS_INSIDE}/bin:${INSIDE_PATH}`;
+    start.APT_CONFIG = `${WORK_INSIDE}/apt.conf`;
+    start.DEBIAN_FRONTEND = 'noninteractive';
     delete start.TMPDIR;
     delete start.VIRTUAL_ENV;
   } else start.PATH = `${join(tree.path, 'bin')}:${start.PATH ?? INSIDE_PATH}`;

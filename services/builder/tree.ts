@@ -8,7 +8,15 @@ import { digestPaths, type HookTree, mergeHooks } from './hooks.ts';
 import type { HostApt } from './host-apt.ts';
 import { type PackagePlan, type PackageRequest, planPackages } from './package-installs.ts';
 import { aptBinds, installedPackages, PACKAGES_STEP, packager, staticStep, writeAptOptions } from './packages.ts';
-import { type Environment, HOOKS_INSIDE, type Phase, type PhaseContext, phaseEnvironment, runPhase } from './phases.ts';
+import {
+  type Environment,
+  HOOKS_INSIDE,
+  type Phase,
+  type PhaseContext,
+  phaseEnvironment,
+  runPhase,
+  WORK_INSIDE,
+} from './phases.ts';
 import type { OnProgress, StageClock } from './progress.ts';
 import type { Element } from './resolve.ts';
 
@@ -144,7 +152,7 @@ export async function buildTree(options: TreeOptions): Promise<BuiltTree> {
   const binds = [
     { source: hooks, target: HOOKS_INSIDE, readOnly: true },
     ...(await aptBinds(cache, apt.release)),
-    { source: work, target: '/run/undercloud-build', readOnly: true },
+    { source: work, target: WORK_INSIDE, readOnly: true },
   ];
   let plan: PackagePlan = { install: {}, uninstall: {} };
   const enter = async (layers: string[], upper: string): Promise<PhaseContext> => {
@@ -165,7 +173,6 @@ export async function buildTree(options: TreeOptions): Promise<BuiltTree> {
     const wanted = (of: Phase) => ({ install: plan.install[of] ?? [], uninstall: plan.uninstall[of] ?? [] });
     const natives = packager({
       context,
-      aptConfig: '/run/undercloud-build/apt.conf',
       lock: join(cache, 'apt', apt.release, 'lock'),
       wanted,
     }).steps(name);

@@ -231,6 +231,36 @@ describe('a gold image', () => {
   });
 });
 
+describe('a builder that is killed', () => {
+  it('leaves no process and no mount, and the next build sweeps its work away', async () => {
+    const front = new URL('../../services/builder/index.ts', import.meta.url).href;
+    const options = {
+      definition: definition('killed-image', 'endless'),
+      out,
+      cache,
+      elementsPath: [join(root, 'elements')],
+    };
+    const code = `import { buildImage } from '${front}';
+      await buildImage({ ...${JSON.stringify(options)}, onProgress: ({ line }) => line === 'waiting now' && console.log('ready') });`;
+    const builder = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(builder.stdout, 'data');
+    const sleeper = execFileSync('pgrep', ['-f', '^sleep 100000$'], { encoding: 'utf8' }).trim();
+    builder.kill('SIGKILL');
+    await once(builder, 'close');
+    // The kernel ends the namespace's processes on its own; a handle on one of them closes when it is gone.
+    const watcher = spawn('tail', ['--pid', sleeper, '-f', '/dev/null'], { stdio: 'ignore' });
+    await once(watcher, 'close');
+    expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(cache);
+    expect(await readdir(join(cache, 'work'))).toHaveLength(1);
+    await expect(buildImage({ ...options, definition: definition('broken-image', 'broken') })).rejects.toThrow(
+      '50-broken',
+    );
+    expect(await readdir(join(cache, 'work'))).toEqual([]);
+  });
+});
+
 describe('the deploy ramdisk', () => {
   it('starts the agent in 512 MB', async () => {
     const ramdisk = await buildRamdisk({ profile: 'lab', out, cache });
