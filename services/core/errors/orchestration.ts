@@ -1,3 +1,89 @@
 import type { ErrorRow } from './index.ts';
 
-export const orchestrationErrors = {} as const satisfies Record<string, ErrorRow>;
+export const orchestrationErrors = {
+  'stack-not-found': { status: 404, sentence: 'The Stack ({stack}) could not be found.', remedy: '' },
+  'stack-exists': { status: 409, sentence: 'The Stack ({stack}) already exists.', remedy: '' },
+  'stack-nested': {
+    status: 400,
+    sentence: 'The stack {stack} belongs to the resource {resource} of another stack and is changed with that.',
+    remedy: 'Change the outer stack.',
+  },
+  'stack-action-running': {
+    status: 409,
+    sentence: 'Stack {stack} already has an action ({action}) in progress.',
+    remedy: 'Wait for its end, or cancel it.',
+  },
+  'stack-not-running': {
+    status: 400,
+    sentence: 'Cancelling {what} when stack is {state} is not supported.',
+    remedy: '',
+  },
+  'stack-name-invalid': {
+    status: 400,
+    sentence:
+      'Invalid stack name {name} must contain only alphanumeric or "_-." characters, must start with alpha and must be 255 characters or less.',
+    remedy: '',
+  },
+  /** `place` is `file:line:column: ` where the text is known; `kind` is Heat's class. */
+  'template-invalid': { status: 400, sentence: '{place}{message}', remedy: '{remedy}' },
+  'template-wish-unmet': {
+    status: 400,
+    sentence: '{place}The resource {resource} of stack {stack} cannot be made: {reason}',
+    remedy: '{remedy}',
+  },
+  'resource-failed': {
+    status: 500,
+    sentence: 'Resource {action} failed: {path}: {reason}{place}',
+    remedy: '{remedy}',
+  },
+  'resource-not-found': {
+    status: 404,
+    sentence: 'The Resource ({resource}) could not be found in Stack {stack}.',
+    remedy: '',
+  },
+  'resource-type-not-found': { status: 404, sentence: 'The Resource Type ({type}) could not be found.', remedy: '' },
+  'resource-type-parsed-only': {
+    status: 400,
+    sentence: 'The type {type} is understood but not made by this undercloud: {why}.',
+    remedy: 'Map it to OS::Heat::None in an environment’s resource_registry, or leave the resource out.',
+  },
+  'signal-unsupported': { status: 400, sentence: 'signal is not supported for resource.', remedy: '' },
+  'signal-invalid': { status: 400, sentence: 'The signal to {resource} cannot be used: {reason}', remedy: '' },
+  'test-resource-failed': { status: 500, sentence: 'Test Resource failed {resource}', remedy: '' },
+  'wait-condition-failed': {
+    status: 500,
+    sentence: 'The wait condition {resource} was told of a failure: {reason}',
+    remedy: 'See the log on the machine that sent it.',
+  },
+  'wait-condition-timeout': {
+    status: 500,
+    sentence: 'WaitConditionTimeout: {received} of {count} received',
+    remedy: 'Nothing signalled within {seconds} s: see whether the machine reached its address and ran its script.',
+  },
+  'deployment-failed': {
+    status: 500,
+    sentence: 'Deployment to server failed: deploy_status_code: {code}: {stderr}',
+    remedy: 'The whole output is in `openstack software deployment output show {deployment} --all`.',
+  },
+  'server-failed': {
+    status: 500,
+    sentence: 'The server {server} went to status {status}: {reason}',
+    remedy: 'See `openstack server show {server}`.',
+  },
+  'deletion-stuck': {
+    status: 500,
+    sentence: 'Resources could not be deleted: {reasons}',
+    remedy: 'Delete the stack again once that is cured.',
+  },
+  'output-not-found': { status: 404, sentence: 'Specified output key {key} not found.', remedy: '' },
+  'config-not-found': { status: 404, sentence: 'Software config with id {id} not found', remedy: '' },
+  'deployment-not-found': { status: 404, sentence: 'Deployment with id {id} not found', remedy: '' },
+  'event-not-found': { status: 404, sentence: 'No event {id} found', remedy: '' },
+  'action-unsupported': {
+    status: 400,
+    sentence: '{action} is not something that this undercloud does to a stack.',
+    remedy: '',
+  },
+  'cfn-denied': { status: 403, sentence: 'User is not authorized to perform action', remedy: '' },
+  'cfn-invalid': { status: 400, sentence: '{reason}', remedy: '' },
+} as const satisfies Record<string, ErrorRow>;

@@ -1,0 +1,45 @@
+/** What the rooms of orchestration share. */
+import type { Compute, ComputeImages } from '../compute/index.ts';
+import type { House } from '../core/house.ts';
+import type { Identity } from '../identity/index.ts';
+import type { Network } from '../network/index.ts';
+import type { Probe } from './engine/session.ts';
+import type { TypeCatalog } from './language/index.ts';
+
+export interface OrchestrationDeps {
+  readonly compute: Pick<Compute, 'createServer' | 'deleteServer' | 'findServer' | 'addresses' | 'activity' | 'flavor'>;
+  readonly network: Pick<
+    Network,
+    | 'findNetwork'
+    | 'findSubnet'
+    | 'findPort'
+    | 'createNetwork'
+    | 'updateNetwork'
+    | 'deleteNetwork'
+    | 'createSubnet'
+    | 'updateSubnet'
+    | 'deleteSubnet'
+    | 'createPort'
+    | 'updatePort'
+    | 'deletePort'
+    | 'provisioning'
+  >;
+  readonly identity: Pick<Identity, 'createStackUser' | 'deleteStackUser' | 'issue'>;
+  readonly images: ComputeImages;
+  readonly region: string;
+  /** What links say instead of the Host header. */
+  readonly publicUrl?: string;
+  /** The addresses that nodes reach: `https://192.0.2.1:8443/cfn/v1` and the like, without a slash at the end. */
+  readonly cfnUrl: string;
+  /** `…/identity/v3`. */
+  readonly authUrl: string;
+  /** `…/orchestration/v1`, the project left out. */
+  readonly heatUrl: string;
+  /** Where tests make the process die. */
+  readonly probe?: Probe;
+}
+
+export interface Desk extends OrchestrationDeps {
+  readonly house: House;
+  readonly types: TypeCatalog;
+}

@@ -1,0 +1,115 @@
+/**
+ * What a resource type is to the engine. One file a type in resources/. Each action is a look, not a sleep: it does what
+ * can be done now and says whether the resource is done or what it waits for; it is called again until it is done, by
+ * another process too, so it must find its own traces (physical id, `data`) and go on from them.
+ */
+import type { Context } from '../../core/context.ts';
+import type { Tx } from '../../core/database/index.ts';
+import type { Desk } from '../desk.ts';
+import type { Plain } from '../model.ts';
+import type { Properties } from './state.ts';
+
+export interface Wait {
+  /** Completes "waits for …". */
+  readonly on: string;
+  readonly remedy: string;
+  /** Look again after this long even if nothing is heard. */
+  readonly recheckMs?: number;
+}
+
+export type Outcome =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'wait'; readonly wait: Wait }
+  | { readonly kind: 'replace'; readonly property: string };
+
+export const done: Outcome = { kind: 'done' };
+export const waitFor = (wait: Wait): Outcome => ({ kind: 'wait', wait });
+/** From `update`: it cannot be done in place after all. */
+export const replaceFor = (property: string): Outcome => ({ kind: 'replace', property });
+
+export interface Signal {
+  readonly id: number;
+  readonly body: Plain;
+  readonly at: Date;
+}
+
+/** What a handler sees of its resource and of the world. */
+export interface Work {
+  readonly desk: Desk;
+  readonly context: Context;
+  readonly stack: { readonly id: string; readonly rootId: string; readonly name: string; readonly projectId: string };
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly action: string;
+  readonly properties: Properties;
+  readonly metadata: Plain;
+  readonly physicalId: string | null;
+  /** Kept with the resource; change it through `commit` (durable at once) or before the outcome (durable with it). */
+  readonly data: { [key: string]: Plain };
+  readonly attributes: Readonly<Record<string, Plain>>;
+  /** Everything that was signalled to it, oldest first. */
+  readonly signals: readonly Signal[];
+  /** When this action began, ms; survives restarts. */
+  readonly startedAt: number;
+  readonly now: number;
+  /** `stack-resource-x1y2`, as Heat names what it makes. */
+  readonly physicalName: string;
+  /** Another resource of the same stack by its physical id: a wait condition's handle. */
+  peer(
+    physicalId: string,
+  ): { readonly id: string; readonly name: string; readonly signals: readonly Signal[] } | undefined;
+  /** A fenced transaction that does an effect and notes it in the resource in one commit: exactly once. */
+  commit(
+    effect: (tx: Tx) => Promise<{ physicalId?: string | null; data?: { [key: string]: Plain } } | undefined>,
+  ): Promise<void>;
+}
+
+/** What a handler is asked before anything is made; a property whose value is not known yet is undefined. */
+export interface Wish {
+  readonly desk: Desk;
+  readonly context: Context;
+  readonly name: string;
+  property(name: string): Plain | undefined;
+}
+
+/** A stack within a stack: its template as data, and what is given to it. */
+export interface Child {
+  readonly template: string | { readonly [key: string]: Plain };
+  readonly file: string;
+  readonly parameters: { readonly [name: string]: Plain };
+}
+
+export interface Handler {
+  readonly type: string;
+  /** Its calls come under this backend's limit; without one it touches nothing outside the process. */
+  readonly backend?: 'compute' | 'network' | 'database';
+  /** It gets a physical id of Heat's form before it is begun. */
+  readonly named?: boolean;
+  /** Checks against the world what the template alone cannot tell: @throws Fault with `details.property` where one is at fault */
+  readonly validate?: (wish: Wish) => Promise<void>;
+  readonly create: (work: Work) => Promise<Outcome> | Outcome;
+  /** Without it, a change of any property replaces the resource. `changed`: the differing ones. */
+  readonly update?: (work: Work, changed: readonly string[]) => Promise<Outcome> | Outcome;
+  readonly delete?: (work: Work) => Promise<Outcome> | Outcome;
+  /** Whether it is still what it was made to be: @throws Fault that says what is wrong */
+  readonly check?: (work: Work) => Promise<void>;
+  readonly attributes?: (work: Work) => Promise<Record<string, Plain>> | Record<string, Plain>;
+  /** What get_resource gives once it is made; default: the physical id. */
+  readonly reference?: (of: {
+    physicalId: string | null;
+    name: string;
+    data: Readonly<Record<string, Plain>>;
+  }) => Plain;
+  /** Checks a signal's body before it is kept, and says what it means: @throws Fault `signal-invalid` */
+  readonly signal?: (body: Plain, of: { name: string }) => string;
+  /** What it shows as its metadata, where signals make it. */
+  readonly metadata?: (signals: readonly Signal[], own: Plain) => Plain;
+}
+
+/** A type that stands for a stack of its own: the engine drives that stack in its place. */
+export interface NestedHandler {
+  readonly type: string;
+  readonly nested: true;
+  child(of: { properties: Properties; name: string; existing: readonly string[]; removed: readonly string[] }): Child;
+}

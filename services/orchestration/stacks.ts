@@ -1,0 +1,240 @@
+/** What is done to stacks: create, update, delete, cancel. Each starts one long operation, or waits for the present one. */
+import { randomUUID } from 'node:crypto';
+import { type Context, isAdmin } from '../core/context.ts';
+import type { Tx } from '../core/database/index.ts';
+import { fault } from '../core/errors/index.ts';
+import type { Operation } from '../core/operations/index.ts';
+import type { Desk } from './desk.ts';
+import { definitionOf, filesId, openDefinition, sealDefinition, updatedDefinition } from './engine/definition.ts';
+import { explained } from './engine/faults.ts';
+import { type Action, type Definition, type Stack, type StackUpdate, type StackWish, stackSubject } from './model.ts';
+import { type ActionParams, createActions, defaultMinutes } from './operations/action.ts';
+import * as store from './store/stacks.ts';
+import { check } from './validation.ts';
+
+type Started = 'CREATE' | 'UPDATE' | 'DELETE';
+
+/** What waits for the end of the present action, with who asked for it. */
+interface Pending {
+  readonly action: 'UPDATE' | 'DELETE';
+  readonly context: Context;
+  readonly sealed?: string;
+  readonly files_id?: string;
+  readonly description?: string;
+}
+
+export interface Stacks {
+  create(context: Context, name: string, wish: StackWish): Promise<Stack>;
+  update(context: Context, idOrName: string, wish: StackUpdate): Promise<Stack>;
+  remove(context: Context, idOrName: string): Promise<void>;
+  /** Ends the present action; `rollback`: an update goes back to what was before. */
+  cancel(context: Context, idOrName: string, options: { rollback: boolean }): Promise<void>;
+  find(context: Context, idOrName: string): Promise<store.StackRow>;
+  list(context: Context, filters?: Partial<store.StackFilters> & { allProjects?: boolean }): Promise<Stack[]>;
+  count(context: Context, filters?: Partial<store.StackFilters>): Promise<number>;
+  /** Takes up what a dead process left between two actions. */
+  startPending(): Promise<void>;
+}
+
+const nameRule = /^[a-zA-Z][\w.-]{0,254}$/;
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const pendingOwner = (id: string): string => `stack ${id} pending`;
+
+export function createStacks(desk: Desk): Stacks {
+  const { house } = desk;
+  const { db, operations, recorder, secrets, clock } = house;
+  const actions = createActions({ desk, afterEnd: (id) => void startPendingOf(id).catch(() => {}) });
+  for (const operation of Object.values(actions)) operations.register(operation);
+
+  async function find(context: Context, idOrName: string): Promise<store.StackRow> {
+    const project = isAdmin(context) ? null : context.projectId;
+    // `name/id`, as clients write it.
+    const key = idOrName.split('/').at(-1) ?? idOrName;
+    const byId = uuid.test(key) ? await store.stack(db, key) : undefined;
+    if (byId && (project === null || byId.project_id === project || byId.user_project_id === project)) return byId;
+    const named = (context.projectId && (await store.stackNamed(db, context.projectId, key))) || null;
+    const row = named ?? (project === null ? await store.stackNamed(db, null, key) : undefined);
+    if (!row) throw fault('stack-not-found', { stack: idOrName });
+    return row;
+  }
+
+  async function start(
+    tx: Tx,
+    context: Context,
+    row: store.StackRow | { id: string; name: string; generation: number; timeout_mins: number | null },
+    action: Started,
+  ): Promise<void> {
+    const operation: Operation<ActionParams> = actions[action];
+    const params = {
+      stack: row.id,
+      generation: row.generation,
+      minutes: row.timeout_mins ?? defaultMinutes,
+      began: clock.now(),
+    };
+    await operations.start(tx, operation, { subject: stackSubject(row.id), params, context });
+    const data = { name: row.name, action, status: 'IN_PROGRESS', reason: `Stack ${action} started` };
+    await recorder.append(tx, 'stack.state', stackSubject(row.id), data, { requestId: context.requestId });
+  }
+
+  /** Begins the action now, or notes it for the end of the present one, which is then cut short. */
+  async function begin(tx: Tx, row: store.StackRow, wanted: Pending): Promise<'begun' | 'noted'> {
+    const active = await operations.activity(stackSubject(row.id));
+    if (active) {
+      const pending = secrets.seal(JSON.stringify(wanted), pendingOwner(row.id));
+      await store.patchStack(tx, row.id, { pending });
+      return 'noted';
+    }
+    const generation = row.generation + 1;
+    const action: Action = wanted.action;
+    await store.patchStack(tx, row.id, {
+      action,
+      status: 'IN_PROGRESS',
+      reason: `Stack ${action} started`,
+      generation,
+      pending: null,
+      ...(action === 'UPDATE' && { previous: row.definition, updated_at: new Date(clock.now()) }),
+      ...(wanted.sealed && { definition: wanted.sealed, files_id: wanted.files_id as string }),
+      ...(wanted.description && { description: wanted.description }),
+    });
+    await start(tx, wanted.context, { ...row, generation }, wanted.action);
+    return 'begun';
+  }
+
+  async function demand(row: store.StackRow, wanted: Pending): Promise<void> {
+    const end = await db.transaction(async (tx) => {
+      const locked = await store.lockStack(tx, row.id);
+      if (!locked || locked.deleted_at) throw fault('stack-not-found', { stack: row.name });
+      return begin(tx, locked, wanted);
+    });
+    if (end === 'begun') return;
+    await operations.cancel(stackSubject(row.id), `${wanted.action} was asked for`);
+    // The action may have ended by itself between the two.
+    if (!(await operations.activity(stackSubject(row.id)))) await startPendingOf(row.id);
+  }
+
+  async function startPendingOf(id: string): Promise<void> {
+    await db.transaction(async (tx) => {
+      const row = await store.lockStack(tx, id);
+      if (!row?.pending || row.deleted_at) return;
+      const wanted = JSON.parse(secrets.open(row.pending, pendingOwner(id))) as Pending;
+      await begin(tx, row, wanted);
+    });
+  }
+
+  function refuseNested(row: store.StackRow): void {
+    if (row.parent_id) throw fault('stack-nested', { stack: row.name, resource: row.parent_resource });
+  }
+
+  async function sealed(tx: Tx, id: string, definition: Definition, files: Readonly<Record<string, string>>) {
+    const hash = filesId(files);
+    await store.keepFiles(tx, hash, files);
+    return { definition: sealDefinition(secrets, id, definition), files_id: hash };
+  }
+
+  const readWish = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (thrown) {
+      throw explained(thrown);
+    }
+  };
+
+  return {
+    find,
+    async create(context, name, wish) {
+      if (!nameRule.test(name)) throw fault('stack-name-invalid', { name });
+      const project = context.projectId ?? '';
+      if (await store.stackNamed(db, project, name)) throw fault('stack-exists', { stack: name });
+      const id = randomUUID();
+      const definition = readWish(() => definitionOf(wish));
+      const files = wish.files ?? {};
+      const { description } = await check(desk, context, {
+        definition,
+        files,
+        stack: { id, name, project_id: project },
+      });
+      return db
+        .transaction(async (tx) => {
+          const row: store.NewStackRow = {
+            id,
+            root_id: id,
+            parent_id: null,
+            parent_resource: null,
+            project_id: project,
+            user_id: context.userId ?? '',
+            owner_name: context.userId ?? '',
+            name,
+            description,
+            action: 'CREATE',
+            status: 'IN_PROGRESS',
+            reason: 'Stack CREATE started',
+            ...(await sealed(tx, id, definition, files)),
+            generation: 1,
+            disable_rollback: wish.disableRollback ?? true,
+            timeout_mins: wish.timeoutMinutes ?? null,
+            tags: wish.tags ?? [],
+            user_project_id: null,
+          };
+          await store.insertStack(tx, row);
+          await start(tx, context, row, 'CREATE');
+          return (await store.stack(tx, id)) as Stack;
+        })
+        .catch((error) => {
+          // Two creates of one name at once: the second finds the name taken.
+          if ((error as { code?: string }).code === '23505') throw fault('stack-exists', { stack: name });
+          throw error;
+        });
+    },
+    async update(context, idOrName, wish) {
+      const row = await find(context, idOrName);
+      refuseNested(row);
+      if (row.deleted_at) throw fault('stack-not-found', { stack: idOrName });
+      const present = openDefinition(secrets, row.id, row.definition);
+      const definition = readWish(() => updatedDefinition(present, wish));
+      const kept = wish.existing ? await store.filesOf(db, row.files_id) : {};
+      const files = { ...kept, ...wish.files };
+      const { description } = await check(desk, context, { definition, files, stack: row });
+      const parts = await db.transaction(async (tx) => {
+        await store.patchStack(tx, row.id, {
+          ...(wish.disableRollback !== undefined && { disable_rollback: wish.disableRollback }),
+          ...(wish.timeoutMinutes !== undefined && { timeout_mins: wish.timeoutMinutes }),
+          ...(wish.tags ? { tags: wish.tags } : wish.existing ? {} : { tags: [] }),
+          description: row.description,
+        });
+        return sealed(tx, row.id, definition, files);
+      });
+      await demand(row, { action: 'UPDATE', context, sealed: parts.definition, files_id: parts.files_id, description });
+      return (await store.stack(db, row.id)) as Stack;
+    },
+    async remove(context, idOrName) {
+      const row = await find(context, idOrName);
+      refuseNested(row);
+      if (row.deleted_at) throw fault('stack-not-found', { stack: idOrName });
+      if (row.action === 'DELETE' && row.status === 'IN_PROGRESS') return;
+      await demand(row, { action: 'DELETE', context });
+    },
+    async cancel(context, idOrName, { rollback }) {
+      const row = await find(context, idOrName);
+      refuseNested(row);
+      const state = `${row.action}_${row.status}`;
+      if (row.status !== 'IN_PROGRESS' || row.action === 'DELETE' || (rollback && row.action !== 'UPDATE'))
+        throw fault('stack-not-running', { what: rollback ? 'update' : 'action', state });
+      const before = rollback ? row.previous : null;
+      if (before)
+        return demand(row, {
+          action: 'UPDATE',
+          context,
+          sealed: before,
+          files_id: row.files_id,
+          description: row.description,
+        });
+      await operations.cancel(stackSubject(row.id), 'the operator asked for it');
+    },
+    list: (context, { allProjects, ...filters } = {}) =>
+      store.stacks(db, { ...filters, projectId: allProjects && isAdmin(context) ? null : context.projectId }),
+    count: (context, filters = {}) => store.countStacks(db, { ...filters, projectId: context.projectId }),
+    async startPending() {
+      for (const { id } of await store.stacksWithPending(db)) await startPendingOf(id).catch(() => {});
+    },
+  };
+}
