@@ -1,5 +1,5 @@
 import { expect, expectTypeOf, it } from 'vitest';
-import { fourWay, intent, macOf, nodeUuid, scene, sent } from '../../test/setup/boot-scene.ts';
+import { bootOn, fourWay, intent, macOf, nodeUuid, requestFor, scene, sent } from '../../test/setup/boot-scene.ts';
 import type { Baremetal } from '../baremetal/index.ts';
 import type { BootSource } from './index.ts';
 
@@ -153,6 +153,26 @@ function withoutOptions(packet: Buffer, codes: readonly number[]): Buffer {
   }
   return Buffer.concat([...parts, Buffer.from([255])]);
 }
+
+it('goes on where it was after a restart: the binding, the address, and whose events they are', async () => {
+  const first = await scene();
+  const discover = sent('busybox-udhcpc-os', 'DISCOVER');
+  first.intents.set(macOf(discover), intent('disk'));
+  const ack = await fourWay(first.dhcp, discover);
+  await first.boot.stop();
+  first.dhcp.put(discover);
+  const { boot, dhcp } = await bootOn(first.world, first.network, first.intents, first.bootDir);
+  // The client does not begin anew: it only confirms what it has.
+  const renewal = requestFor(discover, ack, 'renewing');
+  dhcp.put(renewal);
+  const again = await dhcp.answer();
+  expect([again.options.get(53)?.[0], again.yiaddr]).toEqual([5, ack.yiaddr]);
+  const event = await first.world.heard('dhcp.exchange', (one) => one.data.text.includes('renewed'));
+  expect(event.subject).toEqual({ type: 'node', id: nodeUuid });
+  expect(boot.macAt('127.0.0.1')).toBe(macOf(discover));
+  expect(first.dhcp.unread).toBe(0);
+  await boot.stop();
+});
 
 it('takes the baremetal service as it is', () => {
   expectTypeOf<Baremetal>().toExtend<BootSource>();

@@ -83,6 +83,27 @@ export async function scene(): Promise<Scene> {
   ] as const)
     writeFileSync(join(bootDir, file), Buffer.alloc(bytes, file));
   const intents = new Map<string, BootIntent>();
+  const { boot, dhcp } = await bootOn(world, network, intents, bootDir);
+  const api = createApi();
+  api.register(boot.routes);
+  const listener = await listen(api, { host: '127.0.0.1', port: 0 });
+  onTestFinished(async () => {
+    await boot.stop();
+    await listener.close();
+    await api.close();
+    rmSync(bootDir, { recursive: true });
+  });
+  const { port } = listener.address as { port: number };
+  return { world, network, boot, dhcp, intents, bootDir, base: `http://127.0.0.1:${port}` };
+}
+
+/** A boot service over what is there already: a first one, or one that was started again. */
+export async function bootOn(
+  world: World,
+  network: Network,
+  intents: ReadonlyMap<string, BootIntent>,
+  bootDir: string,
+): Promise<{ boot: Boot; dhcp: WireSocket }> {
   const dhcp = new WireSocket();
   const boot = createBoot(world, {
     network,
@@ -97,17 +118,7 @@ export async function scene(): Promise<Scene> {
     caCertificate: '-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n',
   });
   await boot.start();
-  const api = createApi();
-  api.register(boot.routes);
-  const listener = await listen(api, { host: '127.0.0.1', port: 0 });
-  onTestFinished(async () => {
-    await boot.stop();
-    await listener.close();
-    await api.close();
-    rmSync(bootDir, { recursive: true });
-  });
-  const { port } = listener.address as { port: number };
-  return { world, network, boot, dhcp, intents, bootDir, base: `http://127.0.0.1:${port}` };
+  return { boot, dhcp };
 }
 
 interface Captured {
@@ -135,18 +146,30 @@ export async function fourWay(dhcp: WireSocket, discover: Buffer): Promise<DhcpP
   return dhcp.answer();
 }
 
-function requestFor(discover: Buffer, offer: DhcpPacket): Buffer {
+/** The REQUEST that follows: for an OFFER, or to renew what an ACK gave. */
+export function requestFor(
+  discover: Buffer,
+  answer: DhcpPacket,
+  state: 'selecting' | 'renewing' = 'selecting',
+): Buffer {
   const request = Buffer.from(discover);
   const at = request.indexOf(Buffer.from([53, 1, 1]), 240);
   request[at + 2] = 3;
   const address = Buffer.alloc(4);
-  address.writeUInt32BE(offer.yiaddr);
+  address.writeUInt32BE(answer.yiaddr);
+  if (state === 'renewing') {
+    // RFC 2131 table 4: the address stands in ciaddr, and no server is named. Option 50 of the capture becomes padding.
+    address.copy(request, 12);
+    const wish = request.indexOf(Buffer.from([50, 4]), 240);
+    if (wish > 0) request.fill(0, wish, wish + 6);
+    return request;
+  }
   const end = request.lastIndexOf(255);
   const more = Buffer.concat([
     Buffer.from([50, 4]),
     address,
     Buffer.from([54, 4]),
-    Buffer.from(offer.options.get(54) ?? []),
+    Buffer.from(answer.options.get(54) ?? []),
     Buffer.from([255]),
   ]);
   return Buffer.concat([request.subarray(0, end), more]);
