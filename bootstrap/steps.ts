@@ -17,6 +17,7 @@ import {
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { makeDiskLoader } from '../services/boot/index.ts';
 import { systemClock } from '../services/core/clock.ts';
 import { type Config, type ProvisioningConfig, readConfig, statePaths } from '../services/core/config.ts';
 import { openDatabase } from '../services/core/database/index.ts';
@@ -187,6 +188,7 @@ export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summ
       skip: provisioned ? false : 'no provisioning interface: built when it is first needed',
       async run(say) {
         copyLoaders(paths.boot);
+        await makeDiskLoader(paths.boot);
         return ensureRamdisk({ stateDir, profile: options.lab ? 'lab' : 'hardware', ids, say });
       },
     },
