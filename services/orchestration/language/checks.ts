@@ -12,9 +12,8 @@ function bad(value: Value, reason: string): string {
 
 function ipAddress(value: Value): string | undefined {
   if (typeof value !== 'string' || /\s/.test(value)) return bad(value, 'Invalid IP address');
-  // Octets may be filled with zeros, which are dropped.
-  const bare = value.includes(':') ? value : value.replace(/(^|\.)0+(?=\d)/g, '$1');
-  return isIPv4(bare) || isIPv6(bare.replace(/%.*$/, '')) ? undefined : bad(value, 'Invalid IP address');
+  // An octet with a leading zero is decimal to some and octal to others: Neutron refuses it.
+  return isIPv4(value) || isIPv6(value.replace(/%.*$/, '')) ? undefined : bad(value, 'Invalid IP address');
 }
 
 /** Whether the text is an address and a prefix length, IPv4 written in full. */

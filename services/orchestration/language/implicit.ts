@@ -71,43 +71,43 @@ const routerNeedsSubnets: Rule = (resource, peers, graph) => {
   }
 };
 
-/** Needs the router interfaces on whose subnet a port lies that the resource already needs. */
-const needsInterfaceOfPort: Rule = (resource, peers, graph) => {
-  for (const peer of peers.values()) {
-    // Heat looks at a port's first address alone here.
-    if (is(peer, 'OS::Neutron::RouterInterface'))
-      requireInterface(resource, peer, peers, graph, (ips) => ips.slice(0, 1));
-  }
-};
-
 const either = (first: Value, second: () => Value): Value => (truthy(first) ? first : second());
 
-function requireInterface(
-  resource: Resource,
-  routerInterface: Resource,
-  peers: Peers,
-  graph: Graph,
-  considered: (ips: Value[]) => Value[],
-): void {
-  const subnet = either(property(routerInterface, 'subnet'), () => property(routerInterface, 'subnet_id'));
+/** Whether an address of a port lies on a subnet. What is not known yet equals anything else that is not. */
+const lies = (ip: Value, subnet: Value): boolean =>
+  equal(
+    subnet,
+    either(inMap(ip, 'subnet'), () => inMap(ip, 'subnet_id')),
+  );
+
+type OnSubnet = (addresses: Value, subnet: Value) => boolean;
+
+/** Heat looks at a port's first address alone here. */
+const firstLies: OnSubnet = (addresses, subnet) => {
+  const [first] = (addresses ?? []) as Value[];
+  return first !== undefined && lies(first, subnet);
+};
+
+/** A port without addresses may come to lie on any subnet that is not known yet. */
+const anyLies: OnSubnet = (addresses, subnet) =>
+  truthy(addresses) ? (addresses as Value[]).some((ip) => lies(ip, subnet)) : subnet === null;
+
+/** Needs a router interface on whose subnet a port lies that the resource already needs. */
+function requireInterface(resource: Resource, peer: Resource, peers: Peers, graph: Graph, onSubnet: OnSubnet): void {
+  const subnet = either(property(peer, 'subnet'), () => property(peer, 'subnet_id'));
   for (const name of graph.required(resource.name)) {
     const port = peers.get(name);
-    if (!port || !is(port, 'OS::Neutron::Port')) continue;
-    const ips = considered((property(port, 'fixed_ips') ?? []) as Value[]);
-    // What is not known yet is the same as anything else that is not: Heat compares two nothings as equal.
-    if (
-      ips.some((ip) =>
-        equal(
-          subnet,
-          either(inMap(ip, 'subnet'), () => inMap(ip, 'subnet_id')),
-        ),
-      )
-    ) {
-      graph.require(resource.name, routerInterface.name);
-      return;
-    }
+    if (!port || !is(port, 'OS::Neutron::Port') || !onSubnet(property(port, 'fixed_ips'), subnet)) continue;
+    graph.require(resource.name, peer.name);
+    return;
   }
 }
+
+const needsInterfaceOfPort: Rule = (resource, peers, graph) => {
+  for (const peer of peers.values()) {
+    if (is(peer, 'OS::Neutron::RouterInterface')) requireInterface(resource, peer, peers, graph, firstLies);
+  }
+};
 
 const floatingNeedsRouters: Rule = (resource, peers, graph) => {
   for (const peer of peers.values()) {
@@ -118,7 +118,7 @@ const floatingNeedsRouters: Rule = (resource, peers, graph) => {
         if (equal(theirs, property(resource, 'floating_network'))) graph.require(resource.name, peer.name);
       });
     } else if (is(peer, 'OS::Neutron::RouterInterface')) {
-      requireInterface(resource, peer, peers, graph, (ips) => ips);
+      requireInterface(resource, peer, peers, graph, anyLies);
     } else if (is(peer, 'OS::Neutron::Router')) {
       quietly(() => {
         const gateway = property(peer, 'external_gateway_info');

@@ -40,9 +40,9 @@ export function readOutputs(scope: StackScope): Map<string, Output> {
 }
 
 function outputEnabled(scope: StackScope, declared: Dict, key: string): boolean {
-  const condition = resolve(scope.parseCondition(declared.get(key) ?? null, []), scope);
+  const expression = scope.parseCondition(declared.get(key) ?? null, []);
   try {
-    return scope.condition(condition);
+    return scope.condition(resolve(expression, scope));
   } catch (thrown) {
     if (!(thrown instanceof Fault) || thrown.kind !== 'ValueError') throw thrown;
     throw new Fault('StackValidationFailed', thrown.reason);

@@ -243,7 +243,9 @@ export class PropertySet implements TranslationSource {
 
   private item(schema: PropertySchema, path: string, entry: Value, index: number, validate: boolean): Value {
     try {
-      return this.typed(schema, `${path}.${index}`, entry, validate);
+      const value = this.typed(schema, `${path}.${index}`, entry, validate);
+      if (validate && schema.implemented === false) throw valueError(`Property ${index} not implemented yet`);
+      return value;
     } catch (thrown) {
       if (!(thrown instanceof Fault) || !validate) throw thrown;
       if (thrown.kind === 'StackValidationFailed') throw within(thrown, [index], 'Property error');

@@ -33,12 +33,15 @@ export function resourceDefinitions(
   for (const [key, snippet] of sectionOf(template, section)) {
     const name = text(key);
     const path: Path = [section, name];
+    let reader: DefinitionReader;
+    let definition: ResourceDefinition;
     try {
-      const enabled = new DefinitionReader(template, scope, name, snippet).read(conditions);
-      if (enabled) out.set(name, enabled);
+      reader = new DefinitionReader(template, scope, name, snippet);
+      definition = reader.read();
     } catch (thrown) {
       throw explained(thrown, path);
     }
+    if (reader.enabled(conditions)) out.set(name, definition);
   }
   return out;
 }
@@ -57,6 +60,7 @@ class DefinitionReader {
   private readonly scope: StackScope;
   private readonly name: string;
   private readonly data: Dict;
+  private condition: Node | undefined;
 
   constructor(template: Template, scope: StackScope, name: string, data: Value) {
     if (!(data instanceof Map)) throw new Fault('TypeError', `Resource ${name} must be a map`);
@@ -66,7 +70,7 @@ class DefinitionReader {
     this.data = data;
   }
 
-  read(conditions: Conditions): ResourceDefinition | undefined {
+  read(): ResourceDefinition {
     const { format } = this.template;
     const keys = format.resource;
     if (format.family === 'hot') {
@@ -93,8 +97,7 @@ class DefinitionReader {
     if (description !== undefined && typeof description !== 'string') throw this.wrongType(keys.description, 'string');
     const textual = (node: Node): boolean => typeof node === 'string' || node instanceof Call;
     const externalId = keys.externalId === undefined ? null : (this.field(keys.externalId, 'string', textual) ?? null);
-    const enabled = keys.condition === undefined || this.enabled(keys.condition, conditions);
-    if (!enabled) return undefined;
+    this.condition = keys.condition === undefined ? undefined : this.readCondition(keys.condition);
     return {
       name: this.name,
       type,
@@ -154,9 +157,9 @@ class DefinitionReader {
     return policy;
   }
 
-  private enabled(key: string, conditions: Conditions): boolean {
+  private readCondition(key: string): Node | undefined {
     const value = this.data.get(key);
-    if (value === undefined) return true;
+    if (value === undefined) return undefined;
     let condition: Node;
     try {
       condition = this.scope.parseCondition(value, []);
@@ -164,14 +167,26 @@ class DefinitionReader {
       if (thrown instanceof Fault) thrown.path.unshift(key);
       throw thrown;
     }
-    if (!(typeof condition === 'string' || typeof condition === 'boolean' || condition instanceof Call)) {
-      throw this.wrongType(key, 'string_or_boolean');
+    if (typeof condition === 'string' || typeof condition === 'boolean' || condition instanceof Call) return condition;
+    throw this.wrongType(key, 'string_or_boolean');
+  }
+
+  /** Whether the resource's condition holds. Throws StackValidationFailed for an unknown one. */
+  enabled(conditions: Conditions): boolean {
+    const { resource, sections } = this.template.format;
+    const path = [sections.resources, this.name, resource.condition ?? ''];
+    let condition: Value;
+    try {
+      condition = resolve(this.condition ?? null, this.scope);
+    } catch (thrown) {
+      if (thrown instanceof Fault && thrown.path.length === 0) thrown.path = path;
+      throw thrown;
     }
     try {
-      return conditions.holds(resolve(condition, this.scope));
+      return conditions.holds(condition);
     } catch (thrown) {
-      if (thrown instanceof Fault && thrown.path.length === 0) thrown.path = [key];
-      throw thrown;
+      if (!(thrown instanceof Fault) || thrown.kind !== 'ValueError') throw thrown;
+      throw new Fault('StackValidationFailed', thrown.reason, { path });
     }
   }
 }

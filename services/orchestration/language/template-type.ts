@@ -50,18 +50,16 @@ function propertiesOf(template: Template, defaults: Dict): Record<string, Proper
   const out: Record<string, PropertySchema> = {};
   for (const [key, declared] of sectionOf(template, template.format.sections.parameters)) {
     const name = text(key);
-    const schema = parameterSchema(
-      name,
-      withDefault(template, declared, defaults.get(name) ?? null),
-      template.format.parameters,
-    );
+    const schema = parameterSchema(name, withDefault(template, declared, name, defaults), template.format.parameters);
     out[name] = propertyOf(schema);
   }
   return out;
 }
 
-function withDefault(template: Template, declared: Value, value: Value): Value {
-  if (value === null || !(declared instanceof Map)) return declared;
+/** A declaration with the environment's default in place of its own; a null there takes the default away. */
+function withDefault(template: Template, declared: Value, name: string, defaults: Dict): Value {
+  const value = defaults.get(name);
+  if (value === undefined || !(declared instanceof Map)) return declared;
   return new Map(declared).set(template.format.family === 'hot' ? 'default' : 'Default', value);
 }
 

@@ -167,7 +167,10 @@ function languages(
   functions: Changes,
   conditions: Changes = {},
 ): { functions: FunctionTable; conditionFunctions: FunctionTable } {
-  const invalid = Object.fromEntries(Object.keys(functions).map((name) => [name, logic.Invalid]));
+  // What a version removed is told as removed, in conditions too.
+  const invalid = Object.fromEntries(
+    Object.entries(functions).map(([name, kind]) => [name, kind === logic.Removed ? kind : logic.Invalid]),
+  );
   const conditionFunctions = table(invalid, conditions);
   return { functions: Object.assign(table(functions), { conditions: conditionFunctions }), conditionFunctions };
 }

@@ -23,7 +23,6 @@ const TRAITS: Record<string, Partial<ResourceType>> = {
   'OS::Heat::RandomString': {
     converts: { from: 'sequence', into: 'character_classes', item: { field: 'class', rest: { min: 1 } } },
   },
-  'OS::Magnum::BayModel': { converts: { from: 'ssh_authorized_key' } },
 };
 
 const types = new Map<string, ResourceType>();

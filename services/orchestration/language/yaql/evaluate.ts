@@ -3,6 +3,7 @@ import { type Key, truthy } from '../values.ts';
 import { converted, type Definition, fits, overloads } from './library.ts';
 import type { Expression } from './parser.ts';
 import { Context, isList, Lambda, Rule, Stream, withinQuota, type Y, yaqlFault } from './runtime.ts';
+import { pythonStr } from './shown.ts';
 
 /** Evaluates an expression. Throws Fault with the class that yaql raises. */
 export function evaluate(expression: Expression, context: Context): Y {
@@ -106,7 +107,7 @@ export function invoke(name: string, receiver: Y | undefined, args: readonly Exp
   if (candidates.length === 0) {
     throw receiver === undefined
       ? yaqlFault('NoFunctionRegisteredException', `Unknown function "${name}"`)
-      : yaqlFault('NoMethodRegisteredException', `Unknown method "${name}" for receiver`);
+      : yaqlFault('NoMethodRegisteredException', `Unknown method "${name}" for receiver ${pythonStr(receiver)}`);
   }
   const call = new Call(receiver, args, context);
   for (const candidate of candidates) {
@@ -115,7 +116,10 @@ export function invoke(name: string, receiver: Y | undefined, args: readonly Exp
   }
   throw receiver === undefined
     ? yaqlFault('NoMatchingFunctionException', `No function "${name}" matches supplied arguments`)
-    : yaqlFault('NoMatchingMethodException', `No method "${name}" for receiver matches supplied arguments`);
+    : yaqlFault(
+        'NoMatchingMethodException',
+        `No method "${name}" for receiver ${pythonStr(receiver)} matches supplied arguments`,
+      );
 }
 
 /** The arguments of one call, each evaluated at most once whichever definitions are tried. */

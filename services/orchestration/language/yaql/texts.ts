@@ -1,8 +1,8 @@
 import { Fault } from '../faults.ts';
 import { compileSearch, execPattern } from '../pattern.ts';
-import { repr } from '../render.ts';
 import { define, items, numberOf } from './library.ts';
 import { Regex, type Y } from './runtime.ts';
+import { pythonRepr } from './shown.ts';
 
 /** Texts and regular expressions. */
 
@@ -12,14 +12,6 @@ export function shown(value: Y): string {
   if (value === true) return 'true';
   if (value === false) return 'false';
   return typeof value === 'string' ? value : pythonRepr(value);
-}
-
-function pythonRepr(value: Y): string {
-  if (Array.isArray(value))
-    return value.length === 1 ? `(${pythonRepr(value[0]!)},)` : `(${value.map(pythonRepr).join(', ')})`;
-  if (value instanceof Map)
-    return `{${[...value].map(([key, item]) => `${repr(key)}: ${pythonRepr(item)}`).join(', ')}}`;
-  return repr(value);
 }
 
 const text = (value: Y | undefined): string => value as string;
