@@ -1,7 +1,6 @@
 /** Front door of baremetal: nodes, their states, the operations on them, and what a machine is to boot now. */
 import type { Context } from '../core/context.ts';
 import type { Tx } from '../core/database/index.ts';
-import { fault } from '../core/errors/index.ts';
 import type { RecordedEvent } from '../core/events/index.ts';
 import type { House } from '../core/house.ts';
 import type { Authenticate, Routes } from '../core/http/index.ts';
@@ -16,6 +15,7 @@ import { type Ground, nodeSubject } from './ground.ts';
 import type { DeployImages } from './image.ts';
 import { type ImportedNode, type ImportOptions, importNodes } from './import.ts';
 import type { JsonObject, Node, Port } from './node.ts';
+import { createPowerSync } from './power-sync.ts';
 import {
   createProvision,
   type DeployRequest,
@@ -56,6 +56,8 @@ export interface BaremetalDeps {
   /** Whether a used node's partition tables are erased by the agent before it is given away again. Default false: the next
    *  image overwrites them, and the lab stays quick. A node's own automated_clean wins. */
   readonly automatedClean?: boolean;
+  /** ms between rounds in which BMCs are asked for the power state of nodes at rest; default a minute, 0 never. */
+  readonly powerSyncMs?: number;
 }
 
 /** What a node does now: what it waits on, since when, how long that usually takes, and what to do. */
@@ -78,7 +80,8 @@ export interface Baremetal {
   /** /, /v1, lookup, heartbeat and continue_inspection alone: mounted unprefixed on the provisioning listener. */
   readonly agentRoutes: Routes;
   nodeByMac(mac: string): Promise<Node | null>;
-  /** @throws Fault `node-not-found` */
+  /** Whatever the context's project: a tenant's server is on a node that the tenant does not own. Who sees what over HTTP is
+   *  the routes' business. @throws Fault `node-not-found` */
   findNode(context: Context, idOrName: string): Promise<Node>;
   listNodes(context: Context, filters?: NodeQuery): Promise<Node[]>;
   portsOf(nodeUuid: string): Promise<Port[]>;
@@ -103,6 +106,8 @@ export interface Baremetal {
   importNodes(context: Context, instackenv: unknown, options?: ImportOptions): Promise<ImportedNode[]>;
   activity(nodeUuid: string): Promise<NodeActivity>;
   timeline(nodeUuid: string, options?: { limit?: number; after?: number }): Promise<RecordedEvent[]>;
+  /** Asks the BMCs of nodes at rest now; returns how many power states had changed. */
+  syncPower(): Promise<number>;
   /** Listens for what happens to nodes, and takes up what a dead process left pending. Call before operations.run(). */
   start(): Promise<void>;
   stop(): void;
@@ -133,26 +138,15 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
   for (const operation of Object.values(operations)) house.operations.register(operation as never);
   const enrolment = createEnrolment(ground);
   const provision = createProvision(ground, operations);
+  const powerSync = createPowerSync(ground, deps.powerSyncMs ?? 60_000);
   let leave = () => {};
-
-  /** Admins see all; a project sees what it owns or rents. */
-  const visible = (context: Context, node: Node): boolean =>
-    context.roles.includes('admin') ||
-    (context.projectId !== null && (node.owner === context.projectId || node.lessee === context.projectId));
-
-  async function find(context: Context, idOrName: string): Promise<Node> {
-    const node = await enrolment.find(idOrName);
-    if (!visible(context, node)) throw fault('node-not-found', { node: idOrName });
-    return node;
-  }
 
   const baremetal: Baremetal = {
     routes: async (api) => allRoutes(api, { ground, enrolment, provision, baremetal, deps }),
     agentRoutes: async (api) => agentRoutes(api, { ground, enrolment, provision, baremetal, deps }),
     nodeByMac: (mac) => nodeByMac(db, mac.toLowerCase().replaceAll('-', ':')),
-    findNode: find,
-    listNodes: (context, filters = {}) =>
-      listNodes(db, context.roles.includes('admin') ? filters : { ...filters, project: context.projectId ?? '' }),
+    findNode: (_context, idOrName) => enrolment.find(idOrName),
+    listNodes: (_context, filters = {}) => listNodes(db, filters),
     portsOf: (nodeUuid) => listPorts(db, { nodeUuid }),
     createNode: (context, fields) => db.transaction((tx) => enrolment.create(tx, context, fields)),
     updateNode: (context, uuid, fields) => db.transaction((tx) => enrolment.update(tx, context, uuid, fields)),
@@ -162,10 +156,10 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
     deploy: (tx, context, uuid, request) => provision.deploy(tx, context, uuid, request),
     undeploy: (tx, context, uuid) => provision.undeploy(tx, context, uuid),
     async setProvisionState(context, idOrName, verb, body = {}) {
-      await provision.verb(context, (await find(context, idOrName)).uuid, verb, body);
+      await provision.verb(context, (await enrolment.find(idOrName)).uuid, verb, body);
     },
     async setPower(context, idOrName, target, timeoutSeconds) {
-      await provision.power(context, (await find(context, idOrName)).uuid, target, timeoutSeconds ?? null);
+      await provision.power(context, (await enrolment.find(idOrName)).uuid, target, timeoutSeconds ?? null);
     },
     bmcOf: async (uuid) => bmcOf(ground, await requireNode(db, uuid)),
     bootIntent: (mac) => bootIntent(ground, mac),
@@ -186,6 +180,7 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
         },
       };
     },
+    syncPower: () => powerSync.sweep(),
     timeline: (uuid, options) => recorder.timeline(nodeSubject(uuid), options),
     async start() {
       leave();
@@ -196,8 +191,10 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
           provision.takeUpPending(event.subject.id).catch(() => {});
       });
       await provision.takeUpPending();
+      powerSync.start();
     },
     stop() {
+      powerSync.stop();
       leave();
       leave = () => {};
     },

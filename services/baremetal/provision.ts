@@ -4,16 +4,21 @@ import type { Tx } from '../core/database/index.ts';
 import { Fault, fault } from '../core/errors/index.ts';
 import type { Operation } from '../core/operations/index.ts';
 import { requireIdle, startOn } from './busy.ts';
-import { fire, requireNode } from './change.ts';
+import { fire, requireNode, usesAgent } from './change.ts';
 import { interfaceOf } from './drivers.ts';
 import { type Ground, nodeSubject } from './ground.ts';
 import type { JsonObject } from './node.ts';
 import { type CleanParams, cleanOperation } from './operations/clean.ts';
 import { wantsCleaning } from './operations/cleaning.ts';
-import { configDriveOwner, type DeployParams, deployOperation } from './operations/deploy.ts';
+import {
+  configDriveOwner,
+  type DeployParams,
+  deployOperation,
+  deployWithoutAgentOperation,
+} from './operations/deploy.ts';
 import { inspectOperation } from './operations/inspect.ts';
 import { type PowerParams, powerOperation } from './operations/power.ts';
-import { type UndeployParams, undeployOperation } from './operations/undeploy.ts';
+import { undeployOperation } from './operations/undeploy.ts';
 import { type VerifyParams, verifyOperation } from './operations/verify.ts';
 import { nextState } from './states.ts';
 import { keepConfigDrive } from './store/agents.ts';
@@ -24,7 +29,9 @@ export interface NodeOperations {
   readonly verify: Operation<VerifyParams>;
   readonly power: Operation<PowerParams>;
   readonly deploy: Operation<DeployParams>;
-  readonly undeploy: Operation<UndeployParams>;
+  readonly deployWithoutAgent: Operation<DeployParams>;
+  readonly undeploy: Operation<null>;
+  readonly undeployAndErase: Operation<null>;
   readonly clean: Operation<CleanParams>;
   readonly inspect: Operation<null>;
 }
@@ -33,7 +40,9 @@ export const nodeOperations = (ground: Ground): NodeOperations => ({
   verify: verifyOperation(ground),
   power: powerOperation(ground),
   deploy: deployOperation(ground),
-  undeploy: undeployOperation(ground),
+  deployWithoutAgent: deployWithoutAgentOperation(ground),
+  undeploy: undeployOperation(ground, false),
+  undeployAndErase: undeployOperation(ground, true),
   clean: cleanOperation(ground),
   inspect: inspectOperation(ground),
 });
@@ -93,7 +102,8 @@ export function createProvision(ground: Ground, operations: NodeOperations): Pro
       await keepConfigDrive(tx, uuid, secrets.seal(request.configDrive, configDriveOwner(uuid)));
     }
     const imageId = request.imageId || String(node.instanceInfo.image_source ?? '');
-    const id = await startOn(ground, tx, operations.deploy, uuid, { imageId, kexec: request.kexec ?? false }, context);
+    const operation = usesAgent(node) ? operations.deploy : operations.deployWithoutAgent;
+    const id = await startOn(ground, tx, operation, uuid, { imageId, kexec: request.kexec ?? false }, context);
     await fire(ground, tx, uuid, event, {
       cause: verb,
       requestId: context.requestId,
@@ -115,11 +125,12 @@ export function createProvision(ground: Ground, operations: NodeOperations): Pro
     if (node.protected) throw fault('node-protected', { node: uuid });
     let id: string;
     try {
-      id = await startOn(ground, tx, operations.undeploy, uuid, { erase: wantsCleaning(ground, node) }, context);
+      const operation = wantsCleaning(ground, node) ? operations.undeployAndErase : operations.undeploy;
+      id = await startOn(ground, tx, operation, uuid, null, context);
     } catch (error) {
       const kind = error instanceof Fault && error.code === 'node-busy' ? error.details.operation : null;
-      if (kind === operations.undeploy.kind) return null;
-      if (kind !== operations.deploy.kind) throw error;
+      if (kind === operations.undeploy.kind || kind === operations.undeployAndErase.kind) return null;
+      if (kind !== operations.deploy.kind && kind !== operations.deployWithoutAgent.kind) throw error;
       // The deploy ends first, with its undos; then takeUpPending starts what was asked for.
       await patchNode(tx, uuid, { pendingVerb: 'deleted' });
       tx.afterCommit(() => {
@@ -146,16 +157,20 @@ export function createProvision(ground: Ground, operations: NodeOperations): Pro
           'clean_steps must name one step of the agent, such as [{"interface": "deploy", "step": "erase_devices_metadata"}].',
       });
     const step = steps[0] ?? {};
+    const asked = { cause: verb, requestId: context.requestId };
+    if (!manual && !wantsCleaning(ground, node)) {
+      await fire(ground, tx, node.uuid, 'provide', { ...asked, with: { lastError: null } });
+      await fire(ground, tx, node.uuid, 'done', asked);
+      return;
+    }
     const params: CleanParams = {
-      erase: manual || wantsCleaning(ground, node),
       manual,
       step: String(step.step ?? 'erase_devices_metadata'),
       interface: String(step.interface ?? 'deploy'),
     };
     await startOn(ground, tx, operations.clean, node.uuid, params, context);
     await fire(ground, tx, node.uuid, verb, {
-      cause: verb,
-      requestId: context.requestId,
+      ...asked,
       target: manual ? 'manageable' : 'available',
       with: { lastError: null },
     });
@@ -185,6 +200,12 @@ export function createProvision(ground: Ground, operations: NodeOperations): Pro
         requireNoMaintenance(node, verb);
         if (interfaceOf(node.driver, 'inspect', node.interfaces.inspect) === 'no-inspect')
           throw fault('node-unsupported', { driver: node.driver, extension: 'inspect' });
+        if (!usesAgent(node)) {
+          // A machine that is not there has nothing in it.
+          await fire(ground, tx, uuid, 'inspect', asked);
+          await fire(ground, tx, uuid, 'done', asked);
+          return;
+        }
         await startOn(ground, tx, operations.inspect, uuid, null, context);
         await fire(ground, tx, uuid, 'inspect', {
           ...asked,

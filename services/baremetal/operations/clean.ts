@@ -1,17 +1,15 @@
 /**
  * baremetal.clean: `provide` (manageable → available, as the policy says) and `clean` (the steps that were asked for, back
- * to manageable). A node that was never used, or whose policy wants nothing, passes through `cleaning` for an instant.
+ * to manageable). A node that was never used, or whose policy wants nothing, passes through `cleaning` for an instant and
+ * without an operation: provision.ts.
  */
 import { defineOperation, type Operation } from '../../core/operations/index.ts';
 import { fire, intend } from '../change.ts';
 import type { Ground } from '../ground.ts';
-import { ensureOff } from '../steps/power.ts';
 import { cleaningSteps } from './cleaning.ts';
 import { failNode } from './ending.ts';
 
 export interface CleanParams {
-  /** Whether an agent is needed at all. */
-  readonly erase: boolean;
   readonly manual: boolean;
   /** The agent's clean step: `erase_devices_metadata`, `erase_devices`. */
   readonly step: string;
@@ -26,11 +24,9 @@ export function cleanOperation(ground: Ground): Operation<CleanParams> {
     title: 'clean',
     steps: [
       ...cleaningSteps<CleanParams>(ground, {
-        when: (run) => run.params.erase,
         target: 'available',
         step: (params) => ({ interface: params.interface, step: params.step }),
       }),
-      ensureOff<CleanParams>(ground, { name: 'rest', when: (run) => run.params.erase }),
     ],
     async succeeded(run, tx) {
       await intend(ground, tx, run.subject.id, 'none', 'nothing is on its disk');

@@ -18,7 +18,6 @@ export const wantsCleaning = (ground: Ground, node: NodeRow): boolean =>
 export function cleaningSteps<Params>(
   ground: Ground,
   options: {
-    when: NonNullable<Step<Params>['when']>;
     target: ProvisionState;
     /** Of the agent's clean steps. */
     step: (params: Params) => { interface: string; step: string; args?: unknown };
@@ -27,7 +26,6 @@ export function cleaningSteps<Params>(
   return [
     ...agentSession<Params>(ground, {
       reason: 'cleaning: the agent is awaited',
-      when: options.when,
       working: 'cleaning',
       waiting: 'clean wait',
       target: options.target,
@@ -36,7 +34,6 @@ export function cleaningSteps<Params>(
       name: 'erase',
       title: 'erase what is on the disks',
       deadlineMs: minutes(120),
-      when: options.when,
       undo: { none: 'what is erased is gone' },
       remedy: 'Look at the disk that it names; `manage` brings the node back to be cleaned again.',
       async command(run, node) {
@@ -48,6 +45,6 @@ export function cleaningSteps<Params>(
       },
       commit: (run, tx) => patchNode(tx, run.subject.id, { used: false }),
     }),
-    leaveAgent<Params>(ground, { name: 'leave-agent', when: options.when }),
+    leaveAgent<Params>(ground, { name: 'leave-agent' }),
   ];
 }

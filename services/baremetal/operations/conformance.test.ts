@@ -162,10 +162,26 @@ conform({
 });
 
 conform({
-  name: 'undeploy',
+  name: 'undeployAndErase',
   before: { provisionState: 'active', used: true, automatedClean: true },
   start: (baremetal, world, uuid) => baremetal.setProvisionState(context(world), uuid, 'deleted'),
   after: { ...rest, provisionState: 'available', powerState: 'off', boot: 'none', used: false },
+});
+
+conform({
+  name: 'undeploy',
+  before: { provisionState: 'active', used: true },
+  start: (baremetal, world, uuid) => baremetal.setProvisionState(context(world), uuid, 'deleted'),
+  after: { ...rest, provisionState: 'available', powerState: 'off', boot: 'none', used: true },
+});
+
+conform({
+  name: 'deployWithoutAgent',
+  before: { provisionState: 'available', interfaces: { deploy: 'fake' } },
+  async start(baremetal, world, uuid) {
+    await world.db.transaction((tx) => baremetal.deploy(tx, context(world), uuid, { imageId: '' }));
+  },
+  after: { ...rest, provisionState: 'active', powerState: 'on', boot: 'disk', used: true },
 });
 
 conform({

@@ -9,7 +9,7 @@
 import { fault } from '../../core/errors/index.ts';
 import { defineOperation, done, minutes, type Operation, type Run } from '../../core/operations/index.ts';
 import { nodeForAgent, portForAgent } from '../agent.ts';
-import { fire, intend, requireNode, usesAgent } from '../change.ts';
+import { fire, intend, requireNode } from '../change.ts';
 import type { Ground } from '../ground.ts';
 import type { DeployInfo } from '../image.ts';
 import { agentStep } from '../steps/agent.ts';
@@ -40,11 +40,8 @@ async function wantsKexec(ground: Ground, run: Run<DeployParams>): Promise<boole
   const possible = (run.results.validate as { kexec?: boolean } | undefined)?.kexec === true;
   if (!run.params.kexec || !possible) return false;
   const node = await requireNode(ground.house.db, run.subject.id);
-  return usesAgent(node) && String(node.driverInfo.kexec ?? 'true').toLowerCase() !== 'false';
+  return String(node.driverInfo.kexec ?? 'true').toLowerCase() !== 'false';
 }
-
-const withAgent = (ground: Ground) => async (run: Run<DeployParams>) =>
-  usesAgent(await requireNode(ground.house.db, run.subject.id));
 
 function imageInfo(
   imageId: string,
@@ -73,8 +70,28 @@ function imageInfo(
   };
 }
 
+const startSystem = (ground: Ground) =>
+  powerStep<DeployParams>(ground, {
+    name: 'start-system',
+    title: 'start the written system',
+    target: 'on',
+    // After kexec the machine is on already, and the look ends at once.
+    undo: { none: 'the machine is switched off by an earlier step’s undo' },
+  });
+
+const ending = (ground: Ground): Pick<Operation<DeployParams>, 'succeeded' | 'failed'> => ({
+  async succeeded(run, tx) {
+    await forgetAgent(tx, run.subject.id);
+    await intend(ground, tx, run.subject.id, 'disk', 'active: its system is on its disk');
+    await fire(ground, tx, run.subject.id, 'done', {
+      cause: 'deploy',
+      with: { lastError: null, deployStep: {}, used: true },
+    });
+  },
+  failed: (run, error, tx) => failNode(ground, run, error, tx, 'deploy'),
+});
+
 export function deployOperation(ground: Ground): Operation<DeployParams> {
-  const when = withAgent(ground);
   return defineOperation<DeployParams>({
     kind: 'baremetal.deploy',
     definition: 1,
@@ -84,7 +101,6 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
         name: 'validate',
         title: 'check node and image',
         deadlineMs: minutes(1) * ground.speed,
-        when,
         async do(run) {
           const node = await requireNode(ground.house.db, run.subject.id);
           const refuse = (reason: string, remedy: string) =>
@@ -111,7 +127,6 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
       },
       ...agentSession<DeployParams>(ground, {
         reason: 'deploying: the agent is awaited',
-        when,
         working: 'deploying',
         waiting: 'wait call-back',
       }),
@@ -119,7 +134,6 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
         name: 'write-image',
         title: 'write the image to the disk',
         deadlineMs: minutes(60),
-        when,
         undo: { none: 'the next image overwrites it' },
         remedy: tryAgain,
         async command(run, node) {
@@ -147,13 +161,12 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
         name: 'boot-loader',
         title: 'enter the boot loader',
         deadlineMs: minutes(5),
-        when,
         undo: { none: 'the next deploy enters its own' },
         remedy: tryAgain,
         lookMs: 250,
         command: async () => ({ command: 'image.install_bootloader', params: { label: 'undercloud' } }),
       }),
-      bootDisk<DeployParams>(ground, { name: 'disk-first', when }),
+      bootDisk<DeployParams>(ground, { name: 'disk-first' }),
       agentStep<DeployParams>(ground, {
         name: 'kexec',
         title: 'start the written system by kexec',
@@ -170,24 +183,21 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
       }),
       leaveAgent<DeployParams>(ground, {
         name: 'leave-agent',
-        when: async (run) => (await when(run)) && !(await wantsKexec(ground, run)),
+        when: async (run) => !(await wantsKexec(ground, run)),
       }),
-      powerStep<DeployParams>(ground, {
-        name: 'start-system',
-        title: 'start the written system',
-        target: 'on',
-        // After kexec the machine is on already, and the look ends at once.
-        undo: { none: 'the machine is switched off by an earlier step’s undo' },
-      }),
+      startSystem(ground),
     ],
-    async succeeded(run, tx) {
-      await forgetAgent(tx, run.subject.id);
-      await intend(ground, tx, run.subject.id, 'disk', 'active: its system is on its disk');
-      await fire(ground, tx, run.subject.id, 'done', {
-        cause: 'deploy',
-        with: { lastError: null, deployStep: {}, used: true },
-      });
-    },
-    failed: (run, error, tx) => failNode(ground, run, error, tx, 'deploy'),
+    ...ending(ground),
+  });
+}
+
+/** Machines that are not there (deploy interface `fake`): switched on, and active. */
+export function deployWithoutAgentOperation(ground: Ground): Operation<DeployParams> {
+  return defineOperation<DeployParams>({
+    kind: 'baremetal.deploy-without-agent',
+    definition: 1,
+    title: 'deploy',
+    steps: [startSystem(ground)],
+    ...ending(ground),
   });
 }

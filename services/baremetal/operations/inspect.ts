@@ -1,7 +1,7 @@
 /** baremetal.inspect: in band, through the agent. What it finds goes into properties, the whole of it into the inventory. */
 import { fault } from '../../core/errors/index.ts';
 import { defineOperation, minutes, type Operation } from '../../core/operations/index.ts';
-import { fire, intend, requireNode, usesAgent } from '../change.ts';
+import { fire, intend } from '../change.ts';
 import type { Ground } from '../ground.ts';
 import { recordInventory } from '../inspection.ts';
 import type { JsonObject } from '../node.ts';
@@ -11,8 +11,6 @@ import { agentSession } from '../steps/session.ts';
 import { failNode } from './ending.ts';
 
 export function inspectOperation(ground: Ground): Operation<null> {
-  const when = async (run: { subject: { id: string } }) =>
-    usesAgent(await requireNode(ground.house.db, run.subject.id));
   return defineOperation<null>({
     kind: 'baremetal.inspect',
     definition: 1,
@@ -20,7 +18,6 @@ export function inspectOperation(ground: Ground): Operation<null> {
     steps: [
       ...agentSession<null>(ground, {
         reason: 'inspecting: the agent is awaited',
-        when,
         working: 'inspecting',
         waiting: 'inspect wait',
       }),
@@ -28,7 +25,6 @@ export function inspectOperation(ground: Ground): Operation<null> {
         name: 'read-inventory',
         title: 'say what is in the machine',
         deadlineMs: minutes(10),
-        when,
         undo: { none: 'reading changes nothing' },
         remedy: '`manage` brings the node back; look at its console first.',
         command: async () => ({ command: 'poll.get_hardware_info', params: {} }),
@@ -44,7 +40,7 @@ export function inspectOperation(ground: Ground): Operation<null> {
           await recordInventory(ground, tx, run.subject.id, inventory, {});
         },
       }),
-      leaveAgent<null>(ground, { name: 'leave-agent', when }),
+      leaveAgent<null>(ground, { name: 'leave-agent' }),
     ],
     async succeeded(run, tx) {
       await intend(ground, tx, run.subject.id, 'none', 'inspected');

@@ -12,18 +12,14 @@ import { patchNode } from '../store/nodes.ts';
 import { cleaningSteps } from './cleaning.ts';
 import { failNode, walk } from './ending.ts';
 
-export interface UndeployParams {
-  readonly erase: boolean;
-  readonly [key: string]: boolean;
-}
-
-export function undeployOperation(ground: Ground): Operation<UndeployParams> {
-  return defineOperation<UndeployParams>({
-    kind: 'baremetal.undeploy',
+/** @param erase the policy wants the disks erased: an operation of its own, so that taking back without it has no empty steps. */
+export function undeployOperation(ground: Ground, erase: boolean): Operation<null> {
+  return defineOperation<null>({
+    kind: erase ? 'baremetal.undeploy-and-erase' : 'baremetal.undeploy',
     definition: 1,
     title: 'take the node back',
     steps: [
-      ensureOff<UndeployParams>(ground, { name: 'stop', title: 'switch the machine off' }),
+      ensureOff<null>(ground, { name: 'stop', title: 'switch the machine off' }),
       {
         name: 'forget-instance',
         title: 'forget the instance',
@@ -43,11 +39,12 @@ export function undeployOperation(ground: Ground): Operation<UndeployParams> {
         },
         undo: { none: 'the instance is gone; the node rests in a failed state until somebody cleans it' },
       },
-      ...cleaningSteps<UndeployParams>(ground, {
-        when: (run) => run.params.erase,
-        target: 'available',
-        step: () => ({ interface: 'deploy', step: 'erase_devices_metadata' }),
-      }),
+      ...(erase
+        ? cleaningSteps<null>(ground, {
+            target: 'available',
+            step: () => ({ interface: 'deploy', step: 'erase_devices_metadata' }),
+          })
+        : []),
     ],
     async succeeded(run, tx) {
       await intend(ground, tx, run.subject.id, 'none', 'nothing is deployed on it');

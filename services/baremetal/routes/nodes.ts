@@ -11,7 +11,7 @@ import { newNodeOf, patchableFields, patchedNode } from '../node-body.ts';
 import { type Field, fieldNamed, fieldsFor, listFields, type ViewContext, viewNode } from '../node-view.ts';
 import { readPatch } from '../patch.ts';
 import { isProvisionState } from '../states.ts';
-import { listNodes, type NodeQuery, nodeByUuid, shardCounts } from '../store/nodes.ts';
+import { listNodes, listNodesBriefly, type NodeQuery, nodeByUuid, shardCounts } from '../store/nodes.ts';
 import { traitsOf } from '../store/ports.ts';
 import { baseOf, refuse, requireMinor, requireRoute, requireWrite, truth } from './dialect.ts';
 import { nextLink, type Query, queryOf, readPage, requireKnown } from './paging.ts';
@@ -46,22 +46,35 @@ const sortable: Readonly<Record<string, string>> = Object.fromEntries(
     .map((name) => [name, name]),
 );
 
-export async function viewContext(rooms: Rooms, request: FastifyRequest, nodes: readonly Node[]): Promise<ViewContext> {
+/** Two queries for any number of nodes, and none where the fields do not need them. */
+export async function viewContext(
+  rooms: Rooms,
+  request: FastifyRequest,
+  nodes: readonly Node[],
+  fields: readonly Field[] | null = null,
+): Promise<ViewContext> {
+  const needs = (name: string) => fields === null || fields.some((field) => field.name === name);
   const uuids = nodes.map(({ uuid }) => uuid);
   const { db, operations } = rooms.ground.house;
   const [traits, busy] = await Promise.all([
-    request.ironicMinor >= 37 ? traitsOf(db, uuids) : new Map<string, string[]>(),
-    operations.activities('node', uuids),
+    request.ironicMinor >= 37 && needs('traits') ? traitsOf(db, uuids) : new Map<string, string[]>(),
+    needs('reservation') ? operations.activities('node', uuids) : new Map<string, never>(),
   ]);
   return { base: baseOf(rooms, request), minor: request.ironicMinor, hostname: rooms.ground.hostname, traits, busy };
 }
 
-/** Names only from version 1.5 on; a name that a node may not have is not there. */
-export async function findNode(rooms: Rooms, request: FastifyRequest): Promise<Node> {
-  const { node } = request.params as { node: string };
-  if (request.ironicMinor < 5 && !isUuid(node)) throw fault('node-not-found', { node });
-  return rooms.baremetal.findNode(request.context, node);
+/** Admins see all; a project sees what it owns or rents. Names only from version 1.5 on. @throws Fault `node-not-found` */
+export async function visibleNode(rooms: Rooms, request: FastifyRequest, idOrName: string): Promise<Node> {
+  if (request.ironicMinor < 5 && !isUuid(idOrName)) throw fault('node-not-found', { node: idOrName });
+  const node = await rooms.enrolment.find(idOrName);
+  const { roles, projectId } = request.context;
+  const own = projectId !== null && (node.owner === projectId || node.lessee === projectId);
+  if (!roles.includes('admin') && !own) throw fault('node-not-found', { node: idOrName });
+  return node;
 }
+
+export const findNode = (rooms: Rooms, request: FastifyRequest): Promise<Node> =>
+  visibleNode(rooms, request, (request.params as { node: string }).node);
 
 function fieldsOf(request: FastifyRequest, query: Query, plain: readonly string[] | null): Field[] {
   const { fields } = query;
@@ -115,8 +128,10 @@ async function list(rooms: Rooms, request: FastifyRequest, query: Query, fields:
   if (query.conductor !== undefined && query.conductor !== rooms.ground.hostname) return { nodes: [] };
   const { roles, projectId } = request.context;
   const scope = roles.includes('admin') ? {} : { project: projectId ?? '' };
-  const nodes = await listNodes(db, { ...wanted, ...scope, ...page });
-  const context = await viewContext(rooms, request, nodes);
+  const asked = { ...wanted, ...scope, ...page };
+  const brief = fields.every(({ name }) => listFields.includes(name));
+  const nodes = brief ? ((await listNodesBriefly(db, asked)) as Node[]) : await listNodes(db, asked);
+  const context = await viewContext(rooms, request, nodes, fields);
   return { nodes: nodes.map((node) => viewNode(node, fields, context)), ...nextLink(url, query, page, nodes) };
 }
 

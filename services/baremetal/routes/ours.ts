@@ -4,6 +4,7 @@ import type { Api } from '../../core/http/index.ts';
 import { isUuid } from '../enrolment.ts';
 import type { Rooms } from '../index.ts';
 import { refuse, requireWrite, truth } from './dialect.ts';
+import { visibleNode } from './nodes.ts';
 import { queryOf, requireKnown } from './paging.ts';
 
 /** Rows of one answer at most; `after` goes on. */
@@ -26,7 +27,7 @@ export function ownRoutes(api: Api, rooms: Rooms, v: string): void {
   const uuidOf = async (request: FastifyRequest): Promise<string> => {
     const { node } = request.params as { node: string };
     try {
-      return (await baremetal.findNode(request.context, node)).uuid;
+      return (await visibleNode(rooms, request, node)).uuid;
     } catch (error) {
       if (!isUuid(node) || !request.context.roles.includes('admin')) throw error;
       const { last } = await baremetal.activity(node.toLowerCase());

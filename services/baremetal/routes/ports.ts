@@ -19,7 +19,7 @@ import {
   removePort,
 } from '../store/ports.ts';
 import { baseOf, linksOf, record, refuse, requireMinor, requireWrite, truth } from './dialect.ts';
-import { findNode } from './nodes.ts';
+import { findNode, visibleNode } from './nodes.ts';
 import { nextLink, type Query, queryOf, readPage, requireKnown } from './paging.ts';
 
 interface PortField {
@@ -112,7 +112,7 @@ function portPatchOf(body: Record<string, unknown>): PortPatch {
 }
 
 export function portRoutes(api: Api, rooms: Rooms, v: string): void {
-  const { ground, baremetal } = rooms;
+  const { ground } = rooms;
   const { db } = ground.house;
 
   function view(request: FastifyRequest, port: Port, names: readonly string[] | null) {
@@ -143,7 +143,7 @@ export function portRoutes(api: Api, rooms: Rooms, v: string): void {
     }
     const asked = query.node_uuid ?? query.node;
     if (query.node !== undefined && !isUuid(query.node)) requireMinor(request, 5, false);
-    const node = asked === undefined ? nodeUuid : (await baremetal.findNode(request.context, asked)).uuid;
+    const node = asked === undefined ? nodeUuid : (await visibleNode(rooms, request, asked)).uuid;
     const { roles, projectId } = request.context;
     const ports = await listPorts(db, {
       nodeUuid: node,
@@ -162,7 +162,7 @@ export function portRoutes(api: Api, rooms: Rooms, v: string): void {
     if (!isUuid(ident) && !isNodeName(ident)) throw refuse(`Expected UUID or name for port_ident: ${ident}`);
     const port = isUuid(ident) ? await portByUuid(db, ident) : await portByName(db, ident);
     if (!port) throw fault('port-not-found', { port: ident });
-    const node = await baremetal.findNode(request.context, port.nodeUuid);
+    const node = await visibleNode(rooms, request, port.nodeUuid);
     return { port, node };
   };
 
@@ -210,7 +210,7 @@ export function portRoutes(api: Api, rooms: Rooms, v: string): void {
     if (uuid !== undefined && (typeof uuid !== 'string' || !isUuid(uuid)))
       throw refuse(`Expected UUID for uuid: ${uuid}`);
     const fields = portPatchOf(body);
-    const node = await baremetal.findNode(request.context, fields.nodeUuid ?? '').catch((error) => {
+    const node = await visibleNode(rooms, request, fields.nodeUuid ?? '').catch((error) => {
       throw Object.assign(error, { status: 400 });
     });
     requireWrite(request.context, 'baremetal:port:create', node);

@@ -12,7 +12,7 @@ import { type NodeRow, nodeByUuid, patchNode } from '../store/nodes.ts';
 import { listPorts } from '../store/ports.ts';
 import { findVerb, powerActions } from '../verbs.ts';
 import { baseOf, record, refuse, requireMinor, requireWrite } from './dialect.ts';
-import { findNode, viewContext } from './nodes.ts';
+import { findNode, viewContext, visibleNode } from './nodes.ts';
 
 /** What may come with a verb, by version. */
 const provisionArguments: Readonly<Record<string, { since: number; verbs: readonly string[] }>> = {
@@ -163,6 +163,6 @@ export function stateRoutes(api: Api, rooms: Rooms, v: string): void {
   api.get(`${v}/nodes/:node/validate`, async (request) => validate(await findNode(rooms, request)));
   api.get(`${v}/nodes/validate`, async (request) => {
     const { node, node_uuid } = request.query as { node?: string; node_uuid?: string };
-    return validate(await baremetal.findNode(request.context, node_uuid ?? node ?? ''));
+    return validate(await visibleNode(rooms, request, node_uuid ?? node ?? ''));
   });
 }

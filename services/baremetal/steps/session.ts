@@ -6,33 +6,29 @@ import type { ProvisionState } from '../states.ts';
 import { awaitAgent } from './agent.ts';
 import { bootAgent, ensureOff, powerStep, switchOffAfterFailure } from './power.ts';
 
-export interface AgentSession<Params> {
+export interface AgentSession {
   /** What it is for, in the reason of the boot intent. */
   readonly reason: string;
-  readonly when?: Step<Params>['when'];
   /** The working state and the one that is shown while the machine boots. */
   readonly working: ProvisionState;
   readonly waiting: ProvisionState;
   readonly target?: ProvisionState;
 }
 
-export function agentSession<Params>(ground: Ground, session: AgentSession<Params>): Step<Params>[] {
-  const when = session.when ? { when: session.when } : {};
+export function agentSession<Params>(ground: Ground, session: AgentSession): Step<Params>[] {
   const target = session.target ? { target: session.target } : {};
   return [
-    ensureOff<Params>(ground, { name: 'power-off', ...when }),
-    bootAgent<Params>(ground, { name: 'boot-device', reason: session.reason, ...when }),
+    ensureOff<Params>(ground, { name: 'power-off' }),
+    bootAgent<Params>(ground, { name: 'boot-device', reason: session.reason }),
     powerStep<Params>(ground, {
       name: 'power-on',
       title: 'switch the machine on',
       target: 'on',
-      ...when,
       undo: (run) => switchOffAfterFailure(ground, run),
       commit: (run, tx) => walk(ground, run, tx, 'wait', { from: [session.working], ...target }),
     }),
     awaitAgent<Params>(ground, {
       name: 'await-agent',
-      ...when,
       commit: (run, tx) => walk(ground, run, tx, 'resume', { from: [session.waiting], ...target }),
     }),
   ];
