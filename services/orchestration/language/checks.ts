@@ -13,7 +13,7 @@ function bad(value: Value, reason: string): string {
 function ipAddress(value: Value): string | undefined {
   if (typeof value !== 'string' || /\s/.test(value)) return bad(value, 'Invalid IP address');
   // An octet with a leading zero is decimal to some and octal to others: Neutron refuses it.
-  return isIPv4(value) || isIPv6(value.replace(/%.*$/, '')) ? undefined : bad(value, 'Invalid IP address');
+  return isIPv4(value) || (isIPv6(value) && !value.includes('%')) ? undefined : bad(value, 'Invalid IP address');
 }
 
 /** Whether the text is an address and a prefix length, IPv4 written in full. */
@@ -21,7 +21,7 @@ function subnetProblem(value: string): string | undefined {
   if (/\s/.test(value)) return `'${value}' is not a valid IP subnet`;
   const [address, mask, ...rest] = value.split('/') as [string, string | undefined];
   if (rest.length > 0 || address === '') return `'${value}' is not a valid IP subnet`;
-  if (isIPv6(address)) {
+  if (isIPv6(address) && !address.includes('%')) {
     if (mask === undefined) return `'${value}' isn't a recognized IP subnet cidr, '${value}/128' is recommended`;
     return /^\d+$/.test(mask) && Number(mask) <= 128 ? undefined : `'${value}' is not a valid IP subnet`;
   }

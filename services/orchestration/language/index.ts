@@ -16,6 +16,7 @@ export {
   validateNode,
 } from './calls.ts';
 export { type AttributeSchema, catalogWith, type ResourceType, type TypeCatalog } from './catalog.ts';
+export { describeParameter, describeParameters } from './describe.ts';
 export { type Environment, environmentFrom, parseEnvironment } from './environment.ts';
 export { Fault, type FaultKind, type Path, pathText } from './faults.ts';
 export { selectFromAttribute } from './functions/references.ts';

@@ -165,13 +165,16 @@ const LOWER_POLICIES: [string, DeletionPolicy][] = [
 /** A format's two languages: the template's, and its conditions', where all that is not allowed is invalid. */
 function languages(
   functions: Changes,
-  conditions: Changes = {},
+  conditions: Changes | undefined,
 ): { functions: FunctionTable; conditionFunctions: FunctionTable } {
-  // What a version removed is told as removed, in conditions too.
+  // What a version removed is told as removed in its conditions too, where it has any.
   const invalid = Object.fromEntries(
-    Object.entries(functions).map(([name, kind]) => [name, kind === logic.Removed ? kind : logic.Invalid]),
+    Object.entries(functions).map(([name, kind]) => [
+      name,
+      conditions && kind === logic.Removed ? kind : logic.Invalid,
+    ]),
   );
-  const conditionFunctions = table(invalid, conditions);
+  const conditionFunctions = table(invalid, conditions ?? {});
   return { functions: Object.assign(table(functions), { conditions: conditionFunctions }), conditionFunctions };
 }
 

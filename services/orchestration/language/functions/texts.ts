@@ -1,4 +1,4 @@
-import { createHash, getHashes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { Call, type MaybeScope, type Node, resolve } from '../calls.ts';
 import { Fault, keyError } from '../faults.ts';
 import { compareText, dumps, repr, text } from '../render.ts';
@@ -267,7 +267,22 @@ export class Base64 extends Call {
   }
 }
 
-const ALGORITHMS = new Set(getHashes().map((name) => name.toLowerCase()));
+/** Python's names of hashes, and Node's where they differ. */
+const ALGORITHMS = new Map<string, string>([
+  ...['md5', 'sha1', 'sha224', 'sha256', 'sha384', 'sha512', 'ripemd160', 'sm3', 'md5-sha1'].map(
+    (name): [string, string] => [name, name],
+  ),
+  ['sha512_224', 'sha512-224'],
+  ['sha512_256', 'sha512-256'],
+  ['sha3_224', 'sha3-224'],
+  ['sha3_256', 'sha3-256'],
+  ['sha3_384', 'sha3-384'],
+  ['sha3_512', 'sha3-512'],
+  ['blake2b', 'blake2b512'],
+  ['blake2s', 'blake2s256'],
+]);
+/** Known to Python, but of no fixed length, which digest cannot give. */
+const ENDLESS = ['shake_128', 'shake_256'];
 
 /** digest: the hexadecimal hash of a text under a named algorithm. */
 export class Digest extends Call {
@@ -278,9 +293,10 @@ export class Digest extends Call {
     }
     if (args.length !== 2) throw valueError(`Function "${this.name}" usage: ["<algorithm>", "<value>"]`);
     const [algorithm, value] = args as [string, string];
-    if (!ALGORITHMS.has(algorithm.toLowerCase())) {
-      throw valueError(`Algorithm must be one of ${[...ALGORITHMS].sort().join(', ')}`);
-    }
+    const name = algorithm.toLowerCase();
+    if (ENDLESS.includes(name)) throw typeError("hexdigest() missing required argument 'length' (pos 1)");
+    const known = ALGORITHMS.get(name);
+    if (!known) throw valueError(`Algorithm must be one of ${[...ALGORITHMS.keys()].sort().join(', ')}`);
     // Heat encodes as Latin-1, and fails on what that lacks.
     const wide = [...value].findIndex((c) => c.codePointAt(0)! > 255);
     if (wide !== -1) {
@@ -289,6 +305,6 @@ export class Digest extends Call {
         `'latin-1' codec can't encode character in position ${wide}: ordinal not in range(256)`,
       );
     }
-    return createHash(algorithm.toLowerCase()).update(Buffer.from(value, 'latin1')).digest('hex');
+    return createHash(known).update(Buffer.from(value, 'latin1')).digest('hex');
   }
 }
