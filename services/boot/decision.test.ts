@@ -38,14 +38,14 @@ describe('the decision table', () => {
 describe('scripts', () => {
   it('let no name of a node become a command, nor a value a second argument', () => {
     const script = agentScript({
-      name: 'n1\nreboot ${x} && shell',
+      name: `n1\nreboot \${x} && shell`,
       reason: 'a || b',
       kernelUrl: 'http://u/k',
       ramdiskUrl: 'http://u/r',
       trustUrl: 'http://u/t',
       kernelArguments: [
         ['quiet', null],
-        ['ipa-note', 'two words "quoted" ${net0/ip}\nreboot'],
+        ['ipa-note', `two words "quoted" \${net0/ip}\nreboot`],
       ],
     });
     expect(script).toContain('echo Undercloud: n1 reboot x shell starts the deploy ramdisk (a b)\n');

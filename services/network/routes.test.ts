@@ -50,7 +50,7 @@ it('makes several in one call and pages through them', async () => {
     names.push((page.body.networks ?? []).map((one) => one.name));
     expect(Object.keys(page.body.networks?.[0] ?? {})).toEqual(['name']);
     const next = page.body.networks_links?.find((link) => link.rel === 'next');
-    url = next && next.href.slice(next.href.indexOf('/v2.0'));
+    url = next?.href.replace(/^.*(?=\/v2\.0)/, '');
   }
   expect(names).toEqual([['d', 'c', 'b'], ['a']]);
   expect((await call('GET', '/v2.0/networks?limit=x')).status).toBe(400);
