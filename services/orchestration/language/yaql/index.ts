@@ -1,6 +1,7 @@
 import { Fault } from '../faults.ts';
 import type { Value } from '../values.ts';
 import { evaluate } from './evaluate.ts';
+import './changes.ts';
 import './lists.ts';
 import './maps.ts';
 import './numbers.ts';
@@ -11,8 +12,9 @@ import { Context, fromValue, toValue } from './runtime.ts';
 
 /**
  * yaql, the query language of OpenStack, as Heat runs it: 200 elements a collection, 10 kB a result. The grammar is
- * complete but for delegates (which Heat leaves off); of the standard library, everything but dates, random numbers, generators
- * that Heat's limits make useless, and access to Python objects.
+ * complete but for delegates (which Heat leaves off) and skipped arguments ("[1,,2]"). Of the standard library it lacks what
+ * depends on the moment or on chance (now, datetime, random), call(), characters(), replaceBy() and generateMany(). Sets
+ * come out in the order in which they were filled, not in Python's, which nobody can foresee.
  */
 
 const parsed = new Map<string, Expression>();

@@ -112,6 +112,9 @@ define('method', 'accumulate', 'collection:list selector:lambda seed:any=', ([co
         total = total === undefined ? item : lambda(selector)!(total, item);
         yield total;
       }
+      if (total === undefined) {
+        throw new Fault('TypeError', 'accumulate() of empty sequence with no initial value');
+      }
     })(),
   ),
 );
@@ -322,20 +325,6 @@ define('function', 'list', 'args:any*', (args) => {
   return [...flat(args)];
 });
 define('function', 'set', 'args:any*', (args) => new YSet(args));
-define('method', 'insert', 'collection:list position:int value:any', ([collection, position, value]) => {
-  const copy = [...items(collection)];
-  copy.splice(numberOf(position), 0, value!);
-  return copy;
-});
-define('method', 'insertMany', 'collection:list position:int values:list', ([collection, position, values]) => {
-  const copy = [...items(collection)];
-  copy.splice(Math.max(0, numberOf(position)), 0, ...items(values));
-  return copy;
-});
-define('method', 'delete', 'collection:list position:int count:int=', ([collection, position, count]) => {
-  const [from, size] = [numberOf(position), count === undefined ? 1 : numberOf(count)];
-  return [...items(collection)].filter((_, i) => (size >= 0 ? i < from || i >= from + size : i < from));
-});
 
 define('method', 'union', 'left:set right:set', ([left, right]) => new YSet([...items(left), ...items(right)]));
 define(

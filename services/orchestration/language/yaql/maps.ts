@@ -4,7 +4,7 @@ import { repr } from '../render.ts';
 import { equal, type Key, truthy } from '../values.ts';
 import { define, items, lambda, numberOf } from './library.ts';
 import { distinct } from './lists.ts';
-import { Context, isList, type Lambda, type Rule, Stream, type Y, type YMap, YSet } from './runtime.ts';
+import { Context, isList, type Lambda, type Rule, type Y, type YMap, YSet } from './runtime.ts';
 
 /** Maps, indexes, and what steers an expression: let, def, switch and their kin. */
 
@@ -27,15 +27,6 @@ define(
   'dict:map key:any default:any',
   ([dict, name, fallback]) => map(dict).get(key(name)) ?? fallback!,
 );
-// A predicate in brackets filters, and a list of texts has no index but a filter.
-define(
-  'function',
-  '#index',
-  'collection:list predicate:lambda',
-  ([collection, predicate]) =>
-    new Stream([...items(collection)].filter((item) => truthy(lambda(predicate)!(item))).values()),
-);
-
 const destination = (rule: Y): [Key, Y] => [
   ((rule as Rule).source as Lambda).call([]) as Key,
   ((rule as Rule).destination as Lambda).call([]),
@@ -77,9 +68,10 @@ define(
   'dict:map args:rule*',
   ([dict, ...rules]) => new Map([...map(dict), ...rules.map(destination)]),
 );
-define('method', 'keys', 'dict:map', ([dict]) => [...map(dict).keys()] as Y[]);
+define('method', 'keys', 'dict:map', ([dict]) => new YSet(map(dict).keys() as Iterable<Y>));
 define('method', 'values', 'dict:map', ([dict]) => [...map(dict).values()]);
-define('method', 'items', 'dict:map', ([dict]) => [...map(dict)].map(([name, value]) => [name, value] as Y[]));
+// As in Python, keys() and items() are sets: what is done with them may be a list again, they themselves are not.
+define('method', 'items', 'dict:map', ([dict]) => new YSet([...map(dict)].map(([name, value]): Y[] => [name, value])));
 define('method', 'containsKey', 'dict:map key:any', ([dict, name]) => map(dict).has(key(name)));
 define('method', 'containsValue', 'dict:map value:any', ([dict, value]) =>
   [...map(dict).values()].some((item) => equal(item, value)),
@@ -181,6 +173,9 @@ define('method', 'switchCase', 'case:int args:lambda*', ([chosen, ...args]) => {
   const one = args[numberOf(chosen)] ?? args.at(-1);
   return one === undefined ? null : lambda(one)!();
 });
+define('function', 'selectAllCases', 'args:lambda*', (args) =>
+  [...args.entries()].filter(([, one]) => truthy(lambda(one)!())).map(([index]) => index),
+);
 define('function', 'examine', 'args:lambda*', (args) => args.map((one) => truthy(lambda(one)!())));
 define('method', 'assert', 'obj:any condition:lambda message:text=', ([value, condition, message]) => {
   if (!truthy(lambda(condition)!(value!)))

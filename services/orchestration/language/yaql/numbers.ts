@@ -162,5 +162,13 @@ define('function', 'round', 'number:number ndigits:int=', ([value, digits]) => {
 define('function', 'bitwiseAnd', 'left:int right:int', ([a, b]) => integer(BigInt(numberOf(a)) & BigInt(numberOf(b))));
 define('function', 'bitwiseOr', 'left:int right:int', ([a, b]) => integer(BigInt(numberOf(a)) | BigInt(numberOf(b))));
 define('function', 'bitwiseXor', 'left:int right:int', ([a, b]) => integer(BigInt(numberOf(a)) ^ BigInt(numberOf(b))));
+define('function', 'bitwiseNot', 'arg:int', ([a]) => integer(~BigInt(numberOf(a))));
+define('function', 'shiftBitsLeft', 'value:int bitsNumber:int', ([a, bits]) => {
+  if (numberOf(bits) > 10_000) throw new Fault('MemoryQuotaExceededException', 'Expression consumed too much memory');
+  return integer(BigInt(numberOf(a)) << BigInt(numberOf(bits)));
+});
+define('function', 'shiftBitsRight', 'value:int bitsNumber:int', ([a, bits]) =>
+  integer(BigInt(numberOf(a)) >> BigInt(numberOf(bits))),
+);
 define('function', 'isInteger', 'value:any', ([value]) => isCount(value!));
 define('function', 'isNumber', 'value:any', ([value]) => isNumeric(value!));

@@ -158,14 +158,16 @@ export function fromValue(value: Value): Y {
 
 /** The result as a value of the template: sequences and sets as lists. Throws TypeError for what is no data. */
 export function toValue(value: Y): Value {
-  if (isList(value)) return [...limited(value)].map(toValue);
+  if (isList(value)) {
+    const list = [...limited(value)].map(toValue);
+    if (value instanceof YSet) list.forEach(hashable);
+    return list;
+  }
   if (value instanceof Map) {
     if (value.size > LIMITS.elements) throw tooLarge();
     const out: Dict = new Map();
     for (const [key, item] of value) {
-      if (typeof key === 'object' && key !== null && Array.isArray(key)) {
-        throw yaqlFault('TypeError', "unhashable type: 'list'");
-      }
+      hashable(key);
       out.set(key, toValue(item));
     }
     return out;
@@ -174,4 +176,10 @@ export function toValue(value: Y): Value {
     throw yaqlFault('TypeError', 'the result of the yaql expression is no data');
   }
   return value;
+}
+
+/** Throws where yaql would have to put a list or map into a set, or make it a key: its result is made of Python's. */
+function hashable(value: unknown): void {
+  if (Array.isArray(value)) throw yaqlFault('TypeError', "unhashable type: 'list'");
+  if (value instanceof Map) throw yaqlFault('TypeError', "unhashable type: 'dict'");
 }

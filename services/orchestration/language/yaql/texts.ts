@@ -181,3 +181,6 @@ define('method', 'replace', 'regexp:regex string:text repl:text', ([regex, value
   text(value).replace(new RegExp(pattern(regex), `${pattern(regex).flags}g`), text(fresh).replace(/\\(\d)/g, '$$$1')),
 );
 define('function', 'isRegex', 'value:any', ([value]) => value instanceof Regex);
+define('function', 'escapeRegex', 'string:text', ([value]) =>
+  text(value).replace(/[^\w]/gu, (c) => (c.charCodeAt(0) < 128 ? `\\${c}` : c)),
+);
