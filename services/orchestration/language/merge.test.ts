@@ -25,12 +25,12 @@ describe('environments laid over each other', () => {
     const strategies = 'parameter_merge_strategies: {default: merge}\n';
     const merged = mergeEnvironments(
       [
-        file('a', `parameters: {l: "a,b", j: {x: {p: 1}}, s: x, n: 1}\n${strategies}`),
-        file('b', `parameters: {l: "c", j: {x: {q: 2}}, s: y, n: 2}\n${strategies}`),
+        file('a', `parameters: {l: "a,b", j: {x: {p: 1}}, s: x}\n${strategies}`),
+        file('b', `parameters: {l: "c", j: {x: {q: 2}}, s: y}\n${strategies}`),
       ],
       schemas,
     );
-    expect(toPlain(merged)).toEqual({ parameters: { l: 'a,b,c', j: { x: { q: 2 } }, s: 'xy', n: 3 } });
+    expect(toPlain(merged)).toEqual({ parameters: { l: 'a,b,c', j: { x: { q: 2 } }, s: 'xy' } });
   });
 
   test('deep merges maps, lists and texts within', () => {
@@ -53,7 +53,7 @@ describe('environments laid over each other', () => {
     const merge = 'parameter_merge_strategies: {b: merge}\n';
     expect(() =>
       mergeEnvironments(
-        [file('a', `parameters: {b: true}\n${merge}`), file('b', `parameters: {b: true}\n${merge}`)],
+        [file('a', `parameters: {b: "true"}\n${merge}`), file('b', `parameters: {b: "true"}\n${merge}`)],
         schemas,
       ),
     ).toThrow('Invalid merge strategy');

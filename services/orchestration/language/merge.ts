@@ -5,7 +5,7 @@ import type { Limits } from './limits.ts';
 import type { ParameterSchema } from './parameter-schema.ts';
 import { childRegistry, type Found } from './registry.ts';
 import { text } from './render.ts';
-import { asNumber, type Dict, float, integer, isInteger, isNumber, truthy, type Value } from './values.ts';
+import { type Dict, truthy, typeName, type Value } from './values.ts';
 
 /** Several environments laid over each other, in the ways that `parameter_merge_strategies` names. */
 
@@ -38,10 +38,10 @@ export function mergeEnvironments(
       if (section === 'parameter_merge_strategies' || !truthy(value)) continue;
       const old = out.get(section) ?? null;
       if (section === 'parameters' || section === 'parameter_defaults') {
-        const merger = new ParameterMerger(schemas, strategies instanceof Map ? strategies : undefined, chosen, file);
+        const merger = new ParameterMerger(schemas, strategies instanceof Map ? strategies : new Map(), chosen, file);
         out.set(section, merger.merge(asMap(old, section), asMap(value, section)));
       } else if (Array.isArray(value)) out.set(section, [...(Array.isArray(old) ? old : []), ...value]);
-      else out.set(section, mergeMaps(asMap(old, section), asMap(value, section), false));
+      else out.set(section, mergeMaps(asMap(old, section), asMap(value, section), false) as Dict);
     }
   }
   return out;
@@ -58,48 +58,60 @@ function asMap(value: Value, section: Value): Dict {
 }
 
 /** Lays `fresh` over `old`; nulls do not overwrite. Deep: maps and lists within are merged, texts put together. */
-function mergeMaps(old: Dict, fresh: Dict, deep: boolean): Dict {
-  const out: Dict = new Map(old);
-  for (const [key, value] of fresh) {
-    if (value === null) continue;
-    out.set(key, deep ? mergeDeep(out.get(key) ?? null, value) : value);
+function mergeMaps(old: Value, fresh: Value, deep: boolean): Value {
+  if (!truthy(old)) return fresh;
+  if (!(fresh instanceof Map)) throw attributeError(fresh, 'items');
+  const given = [...fresh].filter(([, value]) => value !== null);
+  if (!(old instanceof Map)) {
+    if (given.length === 0) return old;
+    const container = Array.isArray(given[0]![1]) || given[0]![1] instanceof Map || typeof given[0]![1] === 'string';
+    throw deep && container
+      ? attributeError(old, 'get')
+      : new Fault('TypeError', `'${typeName(old)}' object does not support item assignment`);
   }
+  const out: Dict = new Map(old);
+  for (const [key, value] of given) out.set(key, deep ? mergeDeep(out.get(key) ?? null, value) : value);
   return out;
 }
 
 function mergeDeep(old: Value, fresh: Value): Value {
-  if (fresh instanceof Map) return truthy(old) && old instanceof Map ? mergeMaps(old, fresh, true) : fresh;
+  if (fresh instanceof Map) return truthy(old) ? mergeMaps(old, fresh, true) : fresh;
   if (Array.isArray(fresh)) return truthy(old) ? mergeLists(old, fresh) : fresh;
-  if (typeof fresh !== 'string') return fresh;
-  if (old !== null && typeof old !== 'string') {
-    throw new Fault('TypeError', `The text "${fresh}" cannot be merged with a value that is none.`);
-  }
-  return (old ?? '') + fresh;
+  return typeof fresh === 'string' ? mergeTexts(old ?? '', fresh) : fresh;
 }
 
 /** Lists are put together, and comma-delimited texts with a comma between. */
 function mergeLists(old: Value, fresh: Value): Value {
   if (!truthy(old)) return fresh;
   if (Array.isArray(fresh)) {
-    if (!Array.isArray(old)) throw new Fault('AttributeError', 'A list cannot be merged with a comma-delimited text.');
+    if (!Array.isArray(old)) throw attributeError(old, 'extend');
     return [...old, ...fresh];
   }
-  if (typeof old !== 'string' || typeof fresh !== 'string') {
-    throw new Fault('TypeError', 'A comma-delimited text cannot be merged with a list.');
+  return mergeTexts(old, fresh, ',');
+}
+
+function mergeTexts(old: Value, fresh: Value, between = ''): string {
+  for (const [index, part] of [old, fresh].entries()) {
+    if (typeof part === 'string') continue;
+    throw new Fault('TypeError', `sequence item ${index}: expected str instance, ${typeName(part)} found`);
   }
-  return `${old},${fresh}`;
+  return `${old as string}${between}${fresh as string}`;
+}
+
+function attributeError(value: Value, attribute: string): Fault {
+  return new Fault('AttributeError', `'${typeName(value)}' object has no attribute '${attribute}'`);
 }
 
 class ParameterMerger {
   private readonly schemas: ReadonlyMap<string, ParameterSchema>;
-  private readonly strategies: Dict | undefined;
+  private readonly strategies: Dict;
   /** The strategy of each parameter, fixed by the first file that gives it. */
   private readonly chosen: Map<string, string>;
   private readonly file: string;
 
   constructor(
     schemas: ReadonlyMap<string, ParameterSchema>,
-    strategies: Dict | undefined,
+    strategies: Dict,
     chosen: Map<string, string>,
     file: string,
   ) {
@@ -109,72 +121,57 @@ class ParameterMerger {
     this.file = file;
   }
 
+  /** The file's own word for the parameter, else the strategy that it already has, else the file's default. */
   private strategy(name: string): string {
-    if (!this.strategies) return 'overwrite';
     const fallback = text(this.strategies.get('default') ?? 'overwrite');
     const wanted = text(this.strategies.get(name) ?? this.chosen.get(name) ?? fallback);
     return STRATEGIES.includes(wanted) ? wanted : fallback;
   }
 
   merge(old: Dict, fresh: Dict): Dict {
-    for (const [key, value] of fresh) {
-      const name = text(key);
-      if (!this.schemas.has(name) || value === null) continue;
-      const wanted = this.strategy(name);
-      const known = this.chosen.get(name);
-      if (known === undefined) this.chosen.set(name, wanted);
-      else if (known !== wanted) {
-        throw new Fault(
-          'ConflictingMergeStrategyForParam',
-          `Conflicting merge strategy '${wanted}' for parameter '${name}' in file '${this.file}'.`,
-        );
-      }
-    }
+    const declared = [...fresh].flatMap(([key, value]) => {
+      const schema = typeof key === 'string' && value !== null ? this.schemas.get(key) : undefined;
+      return schema ? [{ name: key as string, value, schema }] : [];
+    });
+    for (const { name } of declared) this.choose(name);
     if (old.size === 0) return new Map(fresh);
     const out: Dict = new Map(old);
-    for (const [key, value] of fresh) {
-      const name = text(key);
-      const schema = this.schemas.get(name);
-      if (!schema || value === null) continue;
+    for (const { name, value, schema } of declared) {
       const strategy = this.chosen.get(name);
-      out.set(
-        key,
-        strategy === 'overwrite' ? value : merged(name, schema, out.get(key) ?? null, value, strategy === 'deep_merge'),
-      );
+      const merges = strategy === 'merge' || strategy === 'deep_merge';
+      out.set(name, merges ? merged(name, schema, out.get(name), value, strategy === 'deep_merge') : value);
     }
     return out;
   }
-}
 
-function merged(name: string, schema: ParameterSchema, old: Value, fresh: Value, deep: boolean): Value {
-  switch (schema.type) {
-    case 'Map': {
-      const [one, other] = [parsedMap(old ?? new Map()), parsedMap(fresh)];
-      if (!(other instanceof Map)) return other;
-      return one instanceof Map && one.size > 0 ? mergeMaps(one, other, deep) : other;
+  private choose(name: string): void {
+    const wanted = this.strategy(name);
+    const known = this.chosen.get(name);
+    if (known !== undefined && known !== wanted) {
+      const reason = `Conflicting merge strategy '${wanted}' for parameter '${name}' in file '${this.file}'.`;
+      throw new Fault('ConflictingMergeStrategyForParam', reason);
     }
-    case 'List':
-      if (typeof fresh !== 'string' && !Array.isArray(fresh)) throw invalid(name);
-      return mergeLists(old, fresh);
-    case 'String':
-      if (typeof fresh !== 'string') throw invalid(name);
-      return text(old ?? '') + fresh;
-    case 'Number':
-      if (!isNumber(fresh) || !isNumber(old ?? 0)) throw invalid(name);
-      if (isInteger(fresh) && isInteger(old ?? 0)) return integer(BigInt(fresh) + BigInt((old ?? 0) as number));
-      return float(asNumber(fresh) + asNumber((old ?? 0) as number));
-    default:
-      throw new Fault('InvalidMergeStrategyForParam', `Invalid merge strategy 'merge' for parameter '${name}'.`);
+    this.chosen.set(name, wanted);
   }
 }
 
-function invalid(name: string): Fault {
-  return new Fault('ValueError', `Invalid parameter in environment: the value of ${name} cannot be merged.`);
+function merged(name: string, schema: ParameterSchema, old: Value | undefined, fresh: Value, deep: boolean): Value {
+  if (schema.type === 'Map') return mergeMaps(old ?? null, parsedMap(fresh), deep);
+  if (typeof fresh !== 'string' && !Array.isArray(fresh)) {
+    throw new Fault('ValueError', `Invalid parameter in environment: the value of ${name} cannot be merged.`);
+  }
+  if (schema.type === 'List') return mergeLists(old ?? null, fresh);
+  if (schema.type === 'String') return mergeTexts(old === undefined ? '' : old, fresh);
+  if (schema.type !== 'Number') {
+    throw new Fault('InvalidMergeStrategyForParam', `Invalid merge strategy 'merge' for parameter '${name}'.`);
+  }
+  // Heat refuses numbers above, takes their texts for texts, and cannot add those to a number.
+  if (typeof old === 'string' && typeof fresh === 'string') return old + fresh;
+  throw new Fault('TypeError', `unsupported operand type(s) for +: '${typeName(old ?? 0)}' and '${typeName(fresh)}'`);
 }
 
 function parsedMap(value: Value): Value {
-  if (typeof value !== 'string') return value;
-  if (value === '') return new Map();
+  if (typeof value !== 'string' || value === '') return value;
   try {
     return parseJson(value);
   } catch (thrown) {
