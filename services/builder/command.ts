@@ -28,6 +28,8 @@ export class CommandFailed extends Error {
 }
 
 const TAIL_LINES = 40;
+/** How long after a command's end its output may still come through pipes that others hold open. */
+const PIPE_GRACE_MS = 1000;
 /** A script that prints megabytes without a newline must not grow our memory with it. */
 const LONGEST_LINE = 16 * 1024;
 
@@ -95,7 +97,16 @@ export function runCommand(file: string, args: readonly string[], options: Comma
         error.code === 'ENOENT' ? 'is not installed on this machine' : `could not be started (${error.message})`;
       reject(new CommandFailed(file, null, why, tail));
     });
+    // A daemon that a script left behind holds its pipes open; what the script itself wrote is in them by now.
+    let grace: NodeJS.Timeout | undefined;
+    child.on('exit', () => {
+      grace = setTimeout(() => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+      }, PIPE_GRACE_MS);
+    });
     child.on('close', (code, killedBy) => {
+      clearTimeout(grace);
       signal?.removeEventListener('abort', abort);
       out.end();
       err.end();

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { CommandFailed, cpuSeconds, runCommand } from './command.ts';
+
+describe('commands', () => {
+  it('give their output as data or as lines', async () => {
+    expect(await runCommand('printf', ['a\\0b'], { capture: true })).toBe('a\0b');
+    const lines: string[] = [];
+    await runCommand('sh', ['-c', 'echo one; echo two >&2; printf three'], { onLine: (line) => lines.push(line) });
+    expect(lines.sort()).toEqual(['one', 'three', 'two']);
+    expect(await runCommand('cat', [], { capture: true, input: 'fed' })).toBe('fed');
+  });
+
+  it('fail with their last lines, with the signal that ended them, and when they do not exist', async () => {
+    const failed = await runCommand('sh', ['-c', 'seq 100; exit 3']).catch((error: unknown) => error);
+    expect(failed).toBeInstanceOf(CommandFailed);
+    expect((failed as CommandFailed).tail).toEqual(Array.from({ length: 40 }, (_, i) => String(i + 61)));
+    expect((failed as CommandFailed).message).toContain('sh ended with exit code 3: 93');
+    await expect(runCommand('sh', ['-c', 'kill -9 $$'])).rejects.toThrow('sh was killed by SIGKILL');
+    await expect(runCommand('no-such-program', [])).rejects.toThrow('no-such-program is not installed on this machine');
+  });
+
+  it('do not wait for a daemon that they left behind', async () => {
+    const pid = (await runCommand('sh', ['-c', 'sleep 1000 & echo $!'], { capture: true })).trim();
+    expect(pid).toMatch(/^\d+$/);
+    process.kill(Number(pid), 'SIGKILL');
+  });
+
+  it('end with everything they started when the build is interrupted', async () => {
+    const abort = new AbortController();
+    const pids: string[] = [];
+    const running = runCommand('sh', ['-c', 'sleep 1000 & echo $!; wait'], {
+      signal: abort.signal,
+      onLine: (line) => {
+        pids.push(line);
+        abort.abort();
+      },
+    });
+    await expect(running).rejects.toThrow('the build was interrupted');
+    await runCommand('tail', ['--pid', pids[0]!, '-f', '/dev/null']);
+    await expect(runCommand('true', [], { signal: abort.signal })).rejects.toThrow('was not started');
+  });
+
+  it('count towards the CPU time of a stage', async () => {
+    const before = cpuSeconds();
+    await runCommand('sh', ['-c', 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done']);
+    expect(cpuSeconds() - before).toBeGreaterThan(0.02);
+  });
+});
