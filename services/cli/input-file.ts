@@ -28,8 +28,9 @@ export function plainReason(error: unknown): string {
   return reasons[code ?? ''] ?? message;
 }
 
-/** YAML, of which JSON is a part. @throws Fault `file-malformed` with line and column */
+/** By the file's name: JSON strictly, YAML otherwise. @throws Fault `file-malformed` with line and column */
 export function parseInput(text: string, place: string): unknown {
+  if (/\.json$/i.test(place)) return parseJson(text, place);
   const document = parseDocument(text, { prettyErrors: false, uniqueKeys: true, logLevel: 'silent' });
   const [first] = document.errors;
   if (first) {
@@ -45,6 +46,38 @@ export function parseInput(text: string, place: string): unknown {
   } catch (error) {
     throw fault('file-malformed', { place, reason: `${(error as Error).message}.` }, error);
   }
+}
+
+function parseJson(text: string, place: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const offset = faultOf(text);
+    const { line, column } = positionOf(text, offset);
+    const found = offset < text.length ? `unexpected ${JSON.stringify(text[offset])}` : 'it ends too early';
+    throw fault('file-malformed', { place: `${place}:${line}:${column}`, reason: `this is no JSON: ${found}.` }, error);
+  }
+}
+
+/** V8 tells the place of some faults only; of all it tells whether a beginning of the text could still become JSON. */
+function faultOf(text: string): number {
+  const viable = (length: number): boolean => {
+    try {
+      JSON.parse(text.slice(0, length));
+      return true;
+    } catch (error) {
+      const { message } = error as Error;
+      const at = message.match(/at position (\d+)/)?.[1];
+      return /end of JSON input|^Unterminated/.test(message) || Number(at ?? -1) >= length;
+    }
+  };
+  let [good, bad] = [0, text.length + 1];
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    if (middle <= text.length && viable(middle)) good = middle;
+    else bad = middle;
+  }
+  return good;
 }
 
 export function positionOf(text: string, offset: number): { line: number; column: number } {

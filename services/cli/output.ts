@@ -96,9 +96,10 @@ export function table(
   header: readonly string[],
   rows: readonly (readonly (string | number | null | undefined)[])[],
 ): string[] {
-  const cells = [header, ...rows].map((row) =>
-    row.map((cell) => (cell === null || cell === undefined || cell === '' ? '-' : String(cell))),
-  );
+  const cells = [
+    header,
+    ...rows.map((row) => row.map((cell) => (cell === null || cell === undefined || cell === '' ? '-' : String(cell)))),
+  ];
   const widths = header.map((_, column) =>
     Math.max(...cells.map((row) => stripVTControlCharacters(row[column] ?? '').length)),
   );

@@ -122,14 +122,16 @@ export function treeRows(tree: Tree, view: TreeView, now: number): Row[] {
     before?.get(path) === markOf(one) && one.status === 'COMPLETE';
 
   function add(list: readonly TreeResource[], prefix: string, depth: number): void {
-    const byName = new Map(list.map((one) => [one.name, one]));
+    const byName = new Map(list.toReversed().map((one) => [one.name, one]));
     for (const one of list) {
-      const path = prefix + one.name;
+      // What is being replaced goes by the name of its successor, which comes first.
+      const former = byName.get(one.name) !== one;
+      const path = prefix + one.name + (former ? ` (before, ${one.physicalId ?? 'never made'})` : '');
       const state = kept(one, path) ? 'skipped' : stateOf(one);
       rows.push({
         key: path,
         depth,
-        name: `${one.name}  ${shortType(one.type)}`,
+        name: `${one.name}${former ? ' (before)' : ''}  ${shortType(one.type)}`,
         path,
         state,
         ...tell(one, state, byName),
@@ -163,7 +165,8 @@ export function treeRows(tree: Tree, view: TreeView, now: number): Row[] {
           const other = byName.get(name);
           return other !== undefined && other.status !== 'COMPLETE';
         });
-        return { text: open.length > 0 ? `waits for ${open.join(', ')}` : '' };
+        if (open.length > 0) return { text: `waits for ${open.join(', ')}` };
+        return { text: one.waiting ? words(waitText(one.waiting, now)) : '' };
       }
     }
   }

@@ -12,34 +12,36 @@ export interface WatchStackOptions {
   readonly before?: ReadonlyMap<string, string>;
   /** The action that was asked for: what the stack was before is not its end. */
   readonly action?: string;
+  /** It was at something else when it was asked: that is cut short first, and its end is not ours. */
+  readonly wasBusy?: boolean;
   readonly patienceMs?: number;
 }
 
-/** An action that has not shown itself after so many looks was over before the first one. */
-const looksUntilOver = 3;
+/** Looks in a row at a stack at rest that say that it stays so: between two actions it rests for a moment. */
+const restOfOwn = { busy: 2, free: 1 } as const;
+const restOfOther = 4;
 
 /** The tree at the end; `gone` when the stack is no more, undefined when patience ended first. */
 export async function watchStack(
   session: Session,
   cloud: Client,
-  { stack, before, action, patienceMs }: WatchStackOptions,
+  { stack, before, action, wasBusy = false, patienceMs }: WatchStackOptions,
 ): Promise<Tree | 'gone' | undefined> {
   const since = Date.now();
-  let seen = false;
-  let looks = 0;
+  let resting = 0;
   let last: Tree | undefined;
   return watch<Tree | 'gone'>(
     session,
     async () => {
       const tree = await stackTree(cloud, stack);
-      looks += 1;
       if (!tree) {
         const shown = last && { ...last, action: 'DELETE', status: 'COMPLETE', resources: [] };
         return { rows: (now) => (shown ? treeRows(shown, { fold: true, since }, now) : []), end: 'gone' };
       }
       last = tree;
-      seen ||= !isSettled(tree) || action === undefined || tree.action !== action;
-      const over = isSettled(tree) && (seen || looks >= looksUntilOver);
+      resting = isSettled(tree) ? resting + 1 : 0;
+      const own = action === undefined || tree.action === action;
+      const over = resting >= (own ? restOfOwn[wasBusy ? 'busy' : 'free'] : restOfOther);
       const view = { fold: session.output.live, since, words: withPaths, ...(before && { before }) };
       return { rows: (now) => treeRows(tree, view, now), ...(over && { end: tree }) };
     },

@@ -9,7 +9,7 @@ import { bodyOf, findStack, requireStack, type Stack, stackPath, stackTree } fro
 import { collectStackFiles, placeOf, type StackFiles, withPaths } from '../stack-files.ts';
 import { outputLines, outputValues } from '../stack-outputs.ts';
 import { planLines, planStack } from '../stack-plan.ts';
-import { failuresOf, isDeployed, marksOf, type Tree } from '../stack-tree.ts';
+import { failuresOf, isDeployed, isSettled, marksOf, type Tree } from '../stack-tree.ts';
 import { watchStack } from '../stack-watch.ts';
 
 export interface TemplateFlags {
@@ -100,6 +100,7 @@ export function deployCommand(program: Command): void {
         const tree = await watchStack(session, cloud, {
           stack,
           action: made,
+          wasBusy: before !== undefined && !isSettled(before),
           // The undercloud ends it in time; a minute more is for its saying so.
           patienceMs: (minutes + 1) * 60_000,
           ...(before && { before: marksOf(before) }),

@@ -229,7 +229,8 @@ function deleteCommand(program: Command): void {
             results.push({ ...base, deleted: false, reason: null });
             continue;
           }
-          const end = await watchStack(session, cloud, { stack, action: 'DELETE' });
+          const wasBusy = stack.stack_status.endsWith('_IN_PROGRESS');
+          const end = await watchStack(session, cloud, { stack, action: 'DELETE', wasBusy });
           const deleted = end === 'gone' || (end?.action === 'DELETE' && end.status === 'COMPLETE');
           const reason = deleted || !end ? null : withPaths(end.reason);
           results.push({ ...base, deleted, reason });
