@@ -51,7 +51,8 @@ const json = async (...args: string[]) => {
   return JSON.parse(out);
 };
 
-describe('the baremetal client', () => {
+/** Each call starts a Python interpreter: a second on a quiet machine, three on a busy one. */
+describe('the baremetal client', { timeout: 240_000 }, () => {
   it('enrols, verifies, provides, deploys and takes back a node', async () => {
     const machine = rack.machine();
     const made = await json(

@@ -16,7 +16,7 @@ import {
   type NodeRow,
   nodeByName,
   nodeByUuid,
-  patchNode,
+  patchedRow,
   removeNode,
 } from './store/nodes.ts';
 import { addTraits, insertPort, ownersOf } from './store/ports.ts';
@@ -87,7 +87,7 @@ export function createEnrolment(ground: Ground): Enrolment {
       checkInterfaces(fields.driver, fields.interfaces ?? {});
       const { name } = fields;
       if (typeof name === 'string' && !isNodeName(name)) throw fault('node-name-invalid', { name });
-      await uniquely(
+      const node = await uniquely(
         () =>
           insertNode(tx, uuid, {
             ...fields.columns,
@@ -119,7 +119,7 @@ export function createEnrolment(ground: Ground): Enrolment {
       if (fields.traits?.length) await addTraits(tx, uuid, fields.traits);
       const data = { driver: fields.driver, name: name ?? null };
       await recorder.append(tx, 'node.created', nodeSubject(uuid), data, { requestId: context.requestId });
-      return requireNode(tx, uuid);
+      return node;
     },
     async update(tx, context, uuid, fields) {
       const node = await requireNode(tx, uuid, true);
@@ -141,14 +141,12 @@ export function createEnrolment(ground: Ground): Enrolment {
         ...(fields.resourceClass !== undefined && { resourceClass: fields.resourceClass }),
         ...(fields.interfaces && { interfaces: fields.interfaces }),
       };
-      await uniquely(() => patchNode(tx, uuid, patch), {
+      const changed = await uniquely(() => patchedRow(tx, uuid, patch), {
         nodes_name: ['name', name],
         instance_uuid: ['instance', fields.columns?.instanceUuid],
       });
-      const known = await ownersOf(
-        tx,
-        (fields.ports ?? []).map(({ address }) => address),
-      );
+      const addresses = (fields.ports ?? []).map(({ address }) => address);
+      const known = addresses.length > 0 ? await ownersOf(tx, addresses) : new Map<string, string>();
       for (const port of fields.ports ?? []) {
         const owner = known.get(port.address);
         if (owner === uuid) continue;
@@ -162,7 +160,7 @@ export function createEnrolment(ground: Ground): Enrolment {
       if (fields.traits?.length) await addTraits(tx, uuid, fields.traits);
       const data = { fields: Object.keys(patch) };
       await recorder.append(tx, 'node.updated', nodeSubject(uuid), data, { requestId: context.requestId });
-      return requireNode(tx, uuid);
+      return changed;
     },
     async remove(context, uuid) {
       await requireIdle(ground, uuid);

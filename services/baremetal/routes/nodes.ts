@@ -76,6 +76,15 @@ export async function visibleNode(rooms: Rooms, request: FastifyRequest, idOrNam
 export const findNode = (rooms: Rooms, request: FastifyRequest): Promise<Node> =>
   visibleNode(rooms, request, (request.params as { node: string }).node);
 
+/** Of a node that was made this instant: nobody works on it, and it has no traits. */
+const bareContext = (rooms: Rooms, request: FastifyRequest): ViewContext => ({
+  base: baseOf(rooms, request),
+  minor: request.ironicMinor,
+  hostname: rooms.ground.hostname,
+  traits: new Map(),
+  busy: new Map(),
+});
+
 function fieldsOf(request: FastifyRequest, query: Query, plain: readonly string[] | null): Field[] {
   const { fields } = query;
   if (fields === undefined) return fieldsFor(request.ironicMinor, plain);
@@ -166,7 +175,7 @@ export function nodeRoutes(api: Api, rooms: Rooms, v: string): void {
     return reply
       .code(201)
       .header('location', `${baseOf(rooms, request)}/v1/nodes/${node.uuid}`)
-      .send(await show(request, node));
+      .send(viewNode(node, fieldsFor(request.ironicMinor, null), bareContext(rooms, request)));
   });
 
   api.get(`${v}/nodes/:node`, async (request) => {

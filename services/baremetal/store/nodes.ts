@@ -214,22 +214,31 @@ async function selectNodes<Row>(db: Where, query: NodeQuery, columns: RawBuilder
 const written = (name: NodeColumn, value: unknown) =>
   jsonColumns.has(name) ? sql`${JSON.stringify(value ?? {})}::jsonb` : sql`${value}`;
 
-export async function insertNode(tx: Tx, uuid: string, fields: NodePatch): Promise<void> {
+export async function insertNode(tx: Tx, uuid: string, fields: NodePatch): Promise<NodeRow> {
   const names = (Object.keys(fields) as NodeColumn[]).filter((name) => fields[name] !== undefined);
   const columns = names.map((name) => sql.ref(nodeColumns[name]));
-  await sql`insert into baremetal.nodes (${sql.join([sql.ref('uuid'), ...columns])})
-    values (${sql.join([sql`${uuid}`, ...names.map((name) => written(name, fields[name]))])})`.execute(tx.kysely);
+  const { rows } = await sql<NodeRow>`insert into baremetal.nodes (${sql.join([sql.ref('uuid'), ...columns])})
+    values (${sql.join([sql`${uuid}`, ...names.map((name) => written(name, fields[name]))])})
+    returning ${selected}`.execute(tx.kysely);
+  return shown(rows[0] as NodeRow);
 }
 
 /** Changes columns; `updated_at` moves with them. */
 export async function patchNode(tx: Tx, uuid: string, fields: NodePatch): Promise<void> {
+  await sql`${patching(uuid, fields)}`.execute(tx.kysely);
+}
+
+/** The same, and the node as it is afterwards. */
+export async function patchedRow(tx: Tx, uuid: string, fields: NodePatch): Promise<NodeRow> {
+  const { rows } = await sql<NodeRow>`${patching(uuid, fields)} returning ${selected}`.execute(tx.kysely);
+  return shown(rows[0] as NodeRow);
+}
+
+function patching(uuid: string, fields: NodePatch): RawBuilder<unknown> {
   const names = (Object.keys(fields) as NodeColumn[]).filter((name) => fields[name] !== undefined);
-  if (names.length === 0) return;
   const sets = names.map((name) => sql`${sql.ref(nodeColumns[name])} = ${written(name, fields[name])}`);
   if (fields.provisionState !== undefined) sets.push(sql`provision_updated_at = clock_timestamp()`);
-  await sql`update baremetal.nodes set updated_at = clock_timestamp(), ${sql.join(sets)} where uuid = ${uuid}`.execute(
-    tx.kysely,
-  );
+  return sql`update baremetal.nodes set ${sql.join([sql`updated_at = clock_timestamp()`, ...sets])} where uuid = ${uuid}`;
 }
 
 export async function removeNode(tx: Tx, uuid: string): Promise<void> {
