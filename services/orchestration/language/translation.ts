@@ -112,10 +112,21 @@ function sourcePath(rule: TranslationRule): string[] {
   return [...(rule.value_path ?? []), ...custom];
 }
 
+const ruleKeys = new Map<string, string>();
+const MOST_KEYS = 10_000;
+
 /** A property's path without the indexes of lists: what rules are known by. */
 function ruleKey(path: string): string {
-  if (!/\d/.test(path)) return path;
-  return path.replace(/(^|\.)\d+(?=\.|$)/g, '').replace(/^\./, '');
+  let key = ruleKeys.get(path);
+  if (key === undefined) {
+    key = path
+      .split('.')
+      .filter((step) => !/^\d+$/.test(step))
+      .join('.');
+    if (ruleKeys.size >= MOST_KEYS) ruleKeys.clear();
+    ruleKeys.set(path, key);
+  }
+  return key;
 }
 
 export const NO_TRANSLATION = new Translation([]);

@@ -29,7 +29,8 @@ export class Scanner implements Cursor {
   indent = -1;
   keyAllowed = true;
   private readonly indents: number[] = [];
-  private readonly keys = new Map<number, SimpleKey>();
+  /** The token that may turn out to be a key, for each flow level. */
+  private readonly keys: (SimpleKey | undefined)[] = [];
   private tokens: Token[] = [];
   private head = 0;
   private taken = 0;
@@ -70,17 +71,18 @@ export class Scanner implements Cursor {
     if (this.done) return false;
     if (this.head >= this.tokens.length) return true;
     this.dropStaleKeys();
-    for (const key of this.keys.values()) {
-      if (key.token === this.taken) return true;
+    for (let level = 0; level < this.keys.length; level++) {
+      if (this.keys[level]?.token === this.taken) return true;
     }
     return false;
   }
 
   private dropStaleKeys(): void {
-    for (const [level, key] of this.keys) {
-      if (key.line === this.line && this.at - key.offset <= MAX_SIMPLE_KEY) continue;
+    for (let level = 0; level < this.keys.length; level++) {
+      const key = this.keys[level];
+      if (!key || (key.line === this.line && this.at - key.offset <= MAX_SIMPLE_KEY)) continue;
       if (key.required) throw new SyntaxFault("could not find expected ':' after this key", key.offset);
-      this.keys.delete(level);
+      this.keys[level] = undefined;
     }
   }
 
@@ -89,14 +91,14 @@ export class Scanner implements Cursor {
     if (!this.keyAllowed) return;
     this.dropKey();
     const index = this.taken + this.tokens.length - this.head;
-    this.keys.set(this.flowLevel, { token: index, required, offset: this.at, line: this.line, column: this.column });
+    this.keys[this.flowLevel] = { token: index, required, offset: this.at, line: this.line, column: this.column };
   }
 
   private dropKey(): void {
-    const key = this.keys.get(this.flowLevel);
+    const key = this.keys[this.flowLevel];
     if (!key) return;
     if (key.required) throw new SyntaxFault("could not find expected ':' after this key", key.offset);
-    this.keys.delete(this.flowLevel);
+    this.keys[this.flowLevel] = undefined;
   }
 
   private unwind(column: number): void {
@@ -246,7 +248,7 @@ export class Scanner implements Cursor {
     this.unwind(-1);
     this.dropKey();
     this.keyAllowed = false;
-    this.keys.clear();
+    this.keys.length = 0;
     this.tokens.push(token('stream-end', this.at));
     this.done = true;
   }
@@ -296,9 +298,9 @@ export class Scanner implements Cursor {
   }
 
   private fetchValue(): void {
-    const key = this.keys.get(this.flowLevel);
+    const key = this.keys[this.flowLevel];
     if (key) {
-      this.keys.delete(this.flowLevel);
+      this.keys[this.flowLevel] = undefined;
       const index = key.token - this.taken + this.head;
       this.tokens.splice(index, 0, token('key', key.offset));
       if (this.flowLevel === 0 && this.addIndent(key.column)) {
