@@ -76,6 +76,7 @@ export function accessOf(secrets: Secrets, node: NodeRow): BmcAccess {
     });
   return {
     key: node.uuid,
+    ...(node.name !== null && { name: node.name }),
     driver: hardware.bmc,
     address: text(info[`${prefix}_address`]),
     port,

@@ -161,7 +161,7 @@ describe('import', () => {
       last: { error: string };
     };
     expect(told.last.error).toMatch(
-      /The BMC 127\.1\.0\.2:623 of node .* does not answer: no answer to 5 datagrams\..*Check its address/,
+      /The BMC 127\.1\.0\.2:623 of node n2 does not answer: no answer to 5 datagrams\..*Check its address/,
     );
     const { events } = (await (await fetch(`${url}/baremetal/v1/nodes/${uuid}/timeline`)).json()) as {
       events: { kind: string }[];

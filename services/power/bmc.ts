@@ -48,6 +48,8 @@ export type BmcDriver = 'ipmi' | 'redfish' | 'fake';
 export interface BmcAccess {
   /** The node's uuid: events carry it as subject and the session is kept under it. */
   readonly key: string;
+  /** What people call the node, in sentences; default: the key. */
+  readonly name?: string;
   readonly driver: BmcDriver;
   readonly address: string;
   /** 623 where IPMI's is meant. */

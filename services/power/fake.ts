@@ -82,7 +82,7 @@ export function createFakeMachines(clock: Clock = systemClock): FakeMachines {
         signal?.throwIfAborted();
         const failing = machine(access.key).failing;
         if (failing !== null) {
-          const failure = fault('bmc-unreachable', { bmc: name, node: access.key, text: failing });
+          const failure = fault('bmc-unreachable', { bmc: name, node: access.name ?? access.key, text: failing });
           heard(title, failure.sentence);
           throw failure;
         }
@@ -108,7 +108,7 @@ export function createFakeMachines(clock: Clock = systemClock): FakeMachines {
             }
             throw fault('bmc-boot-device-not-kept', {
               bmc: name,
-              node: access.key,
+              node: access.name ?? access.key,
               wanted: wanted.device,
               found: found.bootDevice?.device ?? 'nothing',
             });

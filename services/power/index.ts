@@ -82,7 +82,7 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
   }
 
   function make(access: BmcAccess): Omit<Kept, 'access'> {
-    const driver = requireDriver(access.driver, access.key);
+    const driver = requireDriver(access.driver, access.name ?? access.key);
     if (driver === 'fake') {
       const name = `${access.address || 'fake'}:${access.port}`;
       const bmc = fakes.bmc(access, (command, error) =>

@@ -18,11 +18,11 @@ const faults: Readonly<Partial<Record<IpmiErrorCode, ErrorCode>>> = {
 
 export function ipmiFault(access: BmcAccess, command: string, error: unknown, wanted?: string): Fault {
   if (!(error instanceof IpmiError))
-    return fault('bmc-refused', { bmc: bmcName(access), node: access.key, command, text: String(error) }, error);
+    return fault('bmc-refused', { bmc: bmcName(access), node: nodeName(access), command, text: String(error) }, error);
   // The reason with our own words for it would say everything twice: the row of the table says the remedy.
   const details = {
     bmc: bmcName(access),
-    node: access.key,
+    node: nodeName(access),
     user: access.username || '(empty)',
     command,
     text: error.step ? `${error.step}: ${error.fault}` : error.fault,
@@ -32,6 +32,8 @@ export function ipmiFault(access: BmcAccess, command: string, error: unknown, wa
   if (error.code === 'boot-not-kept') return fault('bmc-boot-device-not-kept', details, error);
   return fault(faults[error.code] ?? 'bmc-refused', details, error);
 }
+
+export const nodeName = (access: Pick<BmcAccess, 'key' | 'name'>): string => access.name ?? access.key;
 
 export const bmcName = (access: Pick<BmcAccess, 'address' | 'port'>): string =>
   access.address.includes(':') ? `[${access.address}]:${access.port}` : `${access.address}:${access.port}`;
@@ -86,7 +88,7 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
       if (target === 'soft reboot')
         throw fault('bmc-refused', {
           bmc: bmcName(access),
-          node: access.key,
+          node: nodeName(access),
           command: target,
           text: 'IPMI has no such command; shut it down softly and switch it on again',
         });

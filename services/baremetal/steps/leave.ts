@@ -24,16 +24,17 @@ export function leaveAgent<Params>(ground: Ground, step: { name: string; when?: 
       const agent = await agentThere(ground, node);
       const patience = ground.house.clock.now() - run.stepStartedAt < graceMs * ground.speed;
       let heard = false;
-      if (agent && patience) {
+      // Told once: a machine that has gone off answers nothing, and asking it again would only wait for a time-out.
+      if (agent?.leaving && patience) heard = true;
+      else if (agent && patience) {
         try {
-          if (!agent.leaving) await run.transaction((tx) => agentLeaves(tx, node.uuid));
+          await run.transaction((tx) => agentLeaves(tx, node.uuid));
           const request = `${run.id}/${step.name}`;
           await clientOf(ground, agent, run.fence).execute('standby.power_off', {}, { request });
           heard = true;
         } catch (error) {
-          // An agent that has gone already is what is wanted; one that refuses is switched off by the BMC.
+          // An agent that refuses is switched off by the BMC.
           if (!(error instanceof AgentCallError) || error.fenced) throw error;
-          heard = error.status === 0 && agent.leaving;
         }
       }
       if (!heard) {
