@@ -1,6 +1,9 @@
+import { createSocket } from 'node:dgram';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createRack } from '../../test/setup/rack.ts';
 import { createWorld } from '../../test/setup/world.ts';
+import { createBmcSession } from '../ipmi/index.ts';
 import { readInstackenv } from './instackenv.ts';
 
 async function setUp() {
@@ -112,7 +115,48 @@ describe('instackenv.json', () => {
     });
 });
 
+/** An IPMI BMC on loopback that knows who it is and that its machine is off. */
+async function startBmc(): Promise<number> {
+  const bmc = createBmcSession({
+    guid: Buffer.alloc(16, 9),
+    users: () => [{ name: 'admin', password: 'secret', privilege: 'administrator' }],
+    handle: (netfn, cmd) =>
+      netfn === 0 && cmd === 1
+        ? { completionCode: 0, data: Uint8Array.of(0, 0, 0) }
+        : netfn === 6 && cmd === 1
+          ? { completionCode: 0, data: Uint8Array.of(0x20, 1, 2, 0x10, 2, 0xbf, 0x57, 1, 0, 0x51, 0) }
+          : { completionCode: 0xc1 },
+  });
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  socket.on('message', (datagram, from) => {
+    bmc.receive(datagram, `${from.address}:${from.port}`, (answer) => socket.send(answer, from.port, from.address));
+  });
+  onTestFinished(() => void socket.close());
+  return (socket.address() as AddressInfo).port;
+}
+
 describe('import', () => {
+  it('proves IPMI credentials: the right password makes a node available, a wrong one leaves nothing', async () => {
+    const { world, baremetal } = await setUp();
+    const pm_port = await startBmc();
+    const real = { pm_type: 'ipmi', pm_addr: '127.0.0.1', pm_port };
+    const [wrong] = await baremetal.importNodes(world.context, {
+      nodes: [node(1, { ...real, pm_password: 'mistyped' })],
+    });
+    const failed = await world.operations.ended(wrong?.operation ?? '');
+    expect(failed.error?.message).toMatch(
+      /^The BMC 127\.0\.0\.1:\d+ of node n1 refuses the user admin: .*Correct the user name and password/,
+    );
+    expect(JSON.stringify(failed)).not.toContain('mistyped');
+    expect(await baremetal.listNodes(world.context)).toEqual([]);
+    const [right] = await baremetal.importNodes(world.context, { nodes: [node(1, real)] });
+    expect((await world.operations.ended(right?.operation ?? '')).error).toBeNull();
+    expect(await baremetal.listNodes(world.context)).toMatchObject([
+      { name: 'n1', provisionState: 'available', powerState: 'off', driverInternalInfo: { bmc_firmware: '2.10' } },
+    ]);
+  });
+
   it('enrols, verifies and provides, and is safe to repeat', async () => {
     const { world, baremetal } = await setUp();
     const file = { nodes: [node(1), node(2)] };
