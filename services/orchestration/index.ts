@@ -69,7 +69,7 @@ export function createOrchestration(
     findStack: stacks.find,
     listStacks: (context) => stacks.list(context),
     outputs: async (context, idOrName) => showOutputs(await showTree(desk, await stacks.find(context, idOrName))),
-    activity: async (context, idOrName) => stackActivity(desk, context, await stacks.find(context, idOrName)),
+    activity: async (context, idOrName) => stackActivity(desk, await stacks.find(context, idOrName)),
     async start() {
       leave = house.recorder.subscribe((event) => {
         if (event.subject.type !== 'server' || !serverNews.has(event.kind)) return;

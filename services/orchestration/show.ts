@@ -1,5 +1,4 @@
 /** What is told of stacks: resources, outputs, what they wait for. Everything is read from the rows, live or not. */
-import type { Context } from '../core/context.ts';
 import { fault } from '../core/errors/index.ts';
 import type { Desk } from './desk.ts';
 import { openSignal } from './engine/session.ts';
@@ -61,7 +60,7 @@ export async function metadataOf(desk: Desk, node: StackNode, live: Live): Promi
   return handler.metadata(signals, live.state.metadata);
 }
 
-export async function stackActivity(desk: Desk, _context: Context, row: StackRow): Promise<StackActivity> {
+export async function stackActivity(desk: Desk, row: StackRow): Promise<StackActivity> {
   const node = await showTree(desk, row);
   const running = await desk.house.operations.activity(stackSubject(row.root_id));
   return {

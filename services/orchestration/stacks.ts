@@ -9,6 +9,7 @@ import { definitionOf, filesId, openDefinition, sealDefinition, updatedDefinitio
 import { explained } from './engine/faults.ts';
 import { type Action, type Definition, type Stack, type StackUpdate, type StackWish, stackSubject } from './model.ts';
 import { type ActionParams, createActions, defaultMinutes } from './operations/action.ts';
+import { checkOperation } from './operations/check.ts';
 import * as store from './store/stacks.ts';
 import { check } from './validation.ts';
 
@@ -29,7 +30,10 @@ export interface Stacks {
   remove(context: Context, idOrName: string): Promise<void>;
   /** Ends the present action; `rollback`: an update goes back to what was before. */
   cancel(context: Context, idOrName: string, options: { rollback: boolean }): Promise<void>;
-  find(context: Context, idOrName: string): Promise<store.StackRow>;
+  /** `agents`: also for the users that the stack itself made, who may read metadata and signal, and nothing else. */
+  find(context: Context, idOrName: string, options?: { agents?: boolean }): Promise<store.StackRow>;
+  /** Looks whether everything is still there; the next update replaces what is not. */
+  check(context: Context, idOrName: string): Promise<void>;
   list(context: Context, filters?: Partial<store.StackFilters> & { allProjects?: boolean }): Promise<Stack[]>;
   count(context: Context, filters?: Partial<store.StackFilters>): Promise<number>;
   /** Takes up what a dead process left between two actions. */
@@ -45,15 +49,19 @@ export function createStacks(desk: Desk): Stacks {
   const { db, operations, recorder, secrets, clock } = house;
   const actions = createActions({ desk, afterEnd: (id) => void startPendingOf(id).catch(() => {}) });
   for (const operation of Object.values(actions)) operations.register(operation);
+  const looking = checkOperation(desk);
+  operations.register(looking);
 
-  async function find(context: Context, idOrName: string): Promise<store.StackRow> {
-    const project = isAdmin(context) ? null : context.projectId;
+  async function find(context: Context, idOrName: string, { agents = false } = {}): Promise<store.StackRow> {
+    const admin = isAdmin(context);
     // `name/id`, as clients write it.
     const key = idOrName.split('/').at(-1) ?? idOrName;
     const byId = uuid.test(key) ? await store.stack(db, key) : undefined;
-    if (byId && (project === null || byId.project_id === project || byId.user_project_id === project)) return byId;
-    const named = (context.projectId && (await store.stackNamed(db, context.projectId, key))) || null;
-    const row = named ?? (project === null ? await store.stackNamed(db, null, key) : undefined);
+    const mine = (row: store.StackRow) =>
+      admin || row.project_id === context.projectId || (agents && row.user_project_id === context.projectId);
+    if (byId && mine(byId)) return byId;
+    const named = context.projectId ? await store.stackNamed(db, context.projectId, key, agents) : undefined;
+    const row = named ?? (admin ? await store.stackNamed(db, null, key, agents) : undefined);
     if (!row) throw fault('stack-not-found', { stack: idOrName });
     return row;
   }
@@ -229,6 +237,18 @@ export function createStacks(desk: Desk): Stacks {
           description: row.description,
         });
       await operations.cancel(stackSubject(row.id), 'the operator asked for it');
+    },
+    async check(context, idOrName) {
+      const row = await find(context, idOrName);
+      refuseNested(row);
+      await db.transaction(async (tx) => {
+        const reason = 'Stack CHECK started';
+        await store.patchStack(tx, row.id, { action: 'CHECK', status: 'IN_PROGRESS', reason });
+        const params = { stack: row.id, began: clock.now() };
+        await operations.start(tx, looking, { subject: stackSubject(row.id), params, context });
+        const data = { name: row.name, action: 'CHECK', status: 'IN_PROGRESS', reason };
+        await recorder.append(tx, 'stack.state', stackSubject(row.id), data, { requestId: context.requestId });
+      });
     },
     list: (context, { allProjects, ...filters } = {}) =>
       store.stacks(db, { ...filters, projectId: allProjects && isAdmin(context) ? null : context.projectId }),

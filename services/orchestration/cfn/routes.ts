@@ -1,6 +1,200 @@
-import type { Routes } from '../../core/http/index.ts';
+/**
+ * CFN's side, for the agents on nodes: DescribeStackResource, and the pre-signed URLs that deployments and wait
+ * conditions report to. Who asks is proven by the signature alone; each key is good for one resource.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Fault, fault } from '../../core/errors/index.ts';
+import { type Api, baseUrl, type Routes } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
+import { stackArn } from '../language/index.ts';
+import type { Plain } from '../model.ts';
+import { documentOf } from '../routes/resources.ts';
+import { resourceIn, showTree } from '../show.ts';
+import { signal } from '../signals.ts';
+import { heatTime } from '../software/configs.ts';
+import { secretOf } from '../software/credentials.ts';
+import { isSigned } from '../software/signature.ts';
+import { credentialByKey, type FoundResource } from '../store/resources.ts';
+import * as stackStore from '../store/stacks.ts';
 
-export function createCfnRoutes(_desk: Desk): Routes {
-  return () => {};
+const xml = (text: string): string =>
+  text.replace(
+    /[&<>"']/g,
+    (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' })[c] as string,
+  );
+
+/** Elements in order; a nested list is an element with children. */
+type Element = readonly [name: string, content: string | readonly Element[]];
+const write = ([name, content]: Element): string =>
+  `<${name}>${typeof content === 'string' ? xml(content) : content.map(write).join('')}</${name}>`;
+
+const awsCodes: Readonly<Record<number, string>> = {
+  400: 'InvalidParameterValue',
+  403: 'AccessDenied',
+  404: 'InvalidParameterValue',
+  500: 'InternalFailure',
+};
+
+function errorDocument(error: Fault): string {
+  const kind = error.status >= 500 ? 'Server' : 'Sender';
+  const code =
+    error.code === 'cfn-invalid'
+      ? String(error.details.code ?? 'InvalidParameterValue')
+      : (awsCodes[error.status] ?? 'ValidationError');
+  return write([
+    'ErrorResponse',
+    [
+      [
+        'Error',
+        [
+          ['Type', kind],
+          ['Code', code],
+          ['Message', error.sentence],
+        ],
+      ],
+    ],
+  ]);
+}
+
+const isXml = 'application/xml; charset=UTF-8';
+
+/** The query as it was signed: decoded once, `+` left a plus as boto signs it. */
+function paramsOf(query: string): Record<string, string> {
+  const params: Record<string, string> = {};
+  for (const pair of query.split('&')) {
+    if (pair === '') continue;
+    const at = pair.indexOf('=');
+    const [name, value] = at < 0 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)];
+    try {
+      params[decodeURIComponent(name)] = decodeURIComponent(value);
+    } catch {
+      throw fault('cfn-invalid', { reason: 'The query is not percent-encoded UTF-8.', code: 'InvalidQueryParameter' });
+    }
+  }
+  return params;
+}
+
+export function createCfnRoutes(desk: Desk): Routes {
+  const { db } = desk.house;
+
+  /** @throws Fault `cfn-denied` */
+  async function signer(
+    request: FastifyRequest,
+    extra: Readonly<Record<string, string>> = {},
+  ): Promise<FoundResource & { params: Record<string, string> }> {
+    const [path = '', query = ''] = request.url.split('?');
+    const params = { ...paramsOf(query), ...extra };
+    const row = params.AWSAccessKeyId ? await credentialByKey(db, params.AWSAccessKeyId) : undefined;
+    if (!row) throw fault('cfn-denied');
+    let decoded: string;
+    try {
+      decoded = decodeURIComponent(path);
+    } catch {
+      throw fault('cfn-denied');
+    }
+    const signed = { verb: request.method, host: request.headers.host ?? '', path: decoded, params };
+    // Behind a proxy the host that was signed is the one that we hand out.
+    const own = new URL(desk.cfnUrl).host;
+    const secret = secretOf(desk, row);
+    if (!isSigned(secret, signed) && !isSigned(secret, { ...signed, host: own })) throw fault('cfn-denied');
+    return { id: row.id, name: row.name, type: row.type, stack_id: row.stack_id, root_id: row.root_id, params };
+  }
+
+  async function describe(request: FastifyRequest, extra: Readonly<Record<string, string>> = {}): Promise<string> {
+    const found = await signer(request, extra);
+    const { params } = found;
+    if (params.Action !== 'DescribeStackResource')
+      throw fault('cfn-invalid', {
+        reason: `The action ${params.Action ?? '(none)'} is not served here.`,
+        code: 'InvalidAction',
+      });
+    const row = await stackStore.stack(db, found.stack_id);
+    if (!row || (params.LogicalResourceId !== undefined && params.LogicalResourceId !== found.name))
+      throw fault('cfn-denied');
+    if (params.StackName !== undefined && ![row.name, row.id, `${row.name}/${row.id}`].includes(params.StackName))
+      throw fault('cfn-denied');
+    const node = await showTree(desk, row);
+    const live = resourceIn(node, found.name);
+    const document = await documentOf(desk, node, live);
+    const detail: Element[] = [
+      ['Description', ''],
+      ['LastUpdatedTimestamp', heatTime(live.row.updated_at)],
+      ['LogicalResourceId', live.row.name],
+      ['Metadata', JSON.stringify(document)],
+      ['PhysicalResourceId', live.row.physical_id ?? ''],
+      ['ResourceStatus', `${live.row.action}_${live.row.status}`],
+      ['ResourceStatusReason', live.row.reason || 'state changed'],
+      ['ResourceType', live.row.type],
+      ['StackId', stackArn({ project: row.project_id, name: row.name, id: row.id })],
+      ['StackName', row.name],
+    ];
+    return write([
+      'DescribeStackResourceResponse',
+      [['DescribeStackResourceResult', [['StackResourceDetail', detail]]]],
+    ]);
+  }
+
+  async function report(request: FastifyRequest): Promise<FoundResource> {
+    const found = await signer(request);
+    // A key is good for its own resource, whatever the path says; a path of another one was not signed with it.
+    const path = decodeURIComponent(request.url.split('?')[0] ?? '');
+    if (!path.endsWith(`/resources/${found.name}`) || !path.includes(`/${found.stack_id}/`)) throw fault('cfn-denied');
+    const row = await stackStore.stack(db, found.stack_id);
+    if (!row) throw fault('cfn-denied');
+    const live = resourceIn(await showTree(desk, row), found.name);
+    await signal(desk, { ...found, physical_id: live.row.physical_id }, bodyOf(request), null);
+    return found;
+  }
+
+  return async (api) => {
+    const send = (reply: FastifyReply, text: string, status = 200) =>
+      reply.status(status).header('content-type', isXml).send(text);
+    // Agents send JSON under any content type, and under none.
+    api.removeAllContentTypeParsers();
+    api.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    api.setErrorHandler((error, _request, reply) => {
+      const known = error as unknown as Fault;
+      if ('sentence' in known) return send(reply, errorDocument(known), known.status);
+      const status = (error as { statusCode?: number }).statusCode ?? 500;
+      return send(
+        reply,
+        errorDocument(
+          fault(status < 500 ? 'cfn-invalid' : 'internal', {
+            reason: (error as Error).message,
+            text: (error as Error).message,
+          }),
+        ),
+        status,
+      );
+    });
+    api.get('/', async (request, reply) => {
+      const href = `${baseUrl(request, '/cfn', desk.publicUrl)}/v1/`;
+      return reply.status(300).send({ versions: [{ id: 'v1.0', status: 'CURRENT', links: [{ rel: 'self', href }] }] });
+    });
+    (api as Api).get('/v1', async (request, reply) => send(reply, await describe(request)));
+    api.post('/v1', async (request, reply) =>
+      send(reply, await describe(request, paramsOf(String(request.body ?? '')))),
+    );
+    api.post('/v1/signal/*', async (request, reply) => {
+      await report(request);
+      return reply.status(200).send();
+    });
+    api.put('/v1/waitcondition/*', async (request, reply) =>
+      send(reply, write(['resource', (await report(request)).name])),
+    );
+  };
+}
+
+/** @throws Fault `cfn-invalid` where Heat answers 500 */
+function bodyOf(request: FastifyRequest): Plain {
+  const text = String(request.body ?? '');
+  if (text.trim() === '') return null;
+  try {
+    return JSON.parse(text) as Plain;
+  } catch (error) {
+    throw fault('cfn-invalid', {
+      reason: `The signal is not JSON: ${(error as Error).message}.`,
+      code: 'MalformedQueryString',
+    });
+  }
 }

@@ -206,8 +206,9 @@ async function begin(
   });
   live.state.properties = wanted.properties;
   live.state.metadata = wanted.metadata;
-  if (handler && !isNested(handler) && handler.named)
-    live.row.physical_id ??= `${node.row.name}-${live.row.name}-${shortId()}`;
+  // A stack within bears its name until it is there: clients join the two by it.
+  if (handler && (isNested(handler) || handler.named))
+    live.row.physical_id ??= `${node.row.name}-${live.row.name}-${shortId()}`.slice(-255);
   await move(crew, node, live, { action: 'CREATE', status: 'IN_PROGRESS' });
   return drive(crew, node, resource, live, failures);
 }

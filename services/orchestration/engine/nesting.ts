@@ -123,7 +123,7 @@ async function start(
   const { desk } = crew;
   const id = randomUUID();
   const definition = childDefinition(node, resource, live.state.properties, handler, [], []);
-  const name = `${node.row.name}-${live.row.name}-${shortId()}`.slice(-255);
+  const name = live.row.physical_id ?? `${node.row.name}-${live.row.name}-${shortId()}`.slice(-255);
   const row = {
     ...node.row,
     id,

@@ -67,10 +67,22 @@ export async function lockStack(tx: Tx, id: string): Promise<StackRow | undefine
 }
 
 /** The stack of that name; a deleted one only by `id`. Nested ones have names of their own that are as good. */
-export async function stackNamed(where: Where, projectId: string | null, name: string): Promise<StackRow | undefined> {
-  const { rows } = await sql<StackRow>`select * from orchestration.stacks where name = ${name} and deleted_at is null
-    and ${projectId === null ? sql`true` : sql`(project_id = ${projectId} or user_project_id = ${projectId})`}
-    order by parent_id nulls first limit 1`.execute(where.kysely);
+export async function stackNamed(
+  where: Where,
+  projectId: string | null,
+  name: string,
+  agents = false,
+): Promise<StackRow | undefined> {
+  const mine =
+    projectId === null
+      ? sql`true`
+      : agents
+        ? sql`(project_id = ${projectId} or user_project_id = ${projectId})`
+        : sql`project_id = ${projectId}`;
+  const { rows } = await sql<StackRow>`select * from orchestration.stacks
+    where name = ${name} and deleted_at is null and ${mine} order by parent_id nulls first limit 1`.execute(
+    where.kysely,
+  );
   return rows[0];
 }
 

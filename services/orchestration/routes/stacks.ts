@@ -1,0 +1,325 @@
+/** /stacks: list, create, show, update, delete, preview, plan, and what they were made of. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isAdmin } from '../../core/context.ts';
+import { fault } from '../../core/errors/index.ts';
+import type { Api } from '../../core/http/index.ts';
+import type { Desk } from '../desk.ts';
+import { definitionOf, openDefinition, updatedDefinition } from '../engine/definition.ts';
+import { explained } from '../engine/faults.ts';
+import type { StackNode } from '../engine/tree.ts';
+import { registryTree, toPlain } from '../language/index.ts';
+import type { Definition, Plain, Stack } from '../model.ts';
+import { type PlannedResource, plan } from '../plan.ts';
+import { showOutputs, showTree, stackActivity } from '../show.ts';
+import type { Stacks } from '../stacks.ts';
+import * as store from '../store/stacks.ts';
+import { descriptionOf, read } from '../validation.ts';
+import {
+  detailedStack,
+  flag,
+  type Links,
+  linksFor,
+  list,
+  listedStack,
+  number,
+  one,
+  type Query,
+  type StackPath,
+  stackLink,
+} from './dialect.ts';
+import { bodyOf, stackName, stackUpdate, stackWish } from './wishes.ts';
+
+const filtersOf = (query: Query): Partial<store.StackFilters> => {
+  const keys = list(query.sort_keys);
+  const direction = one(query.sort_dir) === 'asc' ? 'asc' : 'desc';
+  const marker = one(query.marker);
+  const limit = number(query, 'limit');
+  return {
+    nested: flag(query.show_nested),
+    deleted: flag(query.show_deleted),
+    ids: list(query.id),
+    names: [...list(query.name), ...list(query.stack_name)],
+    status: [...list(query.status), ...list(query.stack_status).map((text) => text.split('_').slice(1).join('_'))],
+    action: list(query.action),
+    tags: list(query.tags),
+    tagsAny: list(query.tags_any),
+    notTags: list(query.not_tags),
+    notTagsAny: list(query.not_tags_any),
+    sort: keys.map((key) => ({ key, direction })),
+    ...(marker && { marker }),
+    ...(limit !== undefined && { limit }),
+  };
+};
+
+export function parametersOf(node: Pick<StackNode, 'analysis'>): Record<string, string> {
+  const out: Record<string, string> = {};
+  for (const [name, parameter] of node.analysis.parameters.all) {
+    try {
+      out[name] = parameter.shown();
+    } catch {
+      // A parameter that was never given has nothing to show; validation told of it.
+    }
+  }
+  return out;
+}
+
+export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
+  const { db, secrets, clock } = desk.house;
+
+  async function listed(request: FastifyRequest<{ Querystring: Query }>): Promise<Stack[]> {
+    const all = flag(request.query.global_tenant);
+    if (all && !isAdmin(request.context)) throw fault('forbidden', { action: 'stacks:global_index', roles: 'admin' });
+    return stacks.list(request.context, { ...filtersOf(request.query), allProjects: all });
+  }
+
+  async function shown(link: Links, row: store.StackRow, outputs: boolean) {
+    const node = await showTree(desk, row);
+    const stack = detailedStack(link, row, parametersOf(node));
+    return outputs && row.deleted_at === null ? { ...stack, outputs: showOutputs(node) } : stack;
+  }
+
+  /** One of the short and the whole path: heatclient looks for the whole one in Location, everybody else wants the answer. */
+  const located = (reply: FastifyReply, link: Links, row: Stack) => reply.header('location', link(row));
+
+  api.get<{ Querystring: Query }>('/stacks', async (request) => {
+    const link = linksFor(desk, request);
+    const rows = await listed(request);
+    const count = flag(request.query.with_count)
+      ? { count: await stacks.count(request.context, filtersOf(request.query)) }
+      : {};
+    return { stacks: rows.map((row) => listedStack(link, row)), ...count };
+  });
+
+  api.get<{ Querystring: Query }>('/stacks/detail', async (request) => {
+    const link = linksFor(desk, request);
+    const rows = await listed(request);
+    return { stacks: rows.map((row) => ({ ...listedStack(link, row), ...detailedStack(link, row, {}) })) };
+  });
+
+  api.post('/stacks', async (request, reply) => {
+    const body = bodyOf(request.body);
+    if (body.adopt_stack_data !== undefined) throw fault('action-unsupported', { action: 'Adopt' });
+    const stack = await stacks.create(request.context, stackName(body), stackWish(body));
+    const link = linksFor(desk, request);
+    return reply
+      .status(201)
+      .header('location', link(stack))
+      .send({ stack: stackLink(link, stack) });
+  });
+
+  api.post('/stacks/preview', async (request) => {
+    const body = bodyOf(request.body);
+    const name = stackName(body);
+    const wish = stackWish(body);
+    const analysis = readNew(request, name, wish);
+    const now = new Date(clock.now());
+    const row = previewRow(request, name, descriptionOf(analysis), now, wish.tags ?? []);
+    const planned = plan(null, analysis);
+    const {
+      stack_status: _status,
+      stack_status_reason: _reason,
+      ...stack
+    } = detailedStack(linksFor(desk, request), row, parametersOf({ analysis }));
+    const outputs = [...analysis.outputs.values()].map((output) => ({
+      output_key: output.name,
+      description: typeof output.description === 'string' ? output.description : 'No description given',
+      output_value: null,
+    }));
+    return { stack: { ...stack, outputs, resources: planned.map((entry) => previewed(entry, row, planned)) } };
+  });
+
+  function readNew(request: FastifyRequest, name: string, wish: ReturnType<typeof stackWish>) {
+    let definition: Definition;
+    try {
+      definition = definitionOf(wish);
+    } catch (thrown) {
+      throw explained(thrown);
+    }
+    const stack = { id: 'None', name, project_id: request.context.projectId ?? '' };
+    return read(desk, { definition, files: wish.files ?? {}, stack });
+  }
+
+  function previewRow(
+    request: FastifyRequest,
+    name: string,
+    description: string,
+    now: Date,
+    tags: readonly string[],
+  ): Stack {
+    return {
+      id: 'None',
+      root_id: 'None',
+      parent_id: null,
+      parent_resource: null,
+      project_id: request.context.projectId ?? '',
+      user_id: request.context.userId ?? '',
+      owner_name: request.context.userId ?? '',
+      name,
+      description,
+      action: 'CREATE',
+      status: 'COMPLETE',
+      reason: '',
+      generation: 0,
+      disable_rollback: true,
+      timeout_mins: null,
+      tags,
+      user_project_id: null,
+      created_at: now,
+      updated_at: null,
+      deleted_at: null,
+    };
+  }
+
+  const previewed = (entry: PlannedResource, stack: Stack, all: readonly PlannedResource[]) => ({
+    updated_time: null,
+    creation_time: null,
+    resource_name: entry.name,
+    physical_resource_id: entry.physical_id ?? '',
+    resource_action: 'INIT',
+    resource_status: 'COMPLETE',
+    resource_status_reason: entry.because ?? '',
+    resource_type: entry.type,
+    resource_identity: {
+      tenant: stack.project_id,
+      stack_name: stack.name,
+      stack_id: stack.id,
+      path: `/resources/${entry.name}`,
+    },
+    stack_identity: { tenant: stack.project_id, stack_name: stack.name, stack_id: stack.id, path: '' },
+    stack_name: stack.name,
+    required_by: all.filter((other) => other.requires.includes(entry.name)).map((other) => other.name),
+    description: '',
+    metadata: {},
+    attributes: {},
+    properties: Object.fromEntries(entry.properties.map(({ name, to }) => [name, to])),
+  });
+
+  /** Our own: what `overcloud plan` shows; the stack need not be there yet. */
+  api.post<{ Params: { stack: string } }>('/stacks/:stack/plan', async (request) => {
+    const wish = stackWish(bodyOf(request.body));
+    const analysis = readNew(request, request.params.stack, wish);
+    const row = await stacks.find(request.context, request.params.stack).catch((error) => {
+      if (error.code === 'stack-not-found') return null;
+      throw error;
+    });
+    const node = row && row.deleted_at === null ? await showTree(desk, row) : null;
+    return { stack: request.params.stack, generation: row?.generation ?? 0, resources: plan(node, analysis) };
+  });
+
+  const paths = ['/stacks/:stack', '/stacks/:stack/:id'];
+  const keyOf = ({ stack, id }: StackPath['Params']): string => id ?? stack;
+
+  for (const path of paths) {
+    api.get<StackPath>(path, async (request, reply) => {
+      const row = await stacks.find(request.context, keyOf(request.params));
+      const link = linksFor(desk, request);
+      located(reply, link, row);
+      return { stack: await shown(link, row, one(request.query.resolve_outputs)?.toLowerCase() !== 'false') };
+    });
+    for (const method of ['PUT', 'PATCH'] as const) {
+      api.route<StackPath>({
+        method,
+        url: path,
+        handler: async (request, reply) => {
+          await stacks.update(
+            request.context,
+            keyOf(request.params),
+            stackUpdate(bodyOf(request.body), method === 'PATCH'),
+          );
+          return reply.status(202).send();
+        },
+      });
+    }
+    api.delete<StackPath>(path, async (request, reply) => {
+      await stacks.remove(request.context, keyOf(request.params));
+      return reply.status(204).send();
+    });
+    partRoutes(path);
+  }
+
+  /** The parts of a stack that are read alone; Heat's short paths are answered like the whole ones. */
+  function partRoutes(path: string): void {
+    const part = (name: string, answer: (row: store.StackRow) => Promise<Plain | object>) => {
+      api.get<StackPath>(`${path}/${name}`, async (request, reply) => {
+        const row = await stacks.find(request.context, keyOf(request.params));
+        reply.header('location', `${linksFor(desk, request)(row)}/${name}`);
+        return answer(row);
+      });
+    };
+    part('template', async (row) => {
+      const { template } = openDefinition(secrets, row.id, row.definition);
+      if (typeof template !== 'string') return template;
+      return toPlain((await showTree(desk, row)).analysis.template.tree);
+    });
+    part('environment', async (row) => {
+      const { environment } = (await showTree(desk, row)).analysis;
+      const given = openDefinition(secrets, row.id, row.definition).environment;
+      return {
+        resource_registry: { resources: {}, ...(toPlain(registryTree(environment.registry)) as object) },
+        parameters: masked(given.parameters, await showTree(desk, row)),
+        parameter_defaults: toPlain(environment.parameterDefaults),
+        event_sinks: toPlain(environment.eventSinks),
+        encrypted_param_names: toPlain(environment.encryptedParameterNames),
+      };
+    });
+    part('files', (row) => store.filesOf(db, row.files_id));
+    part('outputs', async (row) => ({
+      outputs: showOutputs(await showTree(desk, row)).map(({ output_key, description }) => ({
+        output_key,
+        description,
+      })),
+    }));
+    part('activity', async (row) => stackActivity(desk, row));
+  }
+
+  for (const path of paths) {
+    api.get<{ Params: StackPath['Params'] & { key: string } }>(`${path}/outputs/:key`, async (request) => {
+      const row = await stacks.find(request.context, keyOf(request.params));
+      const output = showOutputs(await showTree(desk, row)).find((one) => one.output_key === request.params.key);
+      if (!output) throw fault('output-not-found', { key: request.params.key });
+      return { output };
+    });
+  }
+
+  for (const method of ['PUT', 'PATCH'] as const) {
+    api.route<StackPath>({
+      method,
+      url: '/stacks/:stack/:id/preview',
+      handler: async (request) => {
+        const row = await stacks.find(request.context, request.params.id);
+        const wish = stackUpdate(bodyOf(request.body), method === 'PATCH');
+        let definition: Definition;
+        try {
+          definition = updatedDefinition(openDefinition(secrets, row.id, row.definition), wish);
+        } catch (thrown) {
+          throw explained(thrown);
+        }
+        const kept = wish.existing ? await store.filesOf(db, row.files_id) : {};
+        const analysis = read(desk, { definition, files: { ...kept, ...wish.files }, stack: row });
+        const planned = plan(await showTree(desk, row), analysis);
+        const of = (...changes: string[]) =>
+          planned.filter(({ change }) => changes.includes(change)).map((entry) => previewed(entry, row, planned));
+        return {
+          resource_changes: {
+            unchanged: of('keep'),
+            updated: of('update'),
+            replaced: of('replace'),
+            added: of('create'),
+            deleted: of('delete'),
+          },
+        };
+      },
+    });
+  }
+}
+
+/** Hidden parameters stay hidden in what is shown of the environment. */
+function masked(given: Plain | undefined, node: StackNode): Plain {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return {};
+  return Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [
+      name,
+      node.analysis.parameters.all.get(name)?.schema.hidden ? '******' : value,
+    ]),
+  );
+}

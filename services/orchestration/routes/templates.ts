@@ -1,0 +1,294 @@
+/** What the language knows, told to clients: validation, resource types, template versions and their functions. */
+import { fault } from '../../core/errors/index.ts';
+import type { Api } from '../../core/http/index.ts';
+import type { Desk } from '../desk.ts';
+import { analyse, definitionOf } from '../engine/definition.ts';
+import { explained } from '../engine/faults.ts';
+import {
+  type Analysis,
+  type Constraint,
+  type FaultKind,
+  FORMATS,
+  type Parameter,
+  type PropertySchema,
+  type PropertySchemas,
+  type ResourceType,
+  registryTree,
+  type TemplateFormat,
+  toPlain,
+} from '../language/index.ts';
+import { descriptionOf, read } from '../validation.ts';
+import { flag, one, type Query } from './dialect.ts';
+import { bodyOf, stackWish } from './wishes.ts';
+
+const typeNames: Readonly<Record<string, string>> = {
+  String: 'String',
+  Number: 'Number',
+  List: 'CommaDelimitedList',
+  Map: 'Json',
+  Boolean: 'Boolean',
+};
+
+/** Heat's CFN-like words for the constraints of a parameter. */
+function constraintsOf(constraints: readonly Constraint[]): Record<string, unknown> {
+  const out: Record<string, unknown> = {};
+  for (const one of constraints) {
+    if (one.range?.min !== undefined) out.MinValue = one.range.min;
+    if (one.range?.max !== undefined) out.MaxValue = one.range.max;
+    if (one.length?.min !== undefined) out.MinLength = one.length.min;
+    if (one.length?.max !== undefined) out.MaxLength = one.length.max;
+    if (one.allowed_values) out.AllowedValues = one.allowed_values;
+    if (one.allowed_pattern !== undefined) out.AllowedPattern = one.allowed_pattern;
+    if (one.custom_constraint !== undefined) out.CustomConstraint = one.custom_constraint;
+    if (one.description) out.ConstraintDescription = one.description;
+  }
+  return out;
+}
+
+function parameterOf({ name, schema, userValue, default: fallback }: Parameter): Record<string, unknown> {
+  const value = userValue === null || schema.hidden ? {} : { Value: toPlain(userValue) };
+  return {
+    Type: typeNames[schema.type] ?? schema.type,
+    Description: typeof schema.description === 'string' ? schema.description : '',
+    NoEcho: String(schema.hidden),
+    Label: typeof schema.label === 'string' ? schema.label : name,
+    ...(fallback !== null && { Default: toPlain(fallback) }),
+    ...value,
+    ...constraintsOf(schema.constraints),
+    ...(schema.tags && { Tags: toPlain(schema.tags) }),
+  };
+}
+
+function validated(analysis: Analysis): Record<string, unknown> {
+  const { parameters, environment, template } = analysis;
+  const section = template.format.sections.parameterGroups;
+  const groups = section === undefined ? undefined : template.tree.get(section);
+  return {
+    Description: descriptionOf(analysis),
+    Parameters: Object.fromEntries(
+      [...parameters.all.values()]
+        .filter(({ name }) => !parameters.pseudoNames.has(name))
+        .map((one) => [one.name, parameterOf(one)]),
+    ),
+    ...(groups !== undefined && groups !== null && { ParameterGroups: toPlain(groups) }),
+    Environment: {
+      resource_registry: { resources: {}, ...(toPlain(registryTree(environment.registry)) as object) },
+      parameters: toPlain(environment.parameters),
+      parameter_defaults: toPlain(environment.parameterDefaults),
+      event_sinks: toPlain(environment.eventSinks),
+    },
+  };
+}
+
+const schemaOf = (schema: PropertySchema): Record<string, unknown> => ({
+  type: schema.type.toLowerCase(),
+  ...(schema.description && { description: schema.description }),
+  ...(schema.default !== undefined && schema.default !== null && { default: schema.default }),
+  ...(schema.schema && { schema: schemasOf(schema.schema) }),
+  required: schema.required === true,
+  ...(schema.constraints?.length && { constraints: schema.constraints }),
+  update_allowed: schema.update_allowed === true,
+  immutable: schema.immutable === true,
+});
+
+const schemasOf = (schemas: PropertySchemas): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, schemaOf(schema)]));
+
+const support = (given: ResourceType['support']) => ({
+  status: given?.status ?? 'SUPPORTED',
+  message: given?.message ?? null,
+  version: given?.version ?? null,
+  previous_status: null,
+});
+
+const attributesOf = (type: ResourceType): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(type.attributes).map(([name, { description, type: kind }]) => [
+      name,
+      { ...(description && { description }), ...(kind && { type: kind.toLowerCase() }) },
+    ]),
+  );
+
+/** A template with one resource of the type, its properties as parameters and its attributes as outputs. */
+function exampleOf(type: ResourceType, family: string): Record<string, unknown> {
+  const hot = family === 'hot';
+  const name = type.name.split('::').at(-1) ?? type.name;
+  const words = hot
+    ? {
+        param: 'get_param',
+        attr: 'get_attr',
+        type: 'type',
+        description: 'description',
+        default: 'default',
+        value: 'value',
+      }
+    : {
+        param: 'Ref',
+        attr: 'Fn::GetAtt',
+        type: 'Type',
+        description: 'Description',
+        default: 'Default',
+        value: 'Value',
+      };
+  const kinds: Record<string, string> = hot
+    ? {
+        String: 'string',
+        Number: 'number',
+        Integer: 'number',
+        Boolean: 'boolean',
+        List: 'comma_delimited_list',
+        Map: 'json',
+        Any: 'string',
+      }
+    : {
+        String: 'String',
+        Number: 'Number',
+        Integer: 'Number',
+        Boolean: 'Boolean',
+        List: 'CommaDelimitedList',
+        Map: 'Json',
+        Any: 'String',
+      };
+  const parameters: Record<string, unknown> = {};
+  const properties: Record<string, unknown> = {};
+  for (const [property, schema] of Object.entries(type.properties)) {
+    parameters[property] = {
+      [words.type]: kinds[schema.type] ?? schema.type,
+      ...(schema.description && { [words.description]: schema.description }),
+      ...(schema.default !== undefined && schema.default !== null && { [words.default]: schema.default }),
+    };
+    properties[property] = { [words.param]: property };
+  }
+  const outputs = Object.fromEntries(
+    Object.entries(type.attributes).map(([attribute, { description }]) => [
+      attribute,
+      { ...(description && { [words.description]: description }), [words.value]: { [words.attr]: [name, attribute] } },
+    ]),
+  );
+  const text = `Initial template of ${name}`;
+  return hot
+    ? {
+        heat_template_version: '2016-10-14',
+        description: text,
+        parameters,
+        resources: { [name]: { type: type.name, properties } },
+        outputs,
+      }
+    : {
+        HeatTemplateFormatVersion: '2012-12-12',
+        Description: text,
+        Parameters: parameters,
+        Resources: { [name]: { Type: type.name, Properties: properties } },
+        Outputs: outputs,
+      };
+}
+
+const isDate = (version: string): boolean => /^\d/.test(version);
+
+function versions() {
+  return FORMATS.flatMap((format) => {
+    const named = format.versions
+      .filter((version) => !isDate(version))
+      .map((version) => `${format.versionKey}.${version}`);
+    return format.versions
+      .filter(isDate)
+      .map((version) => ({ version: `${format.versionKey}.${version}`, type: format.family, aliases: named }));
+  }).sort((a, b) => (a.version < b.version ? -1 : 1));
+}
+
+function formatOf(name: string): TemplateFormat {
+  const at = name.indexOf('.');
+  const format = FORMATS.find(
+    (one) => one.versionKey === name.slice(0, at) && one.versions.includes(name.slice(at + 1)),
+  );
+  if (!format)
+    throw fault('template-invalid', {
+      place: '',
+      message: `Template version ${name} was not found.`,
+      remedy: '',
+      kind: 'NotFound' as FaultKind,
+    });
+  return format;
+}
+
+export function templateRoutes(api: Api, desk: Desk): void {
+  api.post<{ Querystring: Query }>('/validate', async (request) => {
+    const wish = stackWish(bodyOf(request.body));
+    const stack = { id: 'None', name: 'None', project_id: request.context.projectId ?? '' };
+    try {
+      const definition = definitionOf(wish);
+      const given = { definition, files: wish.files ?? {}, stack };
+      return validated(readLenient(desk, given));
+    } catch (thrown) {
+      throw explained(thrown);
+    }
+  });
+
+  api.get<{ Querystring: Query }>('/resource_types', async (request) => {
+    const { query } = request;
+    const name = one(query.name);
+    const pattern = name ? new RegExp(name) : null;
+    const wanted = [...desk.types.names()].filter((type) => !pattern || pattern.test(type)).sort();
+    if (!flag(query.with_description)) return { resource_types: wanted };
+    return {
+      resource_types: wanted.map((type) => ({
+        resource_type: type,
+        description: desk.types.type(type)?.description ?? null,
+      })),
+    };
+  });
+
+  const typeNamed = (name: string): ResourceType => {
+    const type = desk.types.type(name);
+    if (!type) throw fault('resource-type-not-found', { type: name });
+    return type;
+  };
+
+  api.get<{ Params: { type: string }; Querystring: Query }>('/resource_types/:type', async (request) => {
+    const type = typeNamed(request.params.type);
+    return {
+      resource_type: type.name,
+      properties: schemasOf(type.properties),
+      attributes: attributesOf(type),
+      support_status: support(type.support),
+      ...(flag(request.query.with_description) && { description: type.description ?? null }),
+    };
+  });
+
+  api.get<{ Params: { type: string }; Querystring: Query }>('/resource_types/:type/template', async (request) =>
+    exampleOf(typeNamed(request.params.type), one(request.query.template_type) ?? 'cfn'),
+  );
+
+  api.get('/template_versions', async () => ({ template_versions: versions() }));
+
+  api.get<{ Params: { version: string }; Querystring: Query }>(
+    '/template_versions/:version/functions',
+    async (request) => {
+      const format = formatOf(request.params.version);
+      const names = new Set(format.functions.keys());
+      if (flag(request.query.with_condition_func)) for (const name of format.conditionFunctions.keys()) names.add(name);
+      return { template_functions: [...names].map((name) => ({ functions: name, description: '' })) };
+    },
+  );
+
+  api.get('/build_info', async () => ({ api: { revision: 'undercloud' }, engine: { revision: 'undercloud' } }));
+  api.get('/services', async () => ({ services: [] }));
+}
+
+/** As Heat's own validate: a missing parameter is no mistake of the template. */
+function readLenient(desk: Desk, given: Parameters<typeof read>[1]): Analysis {
+  try {
+    return read(desk, given);
+  } catch (thrown) {
+    if ((thrown as { details?: { kind?: string } }).details?.kind !== 'UserParameterMissing') throw thrown;
+    return readUnchecked(desk, given);
+  }
+}
+
+const readUnchecked = (desk: Desk, { definition, files, stack }: Parameters<typeof read>[1]): Analysis =>
+  analyse({
+    definition,
+    files,
+    types: desk.types,
+    stack: { id: stack.id, name: stack.name, project: stack.project_id },
+  });

@@ -1,0 +1,225 @@
+/** The stock `openstack` client against orchestration, logged in at the real identity service. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, it, onTestFinished } from 'vitest';
+import { createApi, listen } from '../../services/core/http/index.ts';
+import { createIdentity } from '../../services/identity/index.ts';
+import { stage } from '../../services/orchestration/testing/stage.ts';
+import { createWorld } from '../setup/world.ts';
+
+type Row = Record<string, unknown>;
+
+async function cloud() {
+  const world = await createWorld();
+  const identity = createIdentity(world, { region: 'RegionOne' });
+  await identity.ensureAdmin('secret');
+  const { orchestration } = stage(world, { authenticate: identity.authenticate });
+  const api = createApi();
+  api.register(identity.routes, { prefix: '/identity' });
+  api.register(orchestration.routes, { prefix: '/orchestration' });
+  const listener = await listen(api, { host: '127.0.0.1', port: 0 });
+  await world.operations.run({ sole: true });
+  await orchestration.start();
+  const dir = mkdtempSync(join(tmpdir(), 'uc-heat-'));
+  onTestFinished(async () => {
+    await listener.close();
+    await api.close();
+    rmSync(dir, { recursive: true });
+  });
+  const { port } = listener.address as { port: number };
+  const env = {
+    PATH: '/usr/bin:/bin',
+    HOME: '/nonexistent',
+    OS_AUTH_URL: `http://127.0.0.1:${port}/identity/v3`,
+    OS_IDENTITY_API_VERSION: '3',
+    OS_USERNAME: 'admin',
+    OS_PASSWORD: 'secret',
+    OS_PROJECT_NAME: 'admin',
+    OS_USER_DOMAIN_ID: 'default',
+    OS_PROJECT_DOMAIN_ID: 'default',
+    OS_REGION_NAME: 'RegionOne',
+  };
+  const openstack = async (...args: string[]) =>
+    (await promisify(execFile)('openstack', args, { env, cwd: dir })).stdout;
+  /** `--wait` writes the events before the answer. */
+  const json = async <T = Row>(...args: string[]): Promise<T> =>
+    JSON.parse(
+      (await openstack(...args, '-f', 'json')).replace(/^(?![[{]).*\n/gm, (line) =>
+        /^[\s}\]]/.test(line) ? line : '',
+      ),
+    ) as T;
+  const refused = async (...args: string[]): Promise<string> => {
+    try {
+      await openstack(...args);
+    } catch (error) {
+      return `${(error as { stdout: string }).stdout}${(error as { stderr: string }).stderr}`;
+    }
+    throw new Error(`openstack ${args.join(' ')} was not refused`);
+  };
+  const file = (name: string, text: string) => {
+    writeFileSync(join(dir, name), text);
+    return name;
+  };
+  return { world, orchestration, openstack, json, refused, file };
+}
+
+const template = `heat_template_version: 2021-04-16
+description: demo
+parameters:
+  len: {type: number, default: 8, constraints: [{range: {min: 1, max: 64}}]}
+  secret: {type: string, default: s3cret, hidden: true}
+resources:
+  r: {type: OS::Heat::RandomString, properties: {length: {get_param: len}}}
+  v: {type: OS::Heat::Value, properties: {value: {get_attr: [r, value]}}}
+  g:
+    type: OS::Heat::ResourceGroup
+    properties: {count: 2, resource_def: {type: child.yaml, properties: {x: "%index%"}}}
+outputs:
+  r: {description: the string, value: {get_attr: [v, value]}}
+  g: {value: {get_attr: [g, out]}}
+`;
+const child = `heat_template_version: 2016-10-14
+parameters:
+  x: {type: string}
+resources:
+  rs: {type: OS::Heat::RandomString, properties: {length: 5}}
+outputs:
+  out: {value: {list_join: ['', [{get_param: x}, {get_attr: [rs, value]}]]}}
+`;
+
+it('makes, lists, shows, changes and deletes a stack, waiting for each', async () => {
+  const { openstack, json, file, refused } = await cloud();
+  file('child.yaml', child);
+  file('a.yaml', template);
+  const made = await json(
+    'stack',
+    'create',
+    '-t',
+    'a.yaml',
+    '--parameter',
+    'len=10',
+    '--tags',
+    'one,two',
+    '--wait',
+    'demo',
+  );
+  expect(made).toMatchObject({ stack_name: 'demo', stack_status: 'CREATE_COMPLETE', description: 'demo' });
+  expect(await json<Row[]>('stack', 'list')).toMatchObject([
+    { 'Stack Name': 'demo', 'Stack Status': 'CREATE_COMPLETE' },
+  ]);
+  const shown = await json('stack', 'show', 'demo');
+  expect(shown).toMatchObject({
+    stack_status: 'CREATE_COMPLETE',
+    parameters: { len: '10', secret: '******' },
+    tags: ['one', 'two'],
+  });
+  expect((await json('stack', 'show', made.id as string)).stack_name).toBe('demo');
+  const resources = await json<Row[]>('stack', 'resource', 'list', 'demo');
+  expect(resources.map((row) => row.resource_name).sort()).toEqual(['g', 'r', 'v']);
+  expect(new Set(resources.map((row) => row.resource_status))).toEqual(new Set(['CREATE_COMPLETE']));
+  const nested = await json<Row[]>('stack', 'resource', 'list', 'demo', '-n', '5');
+  expect(nested.map((row) => row.resource_name).sort()).toEqual(['0', '1', 'g', 'r', 'rs', 'rs', 'v']);
+  const one = await json('stack', 'resource', 'show', 'demo', 'r');
+  expect((one.attributes as Row).value).toHaveLength(10);
+  const output = await json('stack', 'output', 'show', 'demo', 'r');
+  expect(output.output_value).toBe((one.attributes as Row).value);
+  expect((await json<Row[]>('stack', 'output', 'list', 'demo')).map((row) => row.output_key)).toEqual(['r', 'g']);
+  const events = await json<Row[]>('stack', 'event', 'list', 'demo');
+  expect(events.at(0)).toMatchObject({
+    resource_name: 'demo',
+    resource_status: 'CREATE_IN_PROGRESS',
+    resource_status_reason: 'Stack CREATE started',
+  });
+  expect(events.at(-1)).toMatchObject({ resource_name: 'demo', resource_status: 'CREATE_COMPLETE' });
+  expect(await openstack('stack', 'event', 'list', 'demo', '--nested-depth', '2', '-f', 'log')).toContain(
+    '[demo.g.0.rs]: CREATE_COMPLETE',
+  );
+  expect(await openstack('stack', 'template', 'show', 'demo')).toContain('heat_template_version');
+  expect(await openstack('stack', 'environment', 'show', 'demo')).toContain("len: '10'");
+  const dry = await openstack('stack', 'update', 'demo', '--existing', '--parameter', 'len=12', '--dry-run');
+  expect(dry).toMatch(/replaced +\| \[[\s\S]*"resource_name": "r"/);
+  const updated = await json('stack', 'update', 'demo', '--existing', '--parameter', 'len=12', '--wait');
+  expect(updated.stack_status).toBe('UPDATE_COMPLETE');
+  expect((await json('stack', 'output', 'show', 'demo', 'r')).output_value).toHaveLength(12);
+  expect((await json<Row[]>('stack', 'check', 'demo', '--wait'))[0]).toMatchObject({
+    'Stack Status': 'CHECK_COMPLETE',
+  });
+  await openstack('stack', 'resource', 'mark', 'unhealthy', 'demo', 'r', 'because');
+  await openstack('stack', 'delete', '-y', '--wait', 'demo');
+  expect(await json<Row[]>('stack', 'list')).toEqual([]);
+  expect(await refused('stack', 'show', 'demo')).toContain('Stack not found: demo');
+}, 180_000);
+
+it('tells what is wrong in one sentence', async () => {
+  const { refused, file, openstack, json } = await cloud();
+  file('unknown.yaml', 'heat_template_version: 2021-04-16\nresources:\n  r: {type: OS::Heat::Nope}\n');
+  expect(await refused('stack', 'create', '-t', 'unknown.yaml', 's')).toContain(
+    'The Resource Type (OS::Heat::Nope) could not be found.',
+  );
+  file('missing.yaml', 'heat_template_version: 2021-04-16\nparameters:\n  p: {type: string}\nresources: {}\n');
+  expect(await refused('stack', 'create', '-t', 'missing.yaml', 's')).toContain('The Parameter (p) was not provided.');
+  file(
+    'circle.yaml',
+    'heat_template_version: 2021-04-16\nresources:\n  a: {type: OS::Heat::None, depends_on: b}\n  b: {type: OS::Heat::None, depends_on: a}\n',
+  );
+  expect(await refused('stack', 'create', '-t', 'circle.yaml', 's')).toContain('Circular Dependency Found');
+  file(
+    'fail.yaml',
+    'heat_template_version: 2021-04-16\nresources:\n  t: {type: OS::Heat::TestResource, properties: {fail: true}}\n',
+  );
+  expect(await refused('stack', 'create', '-t', 'fail.yaml', '--wait', 'failing')).toContain('Test Resource failed t');
+  expect(await openstack('stack', 'failures', 'list', 'failing')).toContain('Test Resource failed t');
+  file(
+    'server.yaml',
+    'heat_template_version: 2021-04-16\nresources:\n  s: {type: OS::Nova::Server, properties: {image: nosuch, flavor: baremetal}}\n',
+  );
+  expect(await refused('stack', 'create', '-t', 'server.yaml', 's')).toContain('The image nosuch could not be found.');
+  expect((await json<Row[]>('stack', 'list')).map((row) => row['Stack Name'])).toEqual(['failing']);
+}, 120_000);
+
+it('answers about types, versions, configurations and deployments', async () => {
+  const { openstack, json, file } = await cloud();
+  expect(await openstack('orchestration', 'build', 'info')).toContain('undercloud');
+  expect(await json<Row[]>('orchestration', 'resource', 'type', 'list')).toContainEqual({
+    'Resource Type': 'OS::Nova::Server',
+  });
+  expect(await openstack('orchestration', 'resource', 'type', 'show', 'OS::Heat::RandomString')).toContain(
+    'lettersdigits',
+  );
+  expect(
+    await openstack('orchestration', 'resource', 'type', 'show', 'OS::Heat::RandomString', '--template-type', 'hot'),
+  ).toContain('get_param');
+  expect(await openstack('orchestration', 'template', 'version', 'list')).toContain('heat_template_version.2021-04-16');
+  expect(
+    await openstack('orchestration', 'template', 'function', 'list', 'heat_template_version.2021-04-16'),
+  ).toContain('list_join');
+  file('a.yaml', 'heat_template_version: 2021-04-16\nparameters:\n  p: {type: string, hidden: true}\nresources: {}\n');
+  expect(await openstack('orchestration', 'template', 'validate', '-t', 'a.yaml')).toContain('NoEcho');
+  file('hello.sh', '#!/bin/sh\necho hello > $heat_outputs_path.result\n');
+  const config = await json('software', 'config', 'create', '--config-file', 'hello.sh', '--group', 'script', 'myconf');
+  expect(config).toMatchObject({ name: 'myconf', group: 'script' });
+  const server = '11111111-2222-3333-4444-555555555555';
+  const deployment = await json(
+    ...[
+      'software',
+      'deployment',
+      'create',
+      '--config',
+      config.id as string,
+      '--server',
+      server,
+      '--signal-transport',
+      'NO_SIGNAL',
+    ],
+    ...['--input-value', 'a=b', '--action', 'CREATE', 'dep'],
+  );
+  expect(await json<Row[]>('software', 'deployment', 'list', '--server', server)).toMatchObject([
+    { id: deployment.id },
+  ]);
+  expect(await openstack('software', 'deployment', 'metadata', 'show', server)).toContain('deploy_server_id');
+  await openstack('software', 'deployment', 'delete', deployment.id as string);
+  expect(await json<Row[]>('software', 'deployment', 'list')).toEqual([]);
+}, 120_000);
