@@ -4,7 +4,6 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ImageManifest } from '../builder/index.ts';
 import { type Fault, fault } from '../core/errors/index.ts';
-import { type ChunkIndex, parseChunkIndex } from '../ipa/index.ts';
 import type { Client } from './client.ts';
 import { bytes } from './output.ts';
 import { inParallel } from './watch.ts';
@@ -25,6 +24,11 @@ export interface StoredImage {
   /** Ours: names the inputs of the build. */
   build_key?: string;
   [property: string]: unknown;
+}
+
+/** As far as sending needs it; the store reads every figure of it. */
+interface ChunkIndex {
+  readonly objects: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];
 }
 
 export interface Registered {
@@ -85,7 +89,7 @@ export async function registerImage(cloud: Client, options: RegisterOptions): Pr
     if (same.build_key !== manifest.key) await patchImage(cloud, same.id, { build_key: manifest.key });
     return { id: same.id, registered: false, sent: 0, replaced: null };
   }
-  const index = parseChunkIndex(await readFile(join(directory, 'index.json'), 'utf8'));
+  const index = JSON.parse(await readFile(join(directory, 'index.json'), 'utf8')) as ChunkIndex;
   const sent = await sendObjects(cloud, directory, index, options.onBytes);
 
   // Under a name of its own until it is whole: nobody finds half an image, and the name is never ambiguous.

@@ -4,14 +4,6 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { parse, stringify } from 'yaml';
-import {
-  bootstrapSteps,
-  diagnose,
-  ensureStarted,
-  standing,
-  stopServices,
-  supervise,
-} from '../../../bootstrap/index.ts';
 import { readConfig, statePaths } from '../../core/config.ts';
 import { fault } from '../../core/errors/index.ts';
 import { defaultState } from '../cloud.ts';
@@ -30,6 +22,9 @@ interface BootstrapFlags {
   redisUrl?: string;
   region: string;
 }
+
+/** Only these commands need it, and it is most of the program: whoever lists nodes should not wait for it. */
+const bootstrapRoom = () => import('../../../bootstrap/index.ts');
 
 const stateOf = (state: string | undefined): string => resolve(state ?? defaultState);
 
@@ -51,6 +46,7 @@ export function applianceCommands(program: Command): void {
           throw fault('usage', { reason: '--lab and --provisioning-interface exclude one another.' });
         if (!/^.+:\d+$/.test(flags.listen))
           throw fault('usage', { reason: `--listen is ADDRESS:PORT, not ${flags.listen}.` });
+        const { bootstrapSteps } = await bootstrapRoom();
         const { steps, summary } = bootstrapSteps({
           ...flags,
           lab: flags.lab === true,
@@ -82,6 +78,7 @@ export function applianceCommands(program: Command): void {
           ...(config?.lab || device ? (['images'] as const) : []),
           ...(config?.lab ? (['lab'] as const) : []),
         ] as const;
+        const { diagnose } = await bootstrapRoom();
         const found = await diagnose({
           stateDir,
           listen: config?.listen ?? flags.listen,
@@ -106,6 +103,7 @@ export function applianceCommands(program: Command): void {
       action(async (session) => {
         const stateDir = stateOf(session.state);
         if (!existsSync(statePaths(stateDir).config)) throw fault('not-bootstrapped', { state: stateDir });
+        const { standing } = await bootstrapRoom();
         const now = standing(stateDir);
         const config = readConfig(stateDir);
         session.output.result({ ...now, listen: config.listen, stateDir }, () => [
@@ -130,6 +128,7 @@ export function applianceCommands(program: Command): void {
       action(async (session) => {
         const stateDir = stateOf(session.state);
         if (!existsSync(statePaths(stateDir).config)) throw fault('not-bootstrapped', { state: stateDir });
+        const { ensureStarted } = await bootstrapRoom();
         const started = await ensureStarted(stateDir);
         session.output.result({ started }, () => (started ? 'Started.' : 'It was running already.'));
       }),
@@ -140,6 +139,7 @@ export function applianceCommands(program: Command): void {
     .description('stop the undercloud; work in flight goes on from its last finished step at the next start')
     .action(
       action(async (session) => {
+        const { stopServices } = await bootstrapRoom();
         const stopped = await stopServices(stateOf(session.state));
         session.output.result({ stopped }, () => (stopped ? 'Stopped.' : 'It was not running.'));
       }),
@@ -170,6 +170,7 @@ export function applianceCommands(program: Command): void {
     .description('the parent of all services; bootstrap and systemd start it')
     .action(
       action(async (session) => {
+        const { supervise } = await bootstrapRoom();
         await supervise(stateOf(session.state));
       }),
     );

@@ -1,14 +1,7 @@
 /** `undercloud image`: builds gold images in this process, and puts them into the store over the API. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import {
-  BuildError,
-  type BuiltImage,
-  buildImage,
-  IMAGE_TYPES,
-  type ImageType,
-  loadDefinition,
-} from '../../builder/index.ts';
+import type { BuiltImage, ImageType } from '../../builder/index.ts';
 import { statePaths } from '../../core/config.ts';
 import { fault, toFault } from '../../core/errors/index.ts';
 import { createBoard, type Row } from '../board.ts';
@@ -27,6 +20,8 @@ interface BuildFlags {
 }
 
 const frameMs = 120;
+/** Loaded by the command that needs it. */
+const builderRoom = () => import('../../builder/index.ts');
 
 export function imageCommands(program: Command): void {
   const image = program.command('image').description('gold images: build from elements, register, list');
@@ -99,6 +94,7 @@ async function build(
   flags: BuildFlags,
   board: ReturnType<typeof stageBoard>,
 ): Promise<BuiltImage> {
+  const { buildImage, IMAGE_TYPES, loadDefinition } = await builderRoom();
   const paths = statePaths(session.stateDir);
   const wrong = flags.types?.split(',').find((type) => !(IMAGE_TYPES as readonly string[]).includes(type));
   if (wrong !== undefined)
@@ -128,7 +124,7 @@ function buildCommand(image: Command): void {
     .option('--output <dir>', 'where the result goes, in a directory of the image’s name (default: the state’s cache)')
     .option('--no-register', 'build only; needs no undercloud')
     .option('--no-cache', 'from nothing: no cached base, layers or packages')
-    .option('-t, --types <list>', `of ${IMAGE_TYPES.join(', ')}; chunks is what is registered`)
+    .option('-t, --types <list>', 'chunks (what is registered), raw, qcow2, tree; several with commas')
     .option('--elements-path <dirs>', 'searched before the shipped elements (ELEMENTS_PATH)')
     .description('build a gold image and register it; what has not changed is neither built nor sent again')
     .action(
@@ -155,7 +151,7 @@ function buildCommand(image: Command): void {
           board.close(false);
         } catch (error) {
           board.close(true);
-          throw asFault(error, session);
+          throw await asFault(error, session);
         }
         const { manifest, directory, unchanged } = built;
         session.output.result(
@@ -184,7 +180,8 @@ function buildCommand(image: Command): void {
 }
 
 /** The builder's own sentence, with the last lines of what failed before it. */
-function asFault(error: unknown, session: Session): unknown {
+async function asFault(error: unknown, session: Session): Promise<unknown> {
+  const { BuildError } = await builderRoom();
   if (!(error instanceof BuildError)) return error;
   for (const line of error.tail) session.output.progress(line);
   return fault('build-failed', { message: error.message }, error);

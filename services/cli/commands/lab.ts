@@ -1,11 +1,14 @@
 /** `undercloud lab`: virtual bare metal on this machine; services/lab does it, without HTTP and without a running undercloud. */
 import type { Command } from 'commander';
 import { fault } from '../../core/errors/index.ts';
-import { type Firmware, labConsole, labDown, labExec, labStatus, labUp } from '../../lab/index.ts';
+import type { Firmware, Lab } from '../../lab/index.ts';
 import { exitCodes } from '../exit.ts';
 import { duration, fields, table } from '../output.ts';
 import { action, requireRoot } from '../program.ts';
 import { runSteps } from '../steps.ts';
+
+/** Loaded by the commands that need it. */
+const labRoom = () => import('../../lab/index.ts');
 
 interface UpFlags {
   nodes: string;
@@ -55,7 +58,8 @@ export function labCommands(program: Command): void {
           ...(diskGb !== undefined && { diskGb }),
           ...(vcpus !== undefined && { vcpus }),
         };
-        let made: Awaited<ReturnType<typeof labUp>> | undefined;
+        const { labUp } = await labRoom();
+        let made: Lab | undefined;
         await runSteps(
           [
             {
@@ -101,6 +105,7 @@ export function labCommands(program: Command): void {
       action(async (session, flags: { keepConsoleLogs?: boolean }) => {
         requireRoot('lab down', 'removes a network namespace and the processes in it');
         const lines: string[] = [];
+        const { labDown } = await labRoom();
         const { leftRunning } = await labDown({
           stateDir: session.stateDir,
           keepConsoleLogs: flags.keepConsoleLogs === true,
@@ -119,6 +124,7 @@ export function labCommands(program: Command): void {
     .description('what the lab is and does at this moment')
     .action(
       action(async (session) => {
+        const { labStatus } = await labRoom();
         const now = labStatus(session.stateDir);
         if (!now) throw fault('lab-absent', { directory: `${session.stateDir}/lab` });
         const up = now.netns.present && now.ownerPid !== undefined && now.bmcPid !== undefined;
@@ -160,6 +166,7 @@ export function labCommands(program: Command): void {
     .action(
       action(async (session, node: string) => {
         requireRoot('lab console', 'opens the lab’s serial line');
+        const { labConsole } = await labRoom();
         await labConsole({ stateDir: session.stateDir, node, signal: session.interrupted });
         return undefined;
       }),
@@ -172,6 +179,7 @@ export function labCommands(program: Command): void {
     .action(
       action(async (session, command: string[]) => {
         requireRoot('lab exec', 'enters the lab’s network namespace');
+        const { labExec } = await labRoom();
         return labExec(session.stateDir, command);
       }),
     );

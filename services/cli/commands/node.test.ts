@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Appliance, createAppliance } from '../appliance.fixture.ts';
+import { type Appliance, createAppliance } from '../../../test/setup/appliance.ts';
 import { exitCodes } from '../exit.ts';
 
 let serial = 0;

@@ -2,7 +2,6 @@
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { fault, toFault } from '../../core/errors/index.ts';
-import { labConsole, readDescription } from '../../lab/index.ts';
 import type { Client } from '../client.ts';
 import { exitCodes } from '../exit.ts';
 import { doingText, type NodeActivity, nodeActivity, nodeRow } from '../node-activity.ts';
@@ -241,6 +240,7 @@ function consoleCommand(node: Command): void {
     .description('the serial console; `~.` after a new line leaves')
     .action(
       action(async (session, name: string) => {
+        const { labConsole, readDescription } = await import('../../lab/index.ts');
         const lab = readDescription(session.stateDir);
         let labName = lab?.nodes.find((one) => one.name === name)?.name;
         if (lab && labName === undefined) {

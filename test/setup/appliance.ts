@@ -1,15 +1,19 @@
-/** An undercloud for tests of the commands: the real routes of identity, nodes and images over machines that are not there. */
+/**
+ * An undercloud for tests of the commands: the real routes of identity, nodes, images and stacks over machines that are not
+ * there, and servers that are made of memory.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createWorld, type World } from '../../test/setup/world.ts';
-import { type Baremetal, createBaremetal } from '../baremetal/index.ts';
-import { createApi, type Listener, listen, type Routes } from '../core/http/index.ts';
-import { createIdentity } from '../identity/index.ts';
-import { createImages, diskBlobs, type Images } from '../image/index.ts';
-import { createFakeMachines, createPower, type FakeMachines } from '../power/index.ts';
+import { type Baremetal, createBaremetal } from '../../services/baremetal/index.ts';
+import { createApi, type Listener, listen } from '../../services/core/http/index.ts';
+import { createIdentity } from '../../services/identity/index.ts';
+import { createImages, diskBlobs, type Images } from '../../services/image/index.ts';
+import { newOutside, type Stage, stage } from '../../services/orchestration/testing/stage.ts';
+import { createFakeMachines, createPower, type FakeMachines } from '../../services/power/index.ts';
+import { createWorld, type World } from './world.ts';
 
 export interface Ran {
   code: number;
@@ -28,6 +32,8 @@ export interface Appliance {
   readonly world: World;
   readonly baremetal: Baremetal;
   readonly images: Images;
+  /** Stacks; `outside` has the servers and how many nodes there are for them. */
+  readonly stacks: Stage;
   readonly fakes: FakeMachines;
   readonly url: string;
   readonly dir: string;
@@ -41,7 +47,7 @@ export interface Appliance {
   close(): Promise<void>;
 }
 
-export async function createAppliance(more: Readonly<Record<string, Routes>> = {}): Promise<Appliance> {
+export async function createAppliance({ builds }: { builds?: 'at once' | 'when told' } = {}): Promise<Appliance> {
   const world = await createWorld({ keep: true });
   const dir = mkdtempSync(join(tmpdir(), 'uc-cli-'));
   const identity = createIdentity(world, { region: 'RegionOne' });
@@ -61,12 +67,14 @@ export async function createAppliance(more: Readonly<Record<string, Routes>> = {
     hostname: 'undercloud',
     speed: 0.05,
   });
+  const stacks = stage(world, { authenticate, outside: newOutside(3), ...(builds && { builds }) });
   const makeApi = () => {
     const api = createApi();
     api.register(identity.routes, { prefix: '/identity' });
     api.register(baremetal.routes, { prefix: '/baremetal' });
     api.register(images.routes, { prefix: '/image' });
-    for (const [prefix, routes] of Object.entries(more)) api.register(routes, { prefix });
+    api.register(stacks.orchestration.routes, { prefix: '/orchestration' });
+    api.register(stacks.orchestration.cfnRoutes, { prefix: '/cfn' });
     return api;
   };
   let api = makeApi();
@@ -74,6 +82,7 @@ export async function createAppliance(more: Readonly<Record<string, Routes>> = {
   const { port } = listener.address as AddressInfo;
   await world.operations.run();
   await baremetal.start();
+  await stacks.orchestration.start();
   const url = `http://127.0.0.1:${port}`;
   const environment = {
     PATH: process.env.PATH ?? '',
@@ -87,7 +96,11 @@ export async function createAppliance(more: Readonly<Record<string, Routes>> = {
   function start(program: 'undercloud' | 'overcloud', ...args: string[]): Running {
     const child = spawn(
       process.execPath,
-      ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, `${program}.ts`), ...args],
+      [
+        '--disable-warning=ExperimentalWarning',
+        join(import.meta.dirname, '../../services/cli', `${program}.ts`),
+        ...args,
+      ],
       { env: environment, cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] },
     );
     let stdout = '';
@@ -125,6 +138,7 @@ export async function createAppliance(more: Readonly<Record<string, Routes>> = {
     world,
     baremetal,
     images,
+    stacks,
     fakes,
     url,
     dir,
@@ -144,6 +158,7 @@ export async function createAppliance(more: Readonly<Record<string, Routes>> = {
       await listener?.close();
       await api.close();
       baremetal.stop();
+      stacks.orchestration.stop();
       await world.close();
       rmSync(dir, { recursive: true, force: true });
     },
