@@ -3,6 +3,7 @@ import { Analysis } from './analysis.ts';
 import { resolve } from './calls.ts';
 import { environmentFrom, parseEnvironment } from './environment.ts';
 import { Fault } from './faults.ts';
+import { lint } from './lint.ts';
 import { nestedAnalysis, validateDeep } from './nested.ts';
 import type { Files } from './scope.ts';
 import { parseTemplate } from './template.ts';
@@ -207,5 +208,28 @@ describe('hostile templates end in a clear refusal', () => {
     expect(faultOf(() => analysis('resources: {r: {type: "file:///etc/x.yaml"}}\n').validate()).message).toContain(
       'not among the files',
     );
+  });
+});
+
+describe('advice', () => {
+  test('offers the name that was probably meant', () => {
+    const hint = (body: string): string | undefined => faultOf(() => analysis(body).validate()).hint;
+    expect(hint('resources: {r: {type: OS::Heat::RandomString, properties: {lenght: 5}}}\n')).toBe(
+      'did you mean "length"?',
+    );
+    expect(hint('resources: {r: {type: OS::Nova::Serve}}\n')).toBe('did you mean "OS::Nova::Server"?');
+    expect(hint('resource: {}\n')).toBe('did you mean "resources"?');
+    expect(hint('resources: {r: {type: Nothing::Like::It}}\n')).toBeUndefined();
+  });
+
+  test('tells what is unused or outdated, and where', () => {
+    const found = analysis(
+      'parameters:\n  a: {type: string, default: x}\n  b: {type: string, default: x}\nconditions:\n  c: true\nresources:\n  p: {type: OS::Neutron::Port, properties: {network_id: {get_param: a}}}\n',
+    ).validate();
+    expect(lint(found).map(({ message, position }) => `${position!.line}:${position!.column} ${message}`)).toEqual([
+      '4:3 The parameter b is not used.',
+      '6:3 The condition c is not used.',
+      '8:45 The property network_id is obsolete. Use property network.',
+    ]);
   });
 });

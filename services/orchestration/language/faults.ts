@@ -61,6 +61,8 @@ export interface FaultOptions {
   path?: readonly (string | number)[];
   /** Where it is, if Heat's message does not say so. */
   place?: readonly (string | number)[];
+  /** A remedy in a few words: 'did you mean "length"?'. */
+  hint?: string | undefined;
 }
 
 /**
@@ -74,6 +76,8 @@ export class Fault extends Error {
   /** The message without prefix and path. */
   readonly reason: string;
   path: Path;
+  /** A remedy in a few words, beside Heat's message. */
+  readonly hint: string | undefined;
   private readonly place: Path | undefined;
   file: string | undefined;
   position: Position | undefined;
@@ -85,6 +89,7 @@ export class Fault extends Error {
     this.reason = reason;
     this.error = options.error;
     this.path = options.path ? [...options.path] : [];
+    this.hint = options.hint;
     this.place = options.place ? [...options.place] : undefined;
   }
 
@@ -107,7 +112,7 @@ export class Fault extends Error {
   /** "file:line:column: kind: message", the parts that are known. */
   override toString(): string {
     const where = this.position ? `${this.file ?? 'template'}:${this.position.line}:${this.position.column}: ` : '';
-    return `${where}${this.kind}: ${this.heatMessage}`;
+    return `${where}${this.kind}: ${this.heatMessage}${this.hint ? ` (${this.hint})` : ''}`;
   }
 }
 
@@ -126,6 +131,7 @@ export function within(fault: Fault, prefix: readonly (string | number)[], error
   const outer = new Fault('StackValidationFailed', fault.reason, {
     error: fault.error ?? error,
     path: [...prefix, ...fault.path],
+    hint: fault.hint,
   });
   outer.file = fault.file;
   outer.position = fault.position;

@@ -5,6 +5,7 @@ import { parseJson } from './json.ts';
 import { checkParameterSchema, type ParameterSchema, parameterSchema } from './parameter-schema.ts';
 import { dumps, text } from './render.ts';
 import { type CustomCheck, checkConstraints, toBoolean, toNumber } from './schema.ts';
+import { didYouMean } from './suggest.ts';
 import { sectionOf, type Template } from './template.ts';
 import { type Dict, equal, type Key, type Value } from './values.ts';
 
@@ -240,7 +241,9 @@ export class Parameters {
   validate(custom: CustomCheck, withValues = true): void {
     for (const name of this.given.keys()) {
       if (typeof name !== 'string' || !this.all.has(name) || this.pseudoNames.has(name)) {
-        throw new Fault('UnknownUserParameter', `The Parameter (${text(name)}) was not defined in template.`);
+        throw new Fault('UnknownUserParameter', `The Parameter (${text(name)}) was not defined in template.`, {
+          hint: didYouMean(text(name), this.all.keys()),
+        });
       }
     }
     const section = this.template.format.sections.parameters;

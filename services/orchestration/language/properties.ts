@@ -3,6 +3,7 @@ import { Fault, keyError, within } from './faults.ts';
 import { toInteger, typeError, valueError } from './functions/arguments.ts';
 import { dumps, repr, text } from './render.ts';
 import { type Constraint, type CustomCheck, checkConstraints, type Type, toNumber } from './schema.ts';
+import { didYouMean } from './suggest.ts';
 import { NO_TRANSLATION, type Translation, type TranslationSource } from './translation.ts';
 import { fromPlain, isInteger, type Key, truthy, type Value } from './values.ts';
 
@@ -91,7 +92,11 @@ export class PropertySet implements TranslationSource {
     for (const key of this.data.keys()) {
       if (has(this.schemas, key)) continue;
       const path = [text(key)];
-      throw new Fault('StackValidationFailed', `Unknown Property ${text(key)}`, { path, error: 'Property error' });
+      throw new Fault('StackValidationFailed', `Unknown Property ${text(key)}`, {
+        path,
+        error: 'Property error',
+        hint: didYouMean(text(key), Object.keys(this.schemas)),
+      });
     }
   }
 

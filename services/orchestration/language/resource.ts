@@ -9,6 +9,7 @@ import { text } from './render.ts';
 import type { ResourceDefinition } from './resources.ts';
 import type { CustomCheck, Type } from './schema.ts';
 import type { Files, StackScope } from './scope.ts';
+import { didYouMean } from './suggest.ts';
 import { type TemplateType, templateType } from './template-type.ts';
 import { Translation, translationOf } from './translation.ts';
 import { fromPlain, type Key, truthy, type Value } from './values.ts';
@@ -81,7 +82,7 @@ export class ResourceMaker {
       return findType(environment.registry, builtIn, definition.type, definition.name);
     } catch (thrown) {
       if (!(thrown instanceof Fault) || thrown.kind !== 'EntityNotFound') throw thrown;
-      throw new Fault('StackValidationFailed', thrown.reason);
+      throw new Fault('StackValidationFailed', thrown.reason, { hint: didYouMean(definition.type, types.names()) });
     }
   }
 

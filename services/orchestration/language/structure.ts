@@ -1,5 +1,6 @@
 import { Fault } from './faults.ts';
 import { text } from './render.ts';
+import { didYouMean } from './suggest.ts';
 import { sectionOf, type Template } from './template.ts';
 import { typeName, type Value } from './values.ts';
 
@@ -8,7 +9,10 @@ export function validateStructure(template: Template): void {
   const { format, tree } = template;
   for (const key of tree.keys()) {
     if (format.topKeys.has(key as string)) continue;
-    throw new Fault('InvalidTemplateSection', `The template section is invalid: ${text(key)}`, { path: [text(key)] });
+    throw new Fault('InvalidTemplateSection', `The template section is invalid: ${text(key)}`, {
+      path: [text(key)],
+      hint: didYouMean(text(key), format.topKeys),
+    });
   }
   // Heat's classes share one table of resource keys, so the two of 2016-10-14 pass here for every version.
   const known = new Set<unknown>([...Object.values(format.resource), 'external_id', 'condition']);
