@@ -56,19 +56,22 @@ export async function sendImage(
 /** Sets status and headers (RFC 9110, 14); null when there is no body to send. */
 function answerRange(request: FastifyRequest, reply: FastifyReply, size: number, etag: string): BlobRange | null {
   reply.header('accept-ranges', 'bytes').header('etag', etag).type('application/octet-stream');
-  if (request.headers['if-none-match'] === etag) {
+  const known = request.headers['if-none-match'];
+  if (known === '*' || known?.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag)) {
     reply.status(304);
     return null;
   }
   const asked = /^bytes=(\d*)-(\d*)$/.exec(request.headers.range ?? '');
   const current = request.headers['if-range'] === undefined || request.headers['if-range'] === etag;
-  if (!asked || !current || (asked[1] === '' && asked[2] === '')) {
+  // 14.1.1: a range that ends before it begins is no range; 14.2: only GET has ranges.
+  const backwards = asked?.[1] && asked[2] && Number(asked[2]) < Number(asked[1]);
+  if (!asked || backwards || !current || request.method !== 'GET' || (asked[1] === '' && asked[2] === '')) {
     reply.header('content-length', size);
     return size === 0 ? null : { start: 0, end: size - 1 };
   }
   const start = asked[1] === '' ? Math.max(0, size - Number(asked[2])) : Number(asked[1]);
   const end = asked[1] === '' || asked[2] === '' ? size - 1 : Math.min(Number(asked[2]), size - 1);
-  if (start >= size || start > end) {
+  if (start >= size) {
     reply.status(416).header('content-range', `bytes */${size}`);
     return null;
   }

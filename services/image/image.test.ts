@@ -1,81 +1,20 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { zstdCompressSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createWorld } from '../../test/setup/world.ts';
-import { createApi, listen } from '../core/http/index.ts';
-import { createIdentity } from '../identity/index.ts';
-import { CHUNK_SIZE, type ChunkIndex } from '../ipa/index.ts';
-import { createImages, diskBlobs, type Image, type ImageManifest } from './index.ts';
+import { chunkedImage, type ImageServer, imageServer, MiB, sha256 } from '../../test/setup/image-server.ts';
+import type { Image } from './index.ts';
 
 const run = promisify(execFile);
-const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
-const MiB = 1024 * 1024;
-
-/** A raw disk of three chunks, the middle one zero, as the builder packs it. */
-function chunkedImage() {
-  const first = randomBytes(MiB);
-  const last = Buffer.alloc(512, 7);
-  const raw = Buffer.concat([first, Buffer.alloc(MiB), last]);
-  const frames = [zstdCompressSync(first), zstdCompressSync(last)] as const;
-  const packed = Buffer.concat(frames);
-  const index: ChunkIndex = {
-    format: 'undercloud.chunks/1',
-    size: raw.length,
-    chunkSize: CHUNK_SIZE,
-    objects: [{ name: sha256(packed), size: packed.length, sha256: sha256(packed) }],
-    chunks: [[0, 0, frames[0].length, sha256(first)], null, [0, frames[0].length, frames[1].length, sha256(last)]],
-  };
-  const manifest: ImageManifest = {
-    format: 'undercloud.image/1',
-    name: 'lab',
-    key: 'k1',
-    size: raw.length,
-    sha512: createHash('sha512').update(raw).digest('hex'),
-    boot: { kernelPath: '/vmlinuz', initrdPath: '/initrd.img', commandLine: 'root=UUID=1 ro' },
-  };
-  return { raw, packed, index, manifest };
-}
-
-async function imageServer() {
-  const world = await createWorld({ keep: true });
-  const dir = mkdtempSync(join(tmpdir(), 'uc-images-'));
-  const identity = createIdentity(world, { region: 'RegionOne' });
-  await identity.ensureAdmin('swordfish');
-  const blobs = diskBlobs(join(dir, 'blobs'));
-  const api = createApi();
-  const listener = await (async () => {
-    api.register(identity.routes, { prefix: '/identity' });
-    api.register((inside) => images.routes(inside), { prefix: '/image' });
-    api.register((inside) => images.deliveryRoutes(inside));
-    return listen(api, { host: '127.0.0.1', port: 0 });
-  });
-  const used: string[] = [];
-  const images = createImages(world, {
-    blobs,
-    linkKey: Buffer.from('key'),
-    deliveryUrl: '',
-    authenticate: (token, id) => identity.authenticate(token, id),
-    users: async () => used,
-  });
-  const url = `http://127.0.0.1:${((await listener()).address as AddressInfo).port}`;
-  return { world, dir, images, blobs, url, used };
-}
 
 describe('the image store', () => {
-  let server: Awaited<ReturnType<typeof imageServer>>;
+  let server: ImageServer;
   beforeAll(async () => {
     server = await imageServer();
-    return async () => {
-      await server.world.close();
-      rmSync(server.dir, { recursive: true });
-    };
+    return () => server.close();
   });
   const openstack = async (...args: string[]) => {
     const env = {

@@ -81,12 +81,16 @@ export interface ImageDesk extends ImageDeps {
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /** A parsed index of a 10 GB image is some 2 MB; a few deploys at once use the same one. */
 const cachedIndexes = 8;
+/** A 100 GB image has some 1,500 objects, and an object store answers each question in milliseconds. */
+const parallelLooks = 16;
 
 export function createImages(house: House, deps: ImageDeps): Images {
   const { db, recorder, clock } = house;
   const { blobs } = deps;
   const links = createLinks(deps.linkKey, clock);
   const indexes = new Map<string, ChunkIndex>();
+  /** Images whose bytes come in now; one that says it is saving and is not here lost its upload to a restart. */
+  const uploading = new Set<string>();
   const subject = (id: string) => ({ type: 'image', id });
   const mine = (context: Context, image: Image) => isAdmin(context) || image.owner === context.projectId;
   const sees = (context: Context, image: Image) =>
@@ -106,10 +110,29 @@ export function createImages(house: House, deps: ImageDeps): Images {
     return parsed;
   }
 
+  /** @throws Fault `image-incomplete` */
+  async function checkObjects(id: string, objects: ChunkIndex['objects']): Promise<void> {
+    const left = [...objects];
+    const worker = async () => {
+      for (let object = left.pop(); object; object = left.pop()) {
+        const there = await blobs.stat(keys.object(object.sha256));
+        if (there?.size !== object.size) throw fault('image-incomplete', { id, object: object.sha256 });
+      }
+    };
+    await Promise.all(Array.from({ length: parallelLooks }, worker));
+  }
+
   async function owned(context: Context, id: string): Promise<Image> {
     const image = await images.find(context, id);
     if (!mine(context, image)) throw fault('forbidden', { action: 'modify_image', roles: 'admin' });
     return image;
+  }
+
+  /** Glance's policies publicize_image and, with an owner, modify_image. */
+  function refuseUnlessAdmin(context: Context, fields: Partial<store.NewImage>, keepsOwner = true): void {
+    if (isAdmin(context)) return;
+    if (fields.visibility === 'public') throw fault('forbidden', { action: 'publicize_image', roles: 'admin' });
+    if (!keepsOwner) throw fault('forbidden', { action: 'modify_image', roles: 'admin' });
   }
 
   const images: Images = {
@@ -118,7 +141,10 @@ export function createImages(house: House, deps: ImageDeps): Images {
     async find(context, key) {
       const byId = uuid.test(key) ? await store.image(db, key) : undefined;
       if (byId && sees(context, byId)) return byId;
-      const named = (await store.imagesNamed(db, key)).filter((image) => sees(context, image));
+      // PostgreSQL takes no NUL, so nothing is named by one.
+      const named = (key.includes('\0') ? [] : await store.imagesNamed(db, key)).filter((image) =>
+        sees(context, image),
+      );
       const own = named.filter((image) => image.owner === context.projectId);
       const best = own.length > 0 ? own : named;
       if (best.length > 1) throw fault('image-ambiguous', { name: key });
@@ -136,6 +162,7 @@ export function createImages(house: House, deps: ImageDeps): Images {
         projectId: isAdmin(context) ? null : context.projectId,
       }),
     async create(context, fields) {
+      refuseUnlessAdmin(context, fields);
       const id = fields.id ?? randomUUID();
       const row: store.NewImage = {
         name: null,
@@ -170,15 +197,18 @@ export function createImages(house: House, deps: ImageDeps): Images {
     },
     async upload(context, id, bytes) {
       const image = await owned(context, id);
-      if (image.status !== 'queued')
+      if (image.status !== 'queued' && image.status !== 'saving')
         throw fault('image-state-forbids', { id, status: image.status, action: 'uploading data' });
       if (!image.disk_format || !image.container_format)
         throw fault('image-invalid', {
           reason: 'disk_format and container_format have to be set before its data are uploaded.',
         });
-      await store.updateImage(db, id, { status: 'saving' });
+      if (uploading.has(image.id))
+        throw fault('image-state-forbids', { id, status: 'saving', action: 'uploading data' });
+      uploading.add(image.id);
       const hashed = hashing(bytes, ['md5', 'sha512']);
       try {
+        await store.updateImage(db, id, { status: 'saving' });
         const { size } = await blobs.put(keys.stream(id), hashed.stream);
         return await db.transaction(async (tx) => {
           const done = await store.updateImage(tx, id, {
@@ -189,13 +219,16 @@ export function createImages(house: House, deps: ImageDeps): Images {
             os_hash_value: hashed.digest('sha512'),
             ...(image.disk_format === 'raw' && { virtual_size: size }),
           });
+          if (!done) throw fault('image-not-found', { id });
           await recorder.append(tx, 'image.active', subject(id), { name: image.name, size, chunks: null });
-          return done as Image;
+          return done;
         });
       } catch (error) {
-        // As before the upload: the client may send the data again.
-        await store.updateImage(db, id, { status: 'queued' });
+        // As before the upload: the client may send the data again. If the image was deleted meanwhile, so are its bytes.
+        if (!(await store.updateImage(db, id, { status: 'queued' }))) await blobs.delete(keys.stream(id));
         throw error;
+      } finally {
+        uploading.delete(image.id);
       }
     },
     hasObject: async (sha256) => (await blobs.stat(keys.object(sha256))) !== null,
@@ -205,27 +238,28 @@ export function createImages(house: House, deps: ImageDeps): Images {
         bytes.resume();
         return known;
       }
-      const hashed = hashing(bytes, ['sha256']);
-      const put = await blobs.put(keys.object(sha256), hashed.stream);
-      const actual = hashed.digest('sha256');
-      if (actual !== sha256) {
-        await blobs.delete(keys.object(sha256));
-        throw fault('image-checksum', { what: `object ${sha256}`, actual, expected: sha256 });
-      }
-      return put;
+      // Checked before the store shows it: a damaged copy can neither be read nor take the place of a good one.
+      const { stream } = hashing(bytes, ['sha256'], (digest) => {
+        const actual = digest('sha256');
+        if (actual !== sha256) throw fault('image-checksum', { what: `object ${sha256}`, actual, expected: sha256 });
+      });
+      return blobs.put(keys.object(sha256), stream);
     },
     async register(context, id, { manifest, index: wanted }) {
       const image = await owned(context, id);
       if (image.status !== 'queued')
         throw fault('image-state-forbids', { id, status: image.status, action: 'registering chunks' });
+      if (manifest.size !== wanted.size)
+        throw fault('image-invalid', {
+          reason: `its manifest says ${manifest.size} bytes and its index ${wanted.size}.`,
+        });
       const text = encodeChunkIndex(wanted);
-      for (const object of wanted.objects) {
-        const there = await blobs.stat(keys.object(object.sha256));
-        if (there?.size !== object.size) throw fault('image-incomplete', { id, object: object.sha256 });
-      }
       const sha256 = createHash('sha256').update(text).digest('hex');
-      await blobs.put(keys.index(sha256), Readable.from([Buffer.from(text)]));
       return db.transaction(async (tx) => {
+        // No image that is deleted now may take an object along that this one counts on.
+        await store.lockObjects(tx);
+        await checkObjects(id, wanted.objects);
+        await blobs.put(keys.index(sha256), Readable.from([Buffer.from(text)]));
         await store.setObjects(tx, id, wanted.objects);
         const done = await store.updateImage(tx, id, {
           status: 'active',
@@ -248,20 +282,32 @@ export function createImages(house: House, deps: ImageDeps): Images {
     },
     async update(context, id, changes) {
       const image = await owned(context, id);
-      return (await store.updateImage(db, image.id, changes)) as Image;
+      refuseUnlessAdmin(context, changes, changes.owner === undefined || changes.owner === image.owner);
+      for (const name of ['disk_format', 'container_format'] as const)
+        if (image.status !== 'queued' && changes[name] !== undefined && changes[name] !== image[name])
+          throw fault('image-state-forbids', { id, status: image.status, action: `changing its ${name}` });
+      const done = await store.updateImage(db, image.id, changes);
+      if (!done) throw fault('image-not-found', { id });
+      return done;
     },
     async delete(context, id) {
       const image = await owned(context, id);
       if (image.protected) throw fault('image-protected', { id: image.id });
       const users = (await deps.users?.(image.id)) ?? [];
       if (users.length > 0) throw fault('image-in-use', { id: image.id, by: users.join(', ') });
-      const lone = await store.loneObjects(db, image.id);
-      await db.transaction(async (tx) => {
+      const lone = await db.transaction(async (tx) => {
+        const objects = await store.loneObjects(tx, image.id);
         await store.deleteImage(tx, image.id);
         await recorder.append(tx, 'image.deleted', subject(image.id), { name: image.name });
+        return objects;
       });
       // After the record: a crash in between leaves bytes that nobody names, never a name without bytes.
-      for (const sha256 of lone) await blobs.delete(keys.object(sha256));
+      await db.transaction(async (tx) => {
+        await store.lockObjects(tx);
+        for (const sha256 of await store.unusedObjects(tx, lone)) await blobs.delete(keys.object(sha256));
+        const sha256 = image.chunk_index_sha256;
+        if (sha256 && !(await store.indexInUse(tx, sha256))) await blobs.delete(keys.index(sha256));
+      });
       await blobs.delete(keys.stream(image.id));
     },
     async open(image) {
@@ -276,7 +322,9 @@ export function createImages(house: House, deps: ImageDeps): Images {
       const { index: chunks } = await images.open(image);
       const link = async (key: string) =>
         (await blobs.url(key, ttl)) ?? `${deps.deliveryUrl ?? ''}${links.sign(`/images/blobs/${key}`, ttl)}`;
-      const streamed = `${deps.deliveryUrl ?? ''}${links.sign(`/images/streams/${image.id}`, ttl)}`;
+      // Chunks as one stream exist nowhere but here.
+      const stored = chunks ? null : await blobs.url(keys.stream(image.id), ttl);
+      const streamed = stored ?? `${deps.deliveryUrl ?? ''}${links.sign(`/images/streams/${image.id}`, ttl)}`;
       const plain = {
         name: image.name ?? image.id,
         size: image.virtual_size ?? image.size ?? 0,

@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { type Fault, fault } from '../core/errors/index.ts';
 import { type Api, baseUrl, errorsAs, type Routes, requireToken } from '../core/http/index.ts';
-import { parseChunkIndex } from '../ipa/index.ts';
+import { type ChunkIndex, validateChunkIndex } from '../ipa/index.ts';
 import { sendImage } from './delivery.ts';
 import type { ImageDesk } from './index.ts';
 import type { Image, ImageManifest, Visibility } from './model.ts';
@@ -72,8 +72,9 @@ const Patch = Type.Array(
     value: Type.Optional(Type.Unknown()),
   }),
 );
-/** An index of a 100 GB image is some 10 MB of JSON. */
-const registrationLimit = 128 * 1024 * 1024;
+/** An index of a 100 GB image is some 10 MB of JSON, and the largest that an agent reads has 64 MiB. */
+const registrationLimit = 65 * 1024 * 1024;
+const manifestLimit = 1024 * 1024;
 
 export function imageRoutes(desk: ImageDesk): Routes {
   return async (api) => {
@@ -91,7 +92,8 @@ export function imageRoutes(desk: ImageDesk): Routes {
       async (inside: Api) => {
         inside.addHook('onRequest', requireToken(desk.authenticate));
         recordRoutes(inside, desk);
-        dataRoutes(inside, desk);
+        inside.register((bytes) => dataRoutes(bytes as Api, desk));
+        chunkRoutes(inside, desk);
         inside.get('/schemas/image', async () => imageSchema);
         inside.get('/schemas/images', async () => ({
           name: 'images',
@@ -135,15 +137,20 @@ export function imageView(image: Image) {
 const seconds = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
 /** A client's document as fields and properties. @throws Fault `forbidden`, `image-invalid` */
-function fieldsOf(document: Record<string, unknown>): Partial<NewImage> {
+function fieldsOf(document: unknown): Partial<NewImage> {
+  if (document === null || typeof document !== 'object' || Array.isArray(document))
+    throw fault('image-invalid', { reason: 'what describes it has to be a JSON object.' });
   const fields: Record<string, unknown> = {};
   const properties: Record<string, string> = {};
   for (const [name, value] of Object.entries(document)) {
     if (readOnly.has(name))
       throw Object.assign(fault('image-invalid', { reason: `attribute '${name}' is read-only.` }), { status: 403 });
     if ((columns as readonly string[]).includes(name)) fields[name] = checked(name, value);
-    else if (typeof value === 'string') properties[name] = value;
-    else throw fault('image-invalid', { reason: `property '${name}' has to be a string.` });
+    else if (text(name, 255) && text(value, 65_535)) properties[name] = value;
+    else
+      throw fault('image-invalid', {
+        reason: `property '${name}' has to be a string of at most 65535 characters, and its name of 255.`,
+      });
   }
   return { ...fields, ...(Object.keys(properties).length > 0 && { properties }) };
 }
@@ -151,18 +158,24 @@ function fieldsOf(document: Record<string, unknown>): Partial<NewImage> {
 const diskFormats = ['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop', null];
 const containerFormats = ['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed', null];
 const visibilities: readonly Visibility[] = ['public', 'private', 'shared', 'community'];
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** PostgreSQL keeps no NUL in text. */
+const text = (value: unknown, longest: number): value is string =>
+  typeof value === 'string' && value.length <= longest && !value.includes('\0');
+/** PostgreSQL's int. */
+const whole = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 31;
 const allowed: Record<string, (value: unknown) => boolean> = {
-  name: (value) => value === null || (typeof value === 'string' && value.length <= 255),
+  name: (value) => value === null || text(value, 255),
   disk_format: (value) => diskFormats.includes(value as string | null),
   container_format: (value) => containerFormats.includes(value as string | null),
   visibility: (value) => visibilities.includes(value as Visibility),
-  min_disk: (value) => Number.isInteger(value) && Number(value) >= 0,
-  min_ram: (value) => Number.isInteger(value) && Number(value) >= 0,
+  min_disk: (value) => whole(value),
+  min_ram: (value) => whole(value),
   protected: (value) => typeof value === 'boolean',
   os_hidden: (value) => typeof value === 'boolean',
-  owner: (value) => typeof value === 'string',
-  id: (value) => typeof value === 'string' && /^[0-9a-f-]{36}$/i.test(value),
-  tags: (value) => Array.isArray(value) && value.every((tag) => typeof tag === 'string' && tag.length <= 255),
+  owner: (value) => text(value, 255),
+  id: (value) => typeof value === 'string' && uuid.test(value),
+  tags: (value) => Array.isArray(value) && value.length <= 128 && value.every((tag) => text(tag, 255)),
 };
 
 function checked(name: string, value: unknown): unknown {
@@ -177,7 +190,9 @@ function recordRoutes(api: Api, desk: ImageDesk): void {
   api.get<{ Querystring: Record<string, string | string[]> }>('/images', async (request) => {
     const query = request.query;
     const one = (name: string) => (Array.isArray(query[name]) ? query[name][0] : query[name]);
-    const limit = Math.min(1000, Math.max(0, Number(one('limit') ?? 25)));
+    const limit = Math.min(1000, Number(one('limit') ?? 25));
+    if (!Number.isInteger(limit) || limit < 0)
+      throw fault('image-invalid', { reason: `limit '${one('limit')}' is no number of images.` });
     const equal: Record<string, string> = {};
     const properties: Record<string, string> = {};
     for (const [name, value] of Object.entries(query)) {
@@ -187,10 +202,10 @@ function recordRoutes(api: Api, desk: ImageDesk): void {
         )
       )
         continue;
-      const text = String(Array.isArray(value) ? value[0] : value);
-      if (filterable.has(name))
-        equal[name] = text.replace(/^in:/, '').toLowerCase() === text.toLowerCase() ? text : text.slice(3);
-      else properties[name] = text;
+      const wanted = String(Array.isArray(value) ? value[0] : value);
+      if (!text(wanted, 65_535)) throw fault('image-invalid', { reason: `the filter '${name}' cannot match.` });
+      if (filterable.has(name)) equal[name] = wanted.replace(/^in:/i, '');
+      else properties[name] = wanted;
     }
     const sort = (one('sort') ?? `${one('sort_key') ?? 'created_at'}:${one('sort_dir') ?? 'desc'}`)
       .split(',')
@@ -200,6 +215,7 @@ function recordRoutes(api: Api, desk: ImageDesk): void {
         return { key, descending: direction !== 'asc' };
       });
     const marker = one('marker');
+    if (marker && !uuid.test(marker)) throw fault('image-invalid', { reason: `marker '${marker}' is no image's id.` });
     const tags = query.tag === undefined ? [] : [query.tag].flat();
     const found = await images.list(request.context, {
       equal,
@@ -242,6 +258,7 @@ function recordRoutes(api: Api, desk: ImageDesk): void {
         delete properties[name];
         continue;
       }
+      if (name === 'id') throw fault('image-invalid', { reason: "attribute 'id' is read-only." });
       const change = fieldsOf({ [name]: value });
       if (change.properties) Object.assign(properties, change.properties);
       else Object.assign(fields, change);
@@ -277,7 +294,8 @@ async function exactly(desk: ImageDesk, request: FastifyRequest): Promise<Image>
 function dataRoutes(api: Api, desk: ImageDesk): void {
   const { images } = desk;
   type ById = { Params: { id: string } };
-  // The body stays a stream: an image never lies in memory.
+  // The body stays a stream, and no other type is taken: an image never lies in memory.
+  api.removeAllContentTypeParsers();
   api.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null));
   api.put<ById>('/images/:id/file', { bodyLimit: Number.MAX_SAFE_INTEGER }, async (request, reply) => {
     await images.upload(request.context, request.params.id, request.raw as Readable);
@@ -303,21 +321,37 @@ function dataRoutes(api: Api, desk: ImageDesk): void {
     await images.putObject(request.context, named(request), request.raw as Readable);
     return reply.status(204).send();
   });
+}
+
+function chunkRoutes(api: Api, { images }: ImageDesk): void {
+  type ById = { Params: { id: string } };
   /** Ours: the manifest and index that make a queued image of uploaded objects active. */
   api.put<ById & { Body: { manifest: ImageManifest; index: unknown } }>(
     '/images/:id/chunks',
     { bodyLimit: registrationLimit },
     async (request) => {
       const { manifest, index } = request.body ?? {};
-      if (manifest?.format !== 'undercloud.image/1' || typeof manifest.sha512 !== 'string')
-        throw fault('image-invalid', { reason: 'its manifest is not of format undercloud.image/1.' });
-      let parsed: ReturnType<typeof parseChunkIndex>;
+      checkManifest(manifest);
+      let parsed: ChunkIndex;
       try {
-        parsed = parseChunkIndex(JSON.stringify(index));
+        parsed = validateChunkIndex(index);
       } catch (error) {
         throw fault('image-invalid', { reason: (error as Error).message }, error);
       }
       return imageView(await images.register(request.context, request.params.id, { manifest, index: parsed }));
     },
   );
+}
+
+function checkManifest(manifest: ImageManifest | undefined): asserts manifest is ImageManifest {
+  if (manifest?.format !== 'undercloud.image/1' || !/^[0-9a-f]{128}$/.test(String(manifest.sha512)))
+    throw fault('image-invalid', { reason: 'its manifest is not of format undercloud.image/1 with a sha512.' });
+  const { kernelPath, initrdPath, commandLine } = manifest.boot ?? { kernelPath: '', initrdPath: '', commandLine: '' };
+  if (![kernelPath, initrdPath, commandLine].every((value) => text(value, 4096)))
+    throw fault('image-invalid', {
+      reason: "its manifest's boot is not a kernelPath, an initrdPath and a commandLine.",
+    });
+  const json = JSON.stringify(manifest);
+  if (json.length > manifestLimit || json.includes('\\u0000'))
+    throw fault('image-invalid', { reason: `its manifest is larger than ${manifestLimit} bytes or has a NUL in it.` });
 }

@@ -62,6 +62,24 @@ export async function images(db: Where, filters: ImageFilters): Promise<Image[]>
   return rows;
 }
 
+/** Held by who counts on objects being there and by who drops some, until the transaction's end. */
+export async function lockObjects(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtext('image.objects'))`.execute(tx.kysely);
+}
+
+export async function unusedObjects(tx: Tx, sha256s: readonly string[]): Promise<string[]> {
+  const { rows } = await sql<{ sha256: string }>`select sha256 from unnest(${[...sha256s]}::text[]) as o (sha256)
+    where not exists (select 1 from image.objects p where p.sha256 = o.sha256)`.execute(tx.kysely);
+  return rows.map((row) => row.sha256);
+}
+
+export async function indexInUse(tx: Tx, sha256: string): Promise<boolean> {
+  const { rows } = await sql`select 1 from image.images where chunk_index_sha256 = ${sha256} limit 1`.execute(
+    tx.kysely,
+  );
+  return rows.length > 0;
+}
+
 export async function deleteImage(tx: Tx, id: string): Promise<void> {
   await sql`delete from image.images where id = ${id}`.execute(tx.kysely);
 }

@@ -36,8 +36,7 @@ export interface WorldOptions {
 }
 
 /** A database of its own, cloned from the migrated template. */
-export async function freshDatabaseUrl(): Promise<string> {
-  const host = inject('databaseSocket');
+export async function freshDatabaseUrl(host = inject('databaseSocket')): Promise<string> {
   const name = `t_${randomBytes(6).toString('hex')}`;
   const admin = new pg.Client({ host, user: 'undercloud', database: 'postgres' });
   await admin.connect();

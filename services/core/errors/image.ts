@@ -34,6 +34,11 @@ export const imageErrors = {
     sentence: 'What was uploaded as {what} has sha256 {actual}, not {expected}.',
     remedy: 'Upload it again; if it fails again, the file is damaged: build it anew.',
   },
+  'image-upload-broken': {
+    status: 400,
+    sentence: 'The upload broke off before its end: {reason}.',
+    remedy: 'Nothing of it was kept; send it again.',
+  },
   'image-format': {
     status: 400,
     sentence: 'Image {id} has disk format {format}, which cannot be written to a node.',
@@ -48,5 +53,15 @@ export const imageErrors = {
     status: 503,
     sentence: 'The image store could not {action} {key}: {reason}',
     remedy: 'See `undercloud doctor`; the disk may be full or the object store away.',
+  },
+  'object-store-refused': {
+    status: 503,
+    sentence: 'The object store at {endpoint} would not {action} {key} in bucket {bucket}: {reason}',
+    remedy: 'Look at `s3` in undercloud.json: endpoint, region, bucket, accessKey, secretKey.',
+  },
+  'object-store-away': {
+    status: 503,
+    sentence: 'The object store at {endpoint} could not be reached to {action} {key} in bucket {bucket}: {reason}',
+    remedy: 'Do it again when the store answers: `curl {endpoint}`.',
   },
 } as const satisfies Record<string, ErrorRow>;

@@ -54,6 +54,43 @@ export function blobStoreConformance(name: string, open: () => Promise<BlobStore
       expect((await buffer(await store.get(at))).toString()).toBe('first');
     });
 
+    it('asks no more of a source that it cannot store, and takes one that is broken already', async () => {
+      const store = await open();
+      const at = key();
+      const source = new Readable({ read() {} });
+      source.on('error', () => {});
+      source.destroy(new Error('the client went away'));
+      await expect(store.put(at, source)).rejects.toThrow(/went away/);
+      expect(await store.stat(at)).toBeNull();
+      async function* late() {
+        for (let piece = 0; piece < 20; piece += 1) yield Buffer.alloc(1024 * 1024, piece);
+        throw new Error('the client went away');
+      }
+      await expect(store.put(at, Readable.from(late()))).rejects.toThrow(/went away/);
+      expect(await store.stat(at)).toBeNull();
+    });
+
+    it('shows a blob to nobody before it is whole', async () => {
+      const store = await open();
+      const at = key();
+      const seen: unknown[] = [];
+      async function* looking() {
+        for (let piece = 0; piece < 3; piece += 1) {
+          yield randomBytes(9 * 1024 * 1024);
+          seen.push(await store.stat(at));
+        }
+      }
+      expect(await store.put(at, Readable.from(looking()))).toEqual({ size: 27 * 1024 * 1024 });
+      expect(seen).toEqual([null, null, null]);
+    });
+
+    it('takes no folder for a blob', async () => {
+      const store = await open();
+      await store.put('objects/ab/cd', Readable.from([Buffer.from('x')]));
+      expect(await store.stat('objects/ab')).toBeNull();
+      await expect(store.get('objects/ab')).rejects.toThrow(/there is none/);
+    });
+
     it('overwrites, deletes, deletes again, and says what is not there', async () => {
       const store = await open();
       const at = key();

@@ -21,20 +21,20 @@ export function diskBlobs(directory: string): BlobStore {
     async put(key, bytes) {
       const file = place(key);
       const aside = join(directory, 'incoming', randomBytes(8).toString('hex'));
+      // A client that goes away before the first byte is read would be an error that nobody hears.
+      bytes.on('error', () => {});
       try {
         await mkdir(dirname(aside), { recursive: true });
         await mkdir(dirname(file), { recursive: true });
         await pipeline(bytes, createWriteStream(aside, { mode: 0o640 }));
-        const handle = await open(aside, 'r');
-        try {
-          await handle.sync();
-        } finally {
-          await handle.close();
-        }
+        await synced(aside);
         const { size } = await stat(aside);
         await rename(aside, file);
+        // The name has to outlive a power cut as well as the bytes.
+        await synced(dirname(file));
         return { size };
       } catch (error) {
+        bytes.destroy();
         await rm(aside, { force: true }).catch(() => {});
         return failed('write', key)(error as NodeJS.ErrnoException);
       }
@@ -42,7 +42,7 @@ export function diskBlobs(directory: string): BlobStore {
     async stat(key) {
       try {
         const found = await stat(place(key));
-        return { size: found.size };
+        return found.isFile() ? { size: found.size } : null;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
         return failed('look at', key)(error as NodeJS.ErrnoException);
@@ -51,6 +51,10 @@ export function diskBlobs(directory: string): BlobStore {
     async get(key, range) {
       // Opened before it is answered, so that a missing blob is an error here and not in the middle of a stream.
       const handle = await open(place(key), 'r').catch(failed('read', key));
+      if (!(await handle.stat()).isFile()) {
+        await handle.close();
+        throw fault('blob-store', { action: 'read', key, reason: 'there is none.' });
+      }
       return createReadStream('', {
         fd: handle,
         ...(range && { start: range.start, end: range.end }),
@@ -66,8 +70,19 @@ export function diskBlobs(directory: string): BlobStore {
   };
 }
 
+async function synced(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 const reasons: Record<string, string> = {
   ENOSPC: 'the disk is full.',
+  EDQUOT: 'the disk’s quota is used up.',
+  EIO: 'the disk fails.',
   ENOENT: 'there is none.',
   EACCES: 'permission is denied.',
   EROFS: 'the disk is read-only.',

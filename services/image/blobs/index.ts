@@ -27,4 +27,5 @@ export const keys = {
   object: (sha256: string) => `objects/${sha256.slice(0, 2)}/${sha256}`,
   index: (sha256: string) => `indexes/${sha256}.json`,
   stream: (imageId: string) => `streams/${imageId}`,
+  prefixes: ['objects/', 'indexes/', 'streams/'],
 };

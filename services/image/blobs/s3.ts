@@ -2,62 +2,116 @@
 import type { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
+  type BucketLocationConstraint,
   CompleteMultipartUploadCommand,
+  CreateBucketCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
+  HeadBucketCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   PutObjectCommand,
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { fault } from '../../core/errors/index.ts';
-import { type BlobStore, keyPattern } from './index.ts';
+import { type Clock, systemClock } from '../../core/clock.ts';
+import { Fault, fault } from '../../core/errors/index.ts';
+import { type BlobStore, keyPattern, keys } from './index.ts';
+import { inParts, type Part, partBytes } from './parts.ts';
+import { s3Failure, statusOf } from './s3-failure.ts';
 
 export interface S3Options {
+  /** Nodes fetch from it too: a name or address that they reach. */
   endpoint: string;
   region: string;
+  /** Made at the first write if there is none. */
   bucket: string;
   accessKey: string;
   secretKey: string;
 }
 
-/** S3 wants parts of at least 5 MiB; this size also bounds the memory of an upload. */
-const partBytes = 16 * 1024 * 1024;
+export interface S3Blobs extends BlobStore {
+  /** Makes the bucket if there is none. @throws Fault `object-store-refused`, `object-store-away` */
+  ensureBucket(): Promise<void>;
+  close(): void;
+}
 
-export function s3Blobs(options: S3Options): BlobStore & { close(): void } {
+/** A store that says nothing for so long is away. A node that reads slowly keeps a stream open, hence not less. */
+const silenceMs = 120_000;
+const connectMs = 5_000;
+/** An upload that began so long ago is not one of ours that still goes on. */
+const abandonedMs = 24 * 3600 * 1000;
+/** S3's longest presigned URL. */
+const longestLink = 7 * 24 * 3600;
+
+export function s3Blobs(options: S3Options, clock: Clock = systemClock): S3Blobs {
   const client = new S3Client({
     endpoint: options.endpoint,
     region: options.region,
     credentials: { accessKeyId: options.accessKey, secretAccessKey: options.secretKey },
     forcePathStyle: true,
+    requestHandler: { connectionTimeout: connectMs, socketTimeout: silenceMs },
     // Swift's s3api answers 501 to the trailing checksums that the SDK sends by default.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
   });
   const Bucket = options.bucket;
+  let ready: Promise<void> | undefined;
   const named = (key: string): string => {
     if (!keyPattern.test(key)) throw fault('blob-store', { action: 'name', key, reason: 'it is no proper key' });
     return key;
   };
-  const failed = (action: string, key: string, error: unknown) => {
-    const { name, message } = error as Error;
-    return name === 'Fault'
-      ? error
-      : fault('blob-store', { action, key, reason: name === 'NoSuchKey' ? 'there is none.' : message }, error);
+  const failed = (action: string, key: string, error: unknown) => s3Failure(options, action, key, error);
+
+  async function ensureBucket(): Promise<void> {
+    try {
+      await client.send(new HeadBucketCommand({ Bucket }));
+    } catch (error) {
+      if (statusOf(error) !== 404) throw failed('look at', 'the bucket', error);
+      // S3 wants the region named, except its first one, which must not be.
+      const region = options.region as BucketLocationConstraint;
+      const named = options.region !== 'us-east-1' && { CreateBucketConfiguration: { LocationConstraint: region } };
+      await client.send(new CreateBucketCommand({ Bucket, ...named })).catch((refusal: Error) => {
+        if (refusal.name !== 'BucketAlreadyOwnedByYou') throw failed('make', 'the bucket', refusal);
+      });
+    }
+  }
+
+  /** What a process that was killed left: parts of uploads that nobody will complete, invisible and paid for. */
+  async function dropAbandoned(): Promise<void> {
+    for (const Prefix of keys.prefixes) {
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket, Prefix }));
+      for (const { Key, UploadId, Initiated } of Uploads)
+        if (Initiated && Initiated.getTime() < clock.now() - abandonedMs)
+          await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
+    }
+  }
+
+  /** At the first write and not at the start: an undercloud starts also while its store is away. */
+  const prepared = (): Promise<void> => {
+    ready ??= ensureBucket().then(
+      () => dropAbandoned().catch(() => {}),
+      (error) => {
+        ready = undefined;
+        throw error;
+      },
+    );
+    return ready;
   };
 
-  async function multipart(Key: string, first: Buffer, rest: AsyncIterable<Buffer>): Promise<number> {
+  async function multipart(Key: string, first: Part, rest: AsyncIterable<Part>): Promise<number> {
     const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key }));
     try {
       const Parts: { ETag: string | undefined; PartNumber: number }[] = [];
       let size = 0;
-      const send = async (Body: Buffer) => {
+      const send = async (part: Part) => {
         const PartNumber = Parts.length + 1;
-        const { ETag } = await client.send(new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body }));
+        const command = new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body: part.bytes });
+        const { ETag } = await client.send(hashed(command, part.sha256));
         Parts.push({ ETag, PartNumber });
-        size += Body.length;
+        size += part.bytes.length;
       };
       await send(first);
       for await (const part of rest) await send(part);
@@ -70,16 +124,24 @@ export function s3Blobs(options: S3Options): BlobStore & { close(): void } {
   }
 
   return {
+    ensureBucket,
     async put(key, bytes) {
       const Key = named(key);
+      // A client that goes away before the first byte is read would be an error that nobody hears.
+      bytes.on('error', () => {});
+      const parts = inParts(bytes);
       try {
-        const parts = inParts(bytes);
-        const first = (await parts.next()).value ?? Buffer.alloc(0);
-        if (first.length === partBytes) return { size: await multipart(Key, first, parts) };
-        await client.send(new PutObjectCommand({ Bucket, Key, Body: first }));
-        return { size: first.length };
+        await prepared();
+        const { value: first } = await parts.next();
+        if (!first) return { size: 0 };
+        if (first.bytes.length === partBytes(1)) return { size: await multipart(Key, first, parts) };
+        await client.send(hashed(new PutObjectCommand({ Bucket, Key, Body: first.bytes }), first.sha256));
+        return { size: first.bytes.length };
       } catch (error) {
-        throw failed('write', key, error);
+        throw bytes.errored ? broken(key, bytes.errored) : failed('write', key, error);
+      } finally {
+        bytes.destroy();
+        await parts.return(undefined);
       }
     },
     async stat(key) {
@@ -87,7 +149,7 @@ export function s3Blobs(options: S3Options): BlobStore & { close(): void } {
         const found = await client.send(new HeadObjectCommand({ Bucket, Key: named(key) }));
         return { size: found.ContentLength ?? 0 };
       } catch (error) {
-        if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404) return null;
+        if (statusOf(error) === 404) return null;
         throw failed('look at', key, error);
       }
     },
@@ -102,33 +164,29 @@ export function s3Blobs(options: S3Options): BlobStore & { close(): void } {
     },
     async delete(key) {
       await client.send(new DeleteObjectCommand({ Bucket, Key: named(key) })).catch((error) => {
-        throw failed('delete', key, error);
+        if (statusOf(error) !== 404) throw failed('delete', key, error);
       });
     },
     url: (key, seconds) =>
-      getSignedUrl(client, new GetObjectCommand({ Bucket, Key: named(key) }), { expiresIn: seconds }),
+      getSignedUrl(client, new GetObjectCommand({ Bucket, Key: named(key) }), {
+        expiresIn: Math.min(seconds, longestLink),
+      }),
     close: () => client.destroy(),
   };
 }
 
-/** Cuts a stream into buffers of exactly `partBytes`, the last one shorter. */
-async function* inParts(bytes: Readable): AsyncGenerator<Buffer, undefined> {
-  let held: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of bytes) {
-    let rest = chunk as Buffer;
-    while (size + rest.length >= partBytes) {
-      const cut = partBytes - size;
-      yield Buffer.concat([...held, rest.subarray(0, cut)]);
-      rest = rest.subarray(cut);
-      held = [];
-      size = 0;
-    }
-    if (rest.length > 0) {
-      held.push(rest);
-      size += rest.length;
-    }
-  }
-  if (size > 0) yield Buffer.concat(held);
-  return undefined;
+/** The source's failure is not the store's, though both may say ECONNRESET. */
+const broken = (key: string, error: Error): Fault =>
+  error instanceof Fault ? error : fault('blob-store', { action: 'write', key, reason: error.message }, error);
+
+/** Gives the signature the payload's hash, which the SDK would otherwise make of the whole body in one go. */
+function hashed<C extends PutObjectCommand | UploadPartCommand>(command: C, sha256: string): C {
+  (command as PutObjectCommand).middlewareStack.add(
+    (next) => (args) => {
+      (args.request as { headers: Record<string, string> }).headers['x-amz-content-sha256'] = sha256;
+      return next(args);
+    },
+    { step: 'build', name: 'payloadHash' },
+  );
+  return command;
 }
