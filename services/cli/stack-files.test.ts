@@ -63,7 +63,7 @@ resources:
       resources: { c: { x: { get_file: url('a/sub/run.sh') } } },
     });
     expect(files[url('scripts/run.sh')]).toBe('type: not-a-template.yaml\n');
-    expect(text.split('\n')).toHaveLength(14);
+    expect(text.split('\n')).toHaveLength(15);
     expect(text).toContain('# a comment stays');
     expect(placeOf({ template: text, templateFile: 'top.yaml' }, 'three')).toBe('top.yaml:8');
     expect(placeOf({ template: text, templateFile: 'top.yaml' }, 'four')).toBeNull();
