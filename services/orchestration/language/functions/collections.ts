@@ -2,7 +2,7 @@ import { Call, type MaybeScope, type Node, resolve, validateNode } from '../call
 import { Fault, keyError } from '../faults.ts';
 import { parseJson } from '../json.ts';
 import { dumps } from '../render.ts';
-import { type Dict, equal, isInteger, type Key, truthy, type Value } from '../values.ts';
+import { type Dict, equal, isInteger, type Key, truthy, typeName, type Value } from '../values.ts';
 import { itemAt, toInteger, typeError, unpack, valueError } from './arguments.ts';
 import { boundItems, sizeOf } from './bounds.ts';
 import { Members } from './members.ts';
@@ -164,10 +164,7 @@ export class Repeat extends Call {
   result(scope: MaybeScope): Value {
     const forEach = resolve(this.forEach, scope);
     if (!(forEach instanceof Map)) {
-      throw new Fault(
-        'AttributeError',
-        `'${forEach === null ? 'NoneType' : typeof forEach}' object has no attribute 'items'`,
-      );
+      throw new Fault('AttributeError', `'${typeName(forEach)}' object has no attribute 'items'`);
     }
     if (forEach.size === 0) throw valueError('not enough values to unpack (expected 2, got 0)');
     const keys = [...forEach.keys()];

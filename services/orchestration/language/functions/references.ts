@@ -10,7 +10,7 @@ import {
 } from '../calls.ts';
 import { Fault, keyError } from '../faults.ts';
 import { repr, text } from '../render.ts';
-import { type Key, truthy, typeName, type Value } from '../values.ts';
+import { isInteger, type Key, truthy, typeName, type Value } from '../values.ts';
 import { itemAt, toInteger, typeError, unpack, valueError } from './arguments.ts';
 
 /** The functions that look outside their own arguments: at parameters, resources, files, the facade. */
@@ -285,13 +285,24 @@ export class FindInMap extends Call {
     const [map, key, item] = this.keys.map((node) => resolve(node, scope));
     let value: Value | undefined = scope.mapping(map);
     if (value === undefined) throw missing(map);
-    for (const step of [key, item]) {
-      if (!(value instanceof Map)) throw typeError(`'${typeof value}' object is not subscriptable`);
-      value = value.get(step as Key);
-      if (value === undefined) throw missing(step);
-    }
+    for (const step of [key, item]) value = picked(value, step ?? null);
     return value;
   }
+}
+
+/** Python's value[step]. */
+function picked(value: Value, step: Value): Value {
+  if (value instanceof Map) {
+    const found = value.get(step as Key);
+    if (found === undefined) throw missing(step);
+    return found;
+  }
+  const list = typeof value === 'string' ? [...value] : value;
+  if (!Array.isArray(list)) throw typeError(`'${typeName(value)}' object is not subscriptable`);
+  if (!isInteger(step)) throw typeError(`list indices must be integers or slices, not ${typeName(step)}`);
+  const found = itemAt<Value>(list, toInteger(step));
+  if (found === undefined) throw new Fault('IndexError', 'list index out of range');
+  return found;
 }
 
 function missing(key: Value | undefined): Fault {
@@ -331,7 +342,8 @@ class Facade extends Call {
     const index = this.fields.indexOf(this.asked(scope));
     if (!scope) throw new Fault('AttributeError', "'NoneType' object has no attribute 'parent_resource'");
     const { facade } = scope;
-    if (!facade) throw new Fault('AttributeError', "'NoneType' object has no attribute 'metadata_get'");
+    if (!facade)
+      throw new Fault('AttributeError', `'NoneType' object has no attribute '${index === 0 ? 'metadata_get' : 't'}'`);
     return index === 0 ? facade.metadata() : index === 1 ? facade.deletionPolicy() : facade.updatePolicy();
   }
 }
