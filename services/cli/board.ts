@@ -3,7 +3,7 @@
  * change with --json. A reader of either sees the same facts; only the clocks run on a terminal alone.
  */
 import { styleText } from 'node:util';
-import type { Output } from './output.ts';
+import { clip, type Output } from './output.ts';
 
 export type RowState = 'idle' | 'running' | 'done' | 'failed' | 'skipped';
 
@@ -49,9 +49,10 @@ export function createBoard(output: Output): Board {
   const drawn = (row: Row): string => {
     const mark = row.state === 'running' ? (spinner[frame % spinner.length] ?? '') : marks[row.state];
     const head = `${'  '.repeat(row.depth ?? 0)}${paint(colours[row.state], mark)} ${row.name}`;
-    const clock = row.clock ? paint('dim', ` (${row.clock})`) : '';
-    // A sentence of several lines would break the block.
-    return `${head}${row.text ? `  ${row.text.replace(/\s+/g, ' ')}` : ''}${clock}`;
+    // A sentence of several lines would break the block; a long one must not hide how long it takes.
+    const text = row.text ? `  ${row.text.replace(/\s+/g, ' ')}` : '';
+    const clock = row.clock ? ` (${row.clock})` : '';
+    return clip(head + text, Math.max(20, output.width - clock.length)) + paint('dim', clock);
   };
   const tell = (row: Row): void => {
     const now = `${row.state}\n${row.text}`;

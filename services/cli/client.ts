@@ -74,14 +74,14 @@ interface Login {
 type Send = <T>(method: string, url: string, options: RequestOptions) => Promise<Answer<T>>;
 
 function sender(cloud: Cloud, defaultSignal: AbortSignal | undefined): Send & { close(): void } {
-  const agents = {
-    'https:': new https.Agent({
-      keepAlive: true,
-      rejectUnauthorized: cloud.verify,
-      ...(cloud.ca && { ca: cloud.ca }),
-    }),
-    'http:': new http.Agent({ keepAlive: true }),
-  };
+  const trust = { rejectUnauthorized: cloud.verify, ...(cloud.ca && { ca: cloud.ca }) };
+  const agentsOf = (keepAlive: boolean) => ({
+    'https:': new https.Agent({ keepAlive, ...trust }),
+    'http:': new http.Agent({ keepAlive }),
+  });
+  const kept = agentsOf(true);
+  /** A kept connection may be closed by the other side just as it is used again: not for what must not be sent twice. */
+  const fresh = agentsOf(false);
   const send = <T>(method: string, url: string, options: RequestOptions): Promise<Answer<T>> => {
     const target = new URL(url);
     const { upload } = options;
@@ -104,7 +104,7 @@ function sender(cloud: Cloud, defaultSignal: AbortSignal | undefined): Send & { 
       const request = (secure ? https : http).request(target, {
         method,
         headers,
-        agent: secure ? agents['https:'] : agents['http:'],
+        agent: (isRepeatable(method, options) ? kept : fresh)[secure ? 'https:' : 'http:'],
         maxHeaderSize,
         timeout: silenceMs,
         ...(signal && { signal }),
@@ -143,11 +143,13 @@ function sender(cloud: Cloud, defaultSignal: AbortSignal | undefined): Send & { 
   };
   return Object.assign(send, {
     close() {
-      agents['https:'].destroy();
-      agents['http:'].destroy();
+      for (const agents of [kept, fresh]) for (const agent of Object.values(agents)) agent.destroy();
     },
   });
 }
+
+const isRepeatable = (method: string, { repeatable }: RequestOptions): boolean =>
+  repeatable ?? (method === 'GET' || method === 'HEAD');
 
 function parse(text: string): unknown {
   try {
@@ -261,7 +263,8 @@ export async function connect(cloud: Cloud, options: ClientOptions = {}): Promis
       const reads = method === 'GET' || method === 'HEAD';
       let url = locate(service, path);
       for (let hops = 0; ; hops += 1) {
-        const answer = await patient(wish.repeatable ?? reads, () => authorised<T>(method, url, service, wish));
+        const repeatable = isRepeatable(method, wish);
+        const answer = await patient(repeatable, () => authorised<T>(method, url, service, wish));
         // Heat sends clients from a stack's name to its full path.
         const { location } = answer.headers;
         if (!reads || answer.status < 301 || answer.status > 308 || !location || hops > 3) return answer;

@@ -113,6 +113,13 @@ describe('a board', () => {
     expect(screen(written.stderr)).toEqual(['  ✔ a  made in two lines (2 s)', '']);
   });
 
+  it('keeps the clock in sight behind a long sentence', () => {
+    const { written, streams: to } = streams(true);
+    createBoard(createOutput(false, to, 'xterm')).show([row('a', 'running', 'waits for '.repeat(9), '17 s')]);
+    expect(screen(written.stderr)[0]).toMatch(/^. a {2}waits for .*… \(17 s\)$/);
+    expect(screen(written.stderr)[0]?.length).toBeLessThan(40);
+  });
+
   it('gives rows as JSON lines with their fields', () => {
     const { written, streams: to } = streams(false);
     createBoard(createOutput(true, to)).show([{ ...row('a', 'running', 'waits'), path: 'g.a', fields: { type: 'T' } }]);

@@ -8,6 +8,8 @@ export interface Output {
   readonly json: boolean;
   /** Standard error is a terminal: progress is redrawn in place. */
   readonly live: boolean;
+  /** Characters of a line of the block. */
+  readonly width: number;
   /** With --json: `value`; else the lines of `text`. */
   result(value: unknown, text: () => string | readonly string[]): void;
   /** One line of progress, above the block when there is one. With --json: one JSON object a line. */
@@ -46,6 +48,9 @@ export function createOutput(
   return {
     json,
     live,
+    get width() {
+      return (stderr.columns ?? 80) - 1;
+    },
     result(value, text) {
       if (json) return void stdout.write(`${JSON.stringify(value, null, 2)}\n`);
       const lines = text();

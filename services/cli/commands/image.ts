@@ -20,6 +20,8 @@ interface BuildFlags {
 }
 
 const frameMs = 120;
+/** When piped, the beginning of a stage is told only once it lasts. */
+const slowMs = 2_000;
 /** Loaded by the command that needs it. */
 const builderRoom = () => import('../../builder/index.ts');
 
@@ -35,9 +37,11 @@ export function imageCommands(program: Command): void {
 function stageBoard(session: Session) {
   const board = createBoard(session.output);
   const rows: { name: string; text: string; began: number; ended: number | null; failed: boolean }[] = [];
+  const tellable = (row: (typeof rows)[number]): boolean =>
+    session.output.live || row.ended !== null || Date.now() - row.began >= slowMs;
   const show = () =>
     board.show(
-      rows.map(
+      rows.filter(tellable).map(
         (row): Row => ({
           key: row.name,
           name: row.name,
@@ -50,7 +54,7 @@ function stageBoard(session: Session) {
         }),
       ),
     );
-  const timer = session.output.live ? setInterval(show, frameMs) : null;
+  const timer = setInterval(show, session.output.live ? frameMs : slowMs);
   const end = (failed: boolean) => {
     const last = rows.at(-1);
     if (last?.ended === null) Object.assign(last, { ended: Date.now(), failed });
@@ -80,7 +84,7 @@ function stageBoard(session: Session) {
       if (last) last.text = text;
     },
     close(failed: boolean) {
-      if (timer) clearInterval(timer);
+      clearInterval(timer);
       end(failed);
       show();
       board.end();

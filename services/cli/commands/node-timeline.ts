@@ -16,6 +16,9 @@ interface TimelineFlags {
 /** Told by the operation's own steps already; a thousand lines of them hide the story. */
 const quiet = new Set(['bmc.command', 'node.agent-heartbeat', 'http.progress']);
 const followMs = 700;
+const worthTellingMs = 50;
+/** As many as are kept of a node. */
+const mostEvents = 10_000;
 
 const noise = (event: TimelineEvent): boolean =>
   quiet.has(event.kind) && !event.data.error && event.data.first !== true && !(Number(event.data.attempts) > 1);
@@ -27,14 +30,17 @@ function clock(at: number, before: number | null): string {
   return sameDay ? stamp.slice(11, 23) : `${day} ${stamp.slice(11, 23)}`;
 }
 
+/** `operation baremetal.deploy UUID` → `baremetal.deploy`: which one of them is seen from the lines before. */
+const causeWords = (cause: string): string => cause.replace(/^operation (\S+) [0-9a-f-]{36}$/, '$1');
+
 /** One line an event; `+` is the time since the line before. */
 export function timelineLines(events: readonly TimelineEvent[], before: number | null = null): string[] {
   let last = before;
   return events.map((event) => {
     const at = Date.parse(event.at);
     const gap = last === null ? '' : `+${duration(at - last)}`;
-    const took = event.duration_ms === null ? '' : ` [took ${duration(event.duration_ms)}]`;
-    const cause = event.cause ? styleText('dim', ` ← ${event.cause}`) : '';
+    const took = (event.duration_ms ?? 0) < worthTellingMs ? '' : ` [took ${duration(event.duration_ms ?? 0)}]`;
+    const cause = event.cause ? styleText('dim', ` ← ${causeWords(event.cause)}`) : '';
     const stamp = clock(at, last);
     last = at;
     const words = eventSentence(event.kind, event.data).replace(/\s*\n\s*/g, ' ');
@@ -53,16 +59,17 @@ export function nodeTimelineCommand(node: Command): void {
     .action(
       action(async (session, name: string, flags: TimelineFlags) => {
         const limit = Number(flags.limit);
-        if (!Number.isInteger(limit) || limit < 1 || limit > 10_000)
-          throw fault('usage', { reason: `--limit is a whole number from 1 to 10000, not ${flags.limit}.` });
+        if (!Number.isInteger(limit) || limit < 1 || limit > mostEvents)
+          throw fault('usage', { reason: `--limit is a whole number from 1 to ${mostEvents}, not ${flags.limit}.` });
         const cloud = await session.cloud();
         const path = `/v1/nodes/${encodeURIComponent(name)}/timeline`;
         const look = async (query: string): Promise<TimelineEvent[]> =>
           (await cloud.get<{ events: TimelineEvent[] }>('baremetal', `${path}?${query}`)).events;
         const wanted = (events: TimelineEvent[]) => (flags.all ? events : events.filter((event) => !noise(event)));
 
-        const first = await look(`limit=${limit}`);
-        const shown = wanted(first);
+        // What is left out must not crowd out what is asked for.
+        const first = await look(`limit=${flags.all ? limit : Math.min(mostEvents, limit * 20)}`);
+        const shown = wanted(first).slice(-limit);
         if (!flags.follow) {
           session.output.result(shown, () => (shown.length > 0 ? timelineLines(shown) : 'Nothing has happened yet.'));
           return undefined;
