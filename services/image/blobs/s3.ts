@@ -138,7 +138,7 @@ export function s3Blobs(options: S3Options, clock: Clock = systemClock): S3Blobs
         await client.send(hashed(new PutObjectCommand({ Bucket, Key, Body: first.bytes }), first.sha256));
         return { size: first.bytes.length };
       } catch (error) {
-        throw bytes.errored ? broken(key, bytes.errored) : failed('write', key, error);
+        throw bytes.errored && error === bytes.errored ? broken(key, bytes.errored) : failed('write', key, error);
       } finally {
         bytes.destroy();
         await parts.return(undefined);
