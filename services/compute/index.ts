@@ -35,13 +35,14 @@ export interface Compute {
     server: Server,
   ): Promise<Record<string, { ip: string; mac: string; version: 4 | 6; port: string }[]>>;
   activity(serverId: string): Promise<Activity | null>;
+  /** Servers that were made from the image and are not gone. */
+  serversOf(imageId: string): Promise<Server[]>;
   flavor(idOrName: string): Promise<Flavor>;
   setPower(
     context: Context,
     id: string,
     target: 'power on' | 'power off' | 'rebooting' | 'soft rebooting',
   ): Promise<void>;
-  /** Opened user data of a server, for whoever rebuilds it. */
   start(): Promise<void>;
   stop(): void;
 }
@@ -176,6 +177,7 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
       return found;
     },
     activity: (serverId) => operations.activity(serverSubject(serverId)),
+    serversOf: (imageId) => store.serversOf(db, imageId),
     async flavor(key) {
       const row = await store.flavor(db, key);
       if (!row) throw fault('flavor-not-found', { id: key });

@@ -83,6 +83,14 @@ export async function serverOfNode(db: Where, nodeId: string): Promise<Server | 
   return rows[0];
 }
 
+export async function serversOf(db: Where, imageId: string): Promise<Server[]> {
+  const { rows } =
+    await sql<Server>`select * from compute.servers where image_id = ${imageId} and deleted_at is null`.execute(
+      db.kysely,
+    );
+  return rows;
+}
+
 export interface ServerFilters {
   /** null: of all projects. */
   projectId: string | null;

@@ -51,7 +51,7 @@ export const httpTransport: AgentTransport = ({ method, url, body, ca, timeoutMs
     const headers =
       body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
     const pinned = ca === undefined ? undefined : new X509Certificate(ca).raw;
-    const common = { method, headers, agent: false as const, signal: AbortSignal.timeout(timeoutMs) };
+    const common = { method, headers, agent: false as const, signal: AbortSignal.timeout(Math.ceil(timeoutMs)) };
     const answered = (response: http.IncomingMessage) => {
       const pieces: Buffer[] = [];
       let size = 0;

@@ -1,12 +1,12 @@
-/** `undercloud serve`: every service put together in one process, behind the listeners it was handed. */
+/** `undercloud serve`: every service in one process, behind the listeners that it was handed. */
 import { readFileSync } from 'node:fs';
 import swagger from '@fastify/swagger';
 import type { Logger } from 'pino';
 import { type Config, statePaths } from '../core/config.ts';
 import { type Api, createApi, type Listener, type ListenOn, listen } from '../core/http/index.ts';
-import { createIdentity } from '../identity/index.ts';
 import type { Descriptors } from './descriptors.ts';
 import { openHouse } from './house.ts';
+import { createServices, mountServices } from './services.ts';
 
 export interface ServeOptions {
   config: Config;
@@ -24,41 +24,81 @@ const version = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version;
 
+/** Chores that nobody waits for, in ms. */
+const tokenSweepMs = 10 * 60_000;
+const trimMs = 60 * 60_000;
+
 export async function serve({ config, descriptors, log }: ServeOptions): Promise<Running> {
   const house = await openHouse(config);
+  const services = await createServices(house, config, descriptors);
+  const { baremetal, boot, compute, images, orchestration } = services;
   const paths = statePaths(config.stateDir);
-  const links = { ...(config.publicUrl && { publicUrl: config.publicUrl }) };
-  const identity = createIdentity(house, { region: config.region, ...links });
-
-  const api = createApi({
-    onError(error, request) {
-      if (error.status >= 500)
-        log.error(
-          {
-            request: request.id,
-            url: request.url,
-            code: error.code,
-            stack: (error.cause as Error)?.stack ?? error.stack,
-          },
-          error.message,
-        );
-    },
-  });
-  await describe(api);
-  api.register(identity.routes, { prefix: '/identity' });
-
   const tls = { cert: readFileSync(paths.certificate, 'utf8'), key: readFileSync(paths.certificateKey, 'utf8') };
-  const listeners = [
-    await listen(api, descriptors.api === undefined ? parseListen(config.listen) : { fd: descriptors.api }, tls),
-  ];
+  const apis: Api[] = [];
+  const newApi = (): Api => {
+    const api = createApi({
+      onError(error, request) {
+        if (error.status < 500) return;
+        const stack = (error.cause as Error | undefined)?.stack ?? error.stack;
+        log.error({ request: request.id, url: request.url, code: error.code, stack }, error.message);
+      },
+    });
+    apis.push(api);
+    return api;
+  };
+
+  const listeners: Listener[] = [];
+  const open = async (api: Api, on: ListenOn | undefined, secure: boolean) => {
+    if (on) listeners.push(await listen(api, on, secure ? tls : undefined));
+  };
+  const handed = (name: keyof Descriptors): ListenOn | undefined =>
+    descriptors[name] === undefined ? undefined : { fd: descriptors[name] };
+
+  const api = newApi();
+  await describe(api);
+  mountServices(api, services);
+  /** What nodes see over TLS: the same APIs, and the agent's routes without a prefix. */
+  const provisioningApi = newApi();
+  mountServices(provisioningApi, services);
+  provisioningApi.register(baremetal.agentRoutes);
+  /** What firmware sees, in plain HTTP: images by signed links, and boot, which takes every other path. */
+  const bootApi = newApi();
+  bootApi.register(images.deliveryRoutes);
+  if (boot) bootApi.register(boot.routes);
+  const metadataApi = newApi();
+  metadataApi.register(compute.metadataRoutes);
+
+  // Operations are registered by now; what a former process left is taken up before anybody can ask for more.
   await house.operations.run({ sole: house.sole });
+  await baremetal.start();
+  await compute.start();
+  await orchestration.start();
+  await open(bootApi, handed('boot'), false);
+  await open(metadataApi, handed('metadata'), false);
+  await open(provisioningApi, handed('provisioningApi'), true);
+  await boot?.start();
+  await open(api, handed('api') ?? parseListen(config.listen), true);
+
+  const chores = [
+    setInterval(() => services.identity.dropExpiredTokens().catch(() => {}), tokenSweepMs),
+    setInterval(() => house.recorder.trim().catch(() => {}), trimMs),
+  ];
   house.recorder.emit('service.started', { type: 'system', id: 'serve' }, { version, pid: process.pid });
-  log.info({ listen: config.listen, migrated: house.migrated.length }, 'serving');
+  log.info(
+    { listen: config.listen, provisioning: config.provisioning?.interface ?? null, migrated: house.migrated.length },
+    'serving',
+  );
   return {
     listeners,
     async stop() {
+      for (const chore of chores) clearInterval(chore);
       for (const listener of listeners) await listener.close();
-      await api.close();
+      await boot?.stop();
+      orchestration.stop();
+      compute.stop();
+      baremetal.stop();
+      for (const one of apis) await one.close();
+      await services.power.close();
       await house.close();
     },
   };

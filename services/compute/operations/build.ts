@@ -15,8 +15,6 @@ const lookEvery = seconds(5);
 const comeBackMs = minutes(10);
 
 export function buildOperation(desk: Desk): Operation<BuildParams> {
-  const { network, baremetal, house } = desk;
-
   return defineOperation<BuildParams>({
     kind: 'compute.build',
     definition: 1,
@@ -32,13 +30,13 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
           const flavor = server.flavor.extra_specs;
           const wanted = await run.transaction(async (tx) => {
             const hint = server.hints.node;
-            const node = await baremetal.claim(tx, {
+            const node = await desk.baremetal.claim(tx, {
               ...classOf(flavor),
               capabilities: capabilitiesOf(flavor),
               traits: traitsOf(flavor),
               projectId: server.project_id,
               serverId: server.id,
-              ...(hint && { nodeId: (await baremetal.findNode(run.context, hint)).uuid }),
+              ...(hint && { nodeId: (await desk.baremetal.findNode(run.context, hint)).uuid }),
             });
             await desk.setStatus(tx, server, 'BUILD', 'networking', {
               node_id: node.uuid,
@@ -53,8 +51,8 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
           const nodeId = server.node_id;
           if (!nodeId) return;
           await run.transaction(async (tx) => {
-            const node = await baremetal.findNode(run.context, nodeId).catch(() => null);
-            if (node?.instanceUuid === server.id) await baremetal.release(tx, nodeId);
+            const node = await desk.baremetal.findNode(run.context, nodeId).catch(() => null);
+            if (node?.instanceUuid === server.id) await desk.baremetal.release(tx, nodeId);
             await updateServer(tx, server.id, { node_id: null });
           });
         },
@@ -65,10 +63,10 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
         deadlineMs: minutes(1),
         async do(run) {
           const server = await desk.server(run.params.server);
-          const have = await network.portsOf(server.id);
+          const have = await desk.network.portsOf(server.id);
           if (have.length >= server.networks.length && have.every((port) => port.nodeId))
             return done(have.map((port) => port.id));
-          const cards = (await baremetal.portsOf(server.node_id ?? '')).sort(
+          const cards = (await desk.baremetal.portsOf(server.node_id ?? '')).sort(
             (a, b) => Number(b.pxeEnabled) - Number(a.pxeEnabled) || a.id - b.id,
           );
           if (cards.length < server.networks.length) {
@@ -84,8 +82,8 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
             for (const [index, wish] of server.networks.entries()) {
               const device = { deviceId: server.id, deviceOwner: 'compute:nova' };
               const port = wish.port
-                ? await network.updatePort(run.context, wish.port, device, tx)
-                : await network.createPort(
+                ? await desk.network.updatePort(run.context, wish.port, device, tx)
+                : await desk.network.createPort(
                     run.context,
                     {
                       networkId: wish.network ?? '',
@@ -97,7 +95,7 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
                     tx,
                   );
               const card = cards[index];
-              if (card) await network.bindPort(tx, port.id, { nodeId: card.nodeUuid, mac: card.address });
+              if (card) await desk.network.bindPort(tx, port.id, { nodeId: card.nodeUuid, mac: card.address });
               made.push(port.id);
             }
             await desk.setStatus(tx, server, 'BUILD', 'spawning');
@@ -125,26 +123,26 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
             ...(drive && { configDrive: drive }),
           };
           return done(null, async (tx) => {
-            await baremetal.deploy(tx, run.context, node, request);
+            await desk.baremetal.deploy(tx, run.context, node, request);
           });
         },
         async undo(run) {
           const server = await desk.server(run.params.server);
           const nodeId = server.node_id;
           if (!nodeId) return;
-          const until = house.clock.now() + comeBackMs;
+          const until = desk.house.clock.now() + comeBackMs;
           let asked = false;
-          while (house.clock.now() < until && !run.signal.aborted) {
-            const node = await baremetal.findNode(run.context, nodeId).catch(() => null);
+          while (desk.house.clock.now() < until && !run.signal.aborted) {
+            const node = await desk.baremetal.findNode(run.context, nodeId).catch(() => null);
             if (!node || node.instanceUuid !== server.id || node.provisionState === 'available') return;
             if (!asked)
               asked = await run
-                .transaction((tx) => baremetal.undeploy(tx, run.context, nodeId))
+                .transaction((tx) => desk.baremetal.undeploy(tx, run.context, nodeId))
                 .then(
                   () => true,
                   () => false,
                 );
-            await new Promise<void>((resolve) => house.clock.after(500, resolve));
+            await new Promise<void>((resolve) => desk.house.clock.after(500, resolve));
           }
         },
       },
@@ -154,9 +152,9 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
         deadlineMs: deployDeadline,
         async do(run) {
           const server = await desk.server(run.params.server);
-          const node = await baremetal.findNode(run.context, server.node_id ?? '');
+          const node = await desk.baremetal.findNode(run.context, server.node_id ?? '');
           if (node.provisionState === 'active') return done();
-          const { activity } = await baremetal.activity(node.uuid);
+          const { activity } = await desk.baremetal.activity(node.uuid);
           if (!activity && node.provisionState !== 'deploying' && node.provisionState !== 'wait call-back') {
             throw fault('deploy-failed', {
               node: server.node_name,
@@ -176,13 +174,17 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
     ],
     async succeeded(run, tx) {
       const server = await desk.server(run.params.server);
-      await desk.setStatus(tx, server, 'ACTIVE', null, { launched_at: new Date(house.clock.now()) });
+      await desk.setStatus(tx, server, 'ACTIVE', null, { launched_at: new Date(desk.house.clock.now()) });
     },
     async failed(run, error, tx) {
       const server = await desk.server(run.params.server);
       // Asked for its deletion meanwhile: that goes on (see servers.ts), and the failure is what was wanted.
       const task = server.task_state === 'deleting' ? 'deleting' : null;
-      const told = { code: error.status, message: error.message, created: new Date(house.clock.now()).toISOString() };
+      const told = {
+        code: error.status,
+        message: error.message,
+        created: new Date(desk.house.clock.now()).toISOString(),
+      };
       await desk.setStatus(tx, server, 'ERROR', task, { fault: told });
     },
   });
@@ -209,7 +211,7 @@ export async function unplug(
 
 const addressOf = (wish: NetworkWish) => (wish.fixedIp ? { fixedIps: [{ ipAddress: wish.fixedIp }] } : {});
 
-/** Placement's way to say the class: `resources:CUSTOM_BAREMETAL_GOLD = 1` is resource class `baremetal.gold`. */
+/** Placement's way to say the class: `resources:CUSTOM_BAREMETAL_GOLD = 1` is resource class `desk.baremetal.gold`. */
 function classOf(specs: Readonly<Record<string, string>>): { resourceClass?: string } {
   const key = Object.keys(specs).find((name) => name.startsWith('resources:CUSTOM_') && Number(specs[name]) > 0);
   return key ? { resourceClass: key.slice('resources:CUSTOM_'.length).toLowerCase() } : {};

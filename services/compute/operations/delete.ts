@@ -10,7 +10,6 @@ const nothingToUndo = { none: 'a deletion goes forward only' } as const;
 const lookEvery = seconds(5);
 
 export function deleteOperation(desk: Desk): Operation<DeleteParams> {
-  const { baremetal, house } = desk;
   return defineOperation<DeleteParams>({
     kind: 'compute.delete',
     definition: 1,
@@ -23,13 +22,14 @@ export function deleteOperation(desk: Desk): Operation<DeleteParams> {
         async do(run) {
           const server = await desk.server(run.params.server);
           const nodeId = server.node_id;
-          const node = nodeId ? await baremetal.findNode(run.context, nodeId).catch(() => null) : null;
+          const node = nodeId ? await desk.baremetal.findNode(run.context, nodeId).catch(() => null) : null;
           if (!node || node.instanceUuid !== server.id) return done();
-          const { activity } = await baremetal.activity(node.uuid);
+          const { activity } = await desk.baremetal.activity(node.uuid);
           const going = activity?.waiting?.on ?? activity?.title;
           if (!going) {
-            if (node.provisionState === 'available') await run.transaction((tx) => baremetal.release(tx, node.uuid));
-            else await run.transaction((tx) => baremetal.undeploy(tx, run.context, node.uuid));
+            if (node.provisionState === 'available')
+              await run.transaction((tx) => desk.baremetal.release(tx, node.uuid));
+            else await run.transaction((tx) => desk.baremetal.undeploy(tx, run.context, node.uuid));
           }
           return waitFor({
             on: `node ${server.node_name} to be taken back${going ? `: ${going}` : ''}`,
@@ -52,15 +52,19 @@ export function deleteOperation(desk: Desk): Operation<DeleteParams> {
     ],
     async succeeded(run, tx) {
       const server = await desk.server(run.params.server);
-      await desk.setStatus(tx, server, 'DELETED', null, { deleted_at: new Date(house.clock.now()) });
-      await house.recorder.append(tx, 'server.deleted', serverSubject(server.id), {
+      await desk.setStatus(tx, server, 'DELETED', null, { deleted_at: new Date(desk.house.clock.now()) });
+      await desk.house.recorder.append(tx, 'server.deleted', serverSubject(server.id), {
         name: server.name,
         node: server.node_name,
       });
     },
     async failed(run, error, tx) {
       const server = await desk.server(run.params.server);
-      const told = { code: error.status, message: error.message, created: new Date(house.clock.now()).toISOString() };
+      const told = {
+        code: error.status,
+        message: error.message,
+        created: new Date(desk.house.clock.now()).toISOString(),
+      };
       await desk.setStatus(tx, server, 'ERROR', null, { fault: told });
     },
   });

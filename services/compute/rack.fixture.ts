@@ -1,0 +1,76 @@
+/** Baremetal as far as compute sees it, in memory: nodes that deploy at once, or when they are told to. For tests. */
+import type { Baremetal, Node } from '../baremetal/index.ts';
+import { fault } from '../core/errors/index.ts';
+
+export interface Rack {
+  readonly baremetal: Baremetal;
+  readonly nodes: Map<string, Node>;
+  /** What the next deploys end in. */
+  outcome: 'active' | 'deploy failed' | 'hangs';
+}
+
+export function createRack(names: readonly string[]): Rack {
+  const nodes = new Map<string, Node>();
+  for (const [index, name] of names.entries()) {
+    const uuid = `00000000-0000-4000-8000-00000000000${index + 1}`;
+    nodes.set(uuid, {
+      uuid,
+      name,
+      instanceUuid: null,
+      provisionState: 'available',
+      lastError: null,
+      resourceClass: 'baremetal',
+    } as Node);
+  }
+  const change = (uuid: string, fields: Partial<Node>) => nodes.set(uuid, { ...(nodes.get(uuid) as Node), ...fields });
+  const rack: Rack = {
+    nodes,
+    outcome: 'active',
+    baremetal: {
+      async claim(_tx: unknown, wanted: { serverId: string }) {
+        const mine = [...nodes.values()].find((node) => node.instanceUuid === wanted.serverId);
+        const free =
+          mine ?? [...nodes.values()].find((node) => !node.instanceUuid && node.provisionState === 'available');
+        if (!free) throw fault('no-valid-host', { total: nodes.size });
+        change(free.uuid, { instanceUuid: wanted.serverId });
+        return nodes.get(free.uuid) as Node;
+      },
+      async release(_tx: unknown, uuid: string) {
+        change(uuid, { instanceUuid: null });
+      },
+      async findNode(_context: unknown, key: string) {
+        const node = nodes.get(key) ?? [...nodes.values()].find((one) => one.name === key);
+        if (!node) throw fault('node-not-found', { node: key });
+        return node;
+      },
+      portsOf: async (uuid: string) => [
+        { id: 1, nodeUuid: uuid, address: `52:54:00:00:00:0${uuid.at(-1)}`, pxeEnabled: true },
+      ],
+      async deploy(tx: { afterCommit(fn: () => void): void }, _context: unknown, uuid: string) {
+        tx.afterCommit(() => {
+          const failed = rack.outcome === 'deploy failed';
+          change(uuid, {
+            provisionState: rack.outcome === 'hangs' ? 'wait call-back' : rack.outcome,
+            ...(failed && { lastError: 'the disk is too small' }),
+          });
+        });
+        return 'operation';
+      },
+      async undeploy(tx: { afterCommit(fn: () => void): void }, _context: unknown, uuid: string) {
+        tx.afterCommit(() => change(uuid, { provisionState: 'available', instanceUuid: null }));
+        return 'operation';
+      },
+      async activity(uuid: string) {
+        const waits = nodes.get(uuid)?.provisionState === 'wait call-back';
+        return {
+          busy: waits,
+          last: null,
+          activity: waits
+            ? { title: 'deploy', waiting: { on: 'the agent’s first heartbeat', remedy: 'Look at its console.' } }
+            : null,
+        };
+      },
+    } as unknown as Baremetal,
+  };
+  return rack;
+}

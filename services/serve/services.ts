@@ -1,0 +1,174 @@
+/** Every service put together: who is given whom. The order is the house's floors, lowest first. */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Baremetal, createBaremetal } from '../baremetal/index.ts';
+import { type Boot, createBoot } from '../boot/index.ts';
+import { type Compute, createCompute } from '../compute/index.ts';
+import { type Config, statePaths } from '../core/config.ts';
+import type { Api, Authenticate } from '../core/http/index.ts';
+import { datagramFrom } from '../core/sockets.ts';
+import { createIdentity, type Identity } from '../identity/index.ts';
+import { createImages, diskBlobs, type Images, s3Blobs } from '../image/index.ts';
+import { cheapRefusal, machineSpeed } from '../lab/index.ts';
+import { createNetwork, type Network } from '../network/index.ts';
+import { createOrchestration, type Orchestration } from '../orchestration/index.ts';
+import { createPower, type Power } from '../power/index.ts';
+import { bootPort, type Descriptors } from './descriptors.ts';
+import type { GroundFloor } from './house.ts';
+
+export interface Services {
+  readonly identity: Identity;
+  readonly images: Images;
+  readonly power: Power;
+  readonly network: Network;
+  readonly baremetal: Baremetal;
+  /** Null without a provisioning network. */
+  readonly boot: Boot | null;
+  readonly compute: Compute;
+  readonly orchestration: Orchestration;
+}
+
+/** An emulated machine is several times slower than the slowest real one at everything but its POST. */
+const emulationFactor = 3;
+
+export async function createServices(
+  house: GroundFloor,
+  config: Config,
+  descriptors: Partial<Descriptors>,
+): Promise<Services> {
+  const paths = statePaths(config.stateDir);
+  const links = { ...(config.publicUrl && { publicUrl: config.publicUrl }) };
+  const caCertificate = readFileSync(paths.caCertificate, 'utf8');
+  const { provisioning } = config;
+  const apiPort = config.listen.slice(config.listen.lastIndexOf(':') + 1);
+  /** How nodes reach the API; without a provisioning network there are none to reach it. */
+  const apiUrl = `https://${provisioning?.address ?? 'localhost'}:${apiPort}`;
+
+  const identity = createIdentity(house, { region: config.region, ...links });
+  const authenticate: Authenticate = (token, requestId) => identity.authenticate(token, requestId);
+  const common = { authenticate, ...links };
+
+  const images: Images = createImages(house, {
+    ...common,
+    blobs: config.s3 ? s3Blobs(config.s3) : diskBlobs(paths.images),
+    linkKey: derivedKey(paths.secretKey, 'image links'),
+    deliveryUrl: provisioning ? `http://${provisioning.address}:${bootPort}` : null,
+    users: async (imageId) => (await compute.serversOf(imageId)).map((server) => `server ${server.name}`),
+  });
+  const power = createPower(house);
+  const network = createNetwork(house, common);
+  if (provisioning) {
+    const { cidr, pool, gateway, nameservers } = provisioning;
+    await network.ensureProvisioning({
+      name: 'ctlplane',
+      cidr,
+      pool,
+      gateway: gateway ?? null,
+      nameservers: nameservers ?? [],
+    });
+  }
+  const baremetal = createBaremetal(house, {
+    ...common,
+    power,
+    images,
+    prefix: '/baremetal',
+    speed: config.lab ? emulationFactor * (await machineSpeed()) : 1,
+  });
+  const boot = provisioning
+    ? await createBootOf(house, { config, descriptors, network, baremetal, apiUrl, caCertificate })
+    : null;
+  const compute: Compute = createCompute(house, {
+    ...common,
+    network,
+    baremetal,
+    images,
+    caCertificate,
+    region: config.region,
+  });
+  const orchestration = createOrchestration(house, {
+    ...common,
+    compute,
+    network,
+    identity,
+    images,
+    cfnUrl: `${apiUrl}/cfn/v1`,
+    heatUrl: `${apiUrl}/orchestration/v1`,
+    authUrl: `${apiUrl}/identity/v3`,
+    region: config.region,
+  });
+  return { identity, images, power, network, baremetal, boot, compute, orchestration };
+}
+
+interface BootParts {
+  config: Config;
+  descriptors: Partial<Descriptors>;
+  network: Network;
+  baremetal: Baremetal;
+  apiUrl: string;
+  caCertificate: string;
+}
+
+async function createBootOf(
+  house: GroundFloor,
+  { config, descriptors, network, baremetal, apiUrl, caCertificate }: BootParts,
+): Promise<Boot | null> {
+  const { provisioning } = config;
+  const { dhcp, tftp, ra } = descriptors;
+  if (!provisioning || dhcp === undefined || tftp === undefined) return null;
+  const bootDir = statePaths(config.stateDir).boot;
+  const profile = config.lab ? 'lab' : 'hardware';
+  const own = ramdiskArguments(join(bootDir, 'ramdisk', profile, 'manifest.json'));
+  const kernelArguments = own && config.lab && emulated() ? [...own, emulatedCrypto] : own;
+  return createBoot(house, {
+    network,
+    baremetal,
+    sockets: {
+      dhcp: await datagramFrom(dhcp),
+      tftp: await datagramFrom(tftp),
+      ...(ra !== undefined && { ra: { fd: ra } }),
+    },
+    bootDir,
+    provisioning: { interface: provisioning.interface, address: provisioning.address, httpPort: bootPort },
+    apiUrl,
+    caCertificate,
+    profile,
+    ...(kernelArguments && { kernelArguments }),
+  });
+}
+
+/** What can be told of this machine without trying: the lab's own finding is root's to read. */
+const emulated = (): boolean =>
+  cheapRefusal(readFileSync('/proc/cpuinfo', 'utf8'), existsSync('/dev/kvm')) !== undefined;
+
+/**
+ * To the ramdisk's OpenSSL: do without AES-NI, AVX and SHA extensions, which QEMU emulates instruction by instruction. The
+ * plain code hashes five times as fast there (25 against 130 MiB per CPU second of sha256). The kernel hands an argument
+ * it does not know to init as an environment variable. Never on hardware.
+ */
+const emulatedCrypto: [string, string] = ['OPENSSL_ia32cap', '~0x1000020000000000:~0x20000128'];
+
+/** The ramdisk's own command line, which its manifest names, as boot takes it. */
+function ramdiskArguments(manifest: string): [string, string | null][] | null {
+  if (!existsSync(manifest)) return null;
+  const { commandLine } = JSON.parse(readFileSync(manifest, 'utf8')) as { commandLine: string };
+  return commandLine.split(' ').map((word) => {
+    const at = word.indexOf('=');
+    return at < 0 ? [word, null] : [word.slice(0, at), word.slice(at + 1)];
+  });
+}
+
+/** A key of its own for each purpose, from the one secret of this undercloud. */
+const derivedKey = (file: string, purpose: string): Buffer =>
+  createHash('sha256').update(readFileSync(file)).update(purpose).digest();
+
+/** Mounts every dialect under its prefix. */
+export function mountServices(api: Api, services: Services): void {
+  api.register(services.identity.routes, { prefix: '/identity' });
+  api.register(services.baremetal.routes, { prefix: '/baremetal' });
+  api.register(services.images.routes, { prefix: '/image' });
+  api.register(services.network.routes, { prefix: '/network' });
+  api.register(services.compute.routes, { prefix: '/compute' });
+  api.register(services.orchestration.routes, { prefix: '/orchestration' });
+  api.register(services.orchestration.cfnRoutes, { prefix: '/cfn' });
+}
