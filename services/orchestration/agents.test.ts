@@ -6,11 +6,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { atRest, stage } from '../../test/setup/stacks.ts';
 import { createWorld } from '../../test/setup/world.ts';
 import { createApi, listen } from '../core/http/index.ts';
 import type { Plain } from './model.ts';
 import { isSigned } from './software/signature.ts';
-import { atRest, stage } from './testing/stage.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const agent = join(root, 'elements/configuration-agent/static/usr/lib/undercloud/configuration/agent');

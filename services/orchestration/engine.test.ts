@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { atRest, stage } from '../../test/setup/stacks.ts';
 import { createWorld } from '../../test/setup/world.ts';
 import type { Plain } from './model.ts';
-import { atRest, stage } from './testing/stage.ts';
 
 const hot = (resources: { [name: string]: Plain }, more: { [key: string]: Plain } = {}) => ({
   heat_template_version: '2021-04-16',

@@ -1,10 +1,10 @@
 /** A process that dies at any transition of a stack leaves no trace of its death in what the stack becomes. */
 import { describe, expect, it } from 'vitest';
+import { atRest, newOutside, stage } from '../../test/setup/stacks.ts';
 import { createWorld, freshDatabaseUrl } from '../../test/setup/world.ts';
 import { Killed } from '../core/operations/index.ts';
 import type { TransitionMoment } from './engine/session.ts';
 import type { Plain } from './model.ts';
-import { atRest, newOutside, stage } from './testing/stage.ts';
 
 type Template = { [key: string]: Plain };
 

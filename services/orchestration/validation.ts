@@ -38,8 +38,8 @@ export async function check(desk: Desk, context: Context, wish: CheckWish): Prom
   return { analysis, description: descriptionOf(analysis) };
 }
 
-/** The language's part alone. @throws Fault `template-invalid` */
-export function read(desk: Desk, { definition, files, stack }: CheckWish): Analysis {
+/** The language's part alone; not strict: parameters may still be missing. @throws Fault `template-invalid` */
+export function read(desk: Desk, { definition, files, stack }: CheckWish, { strict } = { strict: true }): Analysis {
   try {
     const analysis = analyse({
       definition,
@@ -47,7 +47,7 @@ export function read(desk: Desk, { definition, files, stack }: CheckWish): Analy
       types: desk.types,
       stack: { id: stack.id, name: stack.name, project: stack.project_id },
     });
-    return analysis.validate();
+    return analysis.validate({ strict });
   } catch (thrown) {
     throw explained(thrown);
   }

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
 import { createApi, listen } from '../../services/core/http/index.ts';
 import { createIdentity } from '../../services/identity/index.ts';
-import { stage } from '../../services/orchestration/testing/stage.ts';
+import { stage } from '../setup/stacks.ts';
 import { createWorld } from '../setup/world.ts';
 
 type Row = Record<string, unknown>;

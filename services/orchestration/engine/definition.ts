@@ -4,9 +4,12 @@ import type { Secrets } from '../../core/secrets.ts';
 import {
   Analysis,
   type Dict,
+  type EnvironmentFile,
   environmentFrom,
   type Facade,
   fromPlain,
+  mergeEnvironments,
+  parameterSchemas,
   parseEnvironment,
   parseTemplate,
   type Template,
@@ -65,64 +68,41 @@ type PlainMap = { readonly [key: string]: Plain };
 const isMap = (value: Plain | undefined): value is { [key: string]: Plain } =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Later sections win name by name; registries are merged level by level; lists are replaced. */
-function mergeEnvironment(first: PlainMap, second: PlainMap): PlainMap {
-  const out: { [key: string]: Plain } = { ...first };
-  for (const [section, value] of Object.entries(second)) {
-    const before = out[section];
-    out[section] = isMap(before) && isMap(value) ? mergeEnvironmentSection(section, before, value) : value;
-  }
-  return out;
-}
+const treeOf = (given: string | PlainMap, file: string): Dict =>
+  typeof given === 'string' ? parseEnvironment(given, { file }) : (fromPlain(given) as Dict);
 
-function mergeEnvironmentSection(section: string, first: PlainMap, second: PlainMap): { [key: string]: Plain } {
-  const out: { [key: string]: Plain } = { ...first };
-  for (const [name, value] of Object.entries(second)) {
-    const before = out[name];
-    out[name] =
-      section === 'resource_registry' && isMap(before) && isMap(value)
-        ? mergeEnvironmentSection(section, before, value)
-        : value;
-  }
-  return out;
-}
-
-const readEnvironment = (given: string | PlainMap, file: string): PlainMap =>
-  typeof given === 'string' ? (toPlain(parseEnvironment(given, { file })) as PlainMap) : given;
-
-/** @throws language Fault for an environment that is none */
-export function environmentOf(wish: Omit<StackWish, 'template'>): PlainMap {
-  let merged: PlainMap = {};
+/** What was given, laid over `base`: the request's own environment, then its files in order, then its parameters. */
+function environmentOver(base: PlainMap, wish: Omit<StackWish, 'template'>, template: Template): PlainMap {
+  const layers: EnvironmentFile[] = [];
+  if (wish.environment !== undefined)
+    layers.push({ file: 'environment', content: treeOf(wish.environment, 'environment') });
   for (const name of wish.environmentFiles ?? []) {
     const text = wish.files?.[name];
-    if (text !== undefined) merged = mergeEnvironment(merged, readEnvironment(text, name));
+    if (text !== undefined) layers.push({ file: name, content: text });
   }
-  if (wish.environment !== undefined)
-    merged = mergeEnvironment(merged, readEnvironment(wish.environment, 'environment'));
-  if (wish.parameters && Object.keys(wish.parameters).length > 0) {
-    merged = mergeEnvironment(merged, { parameters: wish.parameters });
-  }
-  return merged;
+  const schemas = parameterSchemas(template);
+  const merged = toPlain(mergeEnvironments(layers, schemas, { base: fromPlain(base) as Dict })) as PlainMap;
+  if (!wish.parameters || Object.keys(wish.parameters).length === 0) return merged;
+  const before = isMap(merged.parameters) ? merged.parameters : {};
+  return { ...merged, parameters: { ...before, ...wish.parameters } };
 }
 
-export const definitionOf = (wish: StackWish): Definition => ({
-  template: wish.template,
-  file: wish.file ?? 'template',
-  environment: environmentOf(wish),
-});
+/** @throws language Fault for a template or an environment that is none */
+export function definitionOf(wish: StackWish): Definition {
+  const file = wish.file ?? 'template';
+  const template = templateOf({ template: wish.template, file });
+  return { template: wish.template, file, environment: environmentOver({}, wish, template) };
+}
 
-/** The definition after an update, which may keep parts of the present one. */
+/** The definition after an update, which may keep parts of the present one. @throws language Fault */
 export function updatedDefinition(present: Definition, wish: StackUpdate): Definition {
-  const fresh = environmentOf(wish);
-  if (!wish.existing) {
-    return { template: wish.template ?? present.template, file: wish.file ?? present.file, environment: fresh };
+  const source = wish.template ?? present.template;
+  const file = wish.file ?? (wish.template === undefined ? present.file : 'template');
+  const template = templateOf({ template: source, file });
+  const base: { [key: string]: Plain } = wish.existing ? { ...present.environment } : {};
+  if (isMap(base.parameters) && wish.clearParameters) {
+    const cleared = new Set(wish.clearParameters);
+    base.parameters = Object.fromEntries(Object.entries(base.parameters).filter(([name]) => !cleared.has(name)));
   }
-  const merged = mergeEnvironment(present.environment, fresh);
-  const parameters = isMap(merged.parameters) ? { ...merged.parameters } : {};
-  for (const name of wish.clearParameters ?? []) delete parameters[name];
-  return {
-    template: wish.template ?? present.template,
-    file: wish.file ?? (wish.template === undefined ? present.file : 'template'),
-    environment: { ...merged, parameters },
-  };
+  return { template: source, file, environment: environmentOver(base, wish, template) };
 }

@@ -1,7 +1,6 @@
 /** The language's faults as the house's, told where in the template they are. */
 import { type ErrorCode, fault, Fault as HouseFault, toFault } from '../../core/errors/index.ts';
-import { DEFAULT_LIMITS, Fault, type Path, type Template } from '../language/index.ts';
-import { locate } from '../language/yaml/load.ts';
+import { DEFAULT_LIMITS, Fault, locate, type Path, type Template } from '../language/index.ts';
 
 /** `hello.hot.yaml:12:5: `, or nothing where the template came as data. */
 export const placeOf = (position: { line: number; column: number } | undefined, file: string | undefined): string =>

@@ -1,7 +1,7 @@
 /** A resource that stands for a stack: its row, its own definition, and its turn in the drive of the outer one. */
 import { randomUUID } from 'node:crypto';
 import type { Resource } from '../language/index.ts';
-import { childRegistry, registryTree, toPlain } from '../language/index.ts';
+import { childParameters, childRegistry, registryTree, toPlain } from '../language/index.ts';
 import { type Definition, type Plain, stackSubject } from '../model.ts';
 import { same } from './change.ts';
 import { convergeNode } from './converge.ts';
@@ -31,7 +31,7 @@ export function childDefinition(
       ? {
           template: source ?? (toPlain(tree) as { [key: string]: Plain }),
           file: resource.found.file,
-          parameters: Object.fromEntries(Object.entries(properties).filter(([name]) => given(resource, name))),
+          parameters: toPlain(childParameters(resource, node.analysis.scope)) as { [name: string]: Plain },
         }
       : handler.child({ properties, name: resource.name, existing, removed });
   const { environment } = node.analysis;
@@ -46,9 +46,6 @@ export function childDefinition(
     },
   };
 }
-
-/** Properties that are not given fall back to the template's own defaults. */
-const given = (resource: Resource, name: string): boolean => resource.properties.data.has(name);
 
 const membersOf = (child: StackNode | undefined): string[] => (child ? [...child.resources.keys()] : []);
 

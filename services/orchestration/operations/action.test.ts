@@ -1,9 +1,9 @@
+import { atRest, newOutside, type Outside, stage } from '../../../test/setup/stacks.ts';
 import { createWorld, type World } from '../../../test/setup/world.ts';
 import { operationConformance } from '../../core/operations/conformance.ts';
 import type { Operation } from '../../core/operations/index.ts';
 import type { Desk } from '../desk.ts';
 import type { Plain } from '../model.ts';
-import { atRest, newOutside, type Outside, stage } from '../testing/stage.ts';
 import { type ActionParams, createActions } from './action.ts';
 
 const template = (length: number): { [key: string]: Plain } => ({
@@ -52,6 +52,7 @@ for (const action of ['CREATE', 'UPDATE', 'DELETE'] as const) {
         const before = await createWorld({ databaseUrl: world.databaseUrl, owner: 'before', keep: true });
         const { orchestration } = stage(before, { outside });
         await before.operations.run({ sole: true });
+        await orchestration.start();
         await orchestration.createStack(before.context, 's', { template: template(8) });
         await atRest(before, orchestration, 's');
         await before.close();
@@ -72,9 +73,9 @@ for (const action of ['CREATE', 'UPDATE', 'DELETE'] as const) {
         },
         { outside },
       );
+      await own.orchestration.start();
       return {
         async start() {
-          await own.orchestration.start();
           await acts[action](own, world);
           const { rows } = await world.db.pool.query(
             `select id from core.operations where subject_type = 'stack' and kind = $1 order by created_at desc limit 1`,

@@ -1,9 +1,9 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { atRest, stage } from '../../../test/setup/stacks.ts';
 import { createWorld } from '../../../test/setup/world.ts';
 import { isAdmin } from '../../core/context.ts';
 import { fault } from '../../core/errors/index.ts';
 import { createApi } from '../../core/http/index.ts';
-import { atRest, stage } from '../testing/stage.ts';
 
 async function open() {
   const world = await createWorld();

@@ -2,14 +2,13 @@
 import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
-import { analyse, definitionOf } from '../engine/definition.ts';
+import { definitionOf } from '../engine/definition.ts';
 import { explained } from '../engine/faults.ts';
 import {
   type Analysis,
-  type Constraint,
+  describeParameters,
   type FaultKind,
   FORMATS,
-  type Parameter,
   type PropertySchema,
   type PropertySchemas,
   type ResourceType,
@@ -21,55 +20,13 @@ import { descriptionOf, read } from '../validation.ts';
 import { flag, one, type Query } from './dialect.ts';
 import { bodyOf, stackWish } from './wishes.ts';
 
-const typeNames: Readonly<Record<string, string>> = {
-  String: 'String',
-  Number: 'Number',
-  List: 'CommaDelimitedList',
-  Map: 'Json',
-  Boolean: 'Boolean',
-};
-
-/** Heat's CFN-like words for the constraints of a parameter. */
-function constraintsOf(constraints: readonly Constraint[]): Record<string, unknown> {
-  const out: Record<string, unknown> = {};
-  for (const one of constraints) {
-    if (one.range?.min !== undefined) out.MinValue = one.range.min;
-    if (one.range?.max !== undefined) out.MaxValue = one.range.max;
-    if (one.length?.min !== undefined) out.MinLength = one.length.min;
-    if (one.length?.max !== undefined) out.MaxLength = one.length.max;
-    if (one.allowed_values) out.AllowedValues = one.allowed_values;
-    if (one.allowed_pattern !== undefined) out.AllowedPattern = one.allowed_pattern;
-    if (one.custom_constraint !== undefined) out.CustomConstraint = one.custom_constraint;
-    if (one.description) out.ConstraintDescription = one.description;
-  }
-  return out;
-}
-
-function parameterOf({ name, schema, userValue, default: fallback }: Parameter): Record<string, unknown> {
-  const value = userValue === null || schema.hidden ? {} : { Value: toPlain(userValue) };
-  return {
-    Type: typeNames[schema.type] ?? schema.type,
-    Description: typeof schema.description === 'string' ? schema.description : '',
-    NoEcho: String(schema.hidden),
-    Label: typeof schema.label === 'string' ? schema.label : name,
-    ...(fallback !== null && { Default: toPlain(fallback) }),
-    ...value,
-    ...constraintsOf(schema.constraints),
-    ...(schema.tags && { Tags: toPlain(schema.tags) }),
-  };
-}
-
 function validated(analysis: Analysis): Record<string, unknown> {
   const { parameters, environment, template } = analysis;
   const section = template.format.sections.parameterGroups;
   const groups = section === undefined ? undefined : template.tree.get(section);
   return {
     Description: descriptionOf(analysis),
-    Parameters: Object.fromEntries(
-      [...parameters.all.values()]
-        .filter(({ name }) => !parameters.pseudoNames.has(name))
-        .map((one) => [one.name, parameterOf(one)]),
-    ),
+    Parameters: describeParameters(parameters),
     ...(groups !== undefined && groups !== null && { ParameterGroups: toPlain(groups) }),
     Environment: {
       resource_registry: { resources: {}, ...(toPlain(registryTree(environment.registry)) as object) },
@@ -218,7 +175,8 @@ export function templateRoutes(api: Api, desk: Desk): void {
     try {
       const definition = definitionOf(wish);
       const given = { definition, files: wish.files ?? {}, stack };
-      return validated(readLenient(desk, given));
+      // As Heat's own: a parameter that is still to be given is no mistake of the template.
+      return validated(read(desk, given, { strict: false }));
     } catch (thrown) {
       throw explained(thrown);
     }
@@ -274,21 +232,3 @@ export function templateRoutes(api: Api, desk: Desk): void {
   api.get('/build_info', async () => ({ api: { revision: 'undercloud' }, engine: { revision: 'undercloud' } }));
   api.get('/services', async () => ({ services: [] }));
 }
-
-/** As Heat's own validate: a missing parameter is no mistake of the template. */
-function readLenient(desk: Desk, given: Parameters<typeof read>[1]): Analysis {
-  try {
-    return read(desk, given);
-  } catch (thrown) {
-    if ((thrown as { details?: { kind?: string } }).details?.kind !== 'UserParameterMissing') throw thrown;
-    return readUnchecked(desk, given);
-  }
-}
-
-const readUnchecked = (desk: Desk, { definition, files, stack }: Parameters<typeof read>[1]): Analysis =>
-  analyse({
-    definition,
-    files,
-    types: desk.types,
-    stack: { id: stack.id, name: stack.name, project: stack.project_id },
-  });

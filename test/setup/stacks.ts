@@ -1,13 +1,13 @@
 /** A world with orchestration in it, over compute and network that are made of memory: what its tests stand on. */
 import { randomUUID } from 'node:crypto';
-import type { World } from '../../../test/setup/world.ts';
-import type { Server } from '../../compute/index.ts';
-import type { Context } from '../../core/context.ts';
-import { fault } from '../../core/errors/index.ts';
-import type { Authenticate } from '../../core/http/index.ts';
-import { createIdentity } from '../../identity/index.ts';
-import type { OrchestrationDeps } from '../desk.ts';
-import { createOrchestration, type Orchestration } from '../index.ts';
+import type { Server } from '../../services/compute/index.ts';
+import type { Context } from '../../services/core/context.ts';
+import { fault } from '../../services/core/errors/index.ts';
+import type { Authenticate } from '../../services/core/http/index.ts';
+import { createIdentity } from '../../services/identity/index.ts';
+import type { OrchestrationDeps } from '../../services/orchestration/desk.ts';
+import { createOrchestration, type Orchestration } from '../../services/orchestration/index.ts';
+import type { World } from './world.ts';
 
 /** What is outside the process: it survives the process's deaths. */
 export interface Outside {
