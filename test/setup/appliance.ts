@@ -11,7 +11,7 @@ import { type Baremetal, createBaremetal } from '../../services/baremetal/index.
 import { createApi, type Listener, listen } from '../../services/core/http/index.ts';
 import { createIdentity } from '../../services/identity/index.ts';
 import { createImages, diskBlobs, type Images } from '../../services/image/index.ts';
-import { newOutside, type Stage, stage } from '../../services/orchestration/testing/stage.ts';
+import { newOutside, type Stage, stage } from './stacks.ts';
 import { createFakeMachines, createPower, type FakeMachines } from '../../services/power/index.ts';
 import { createWorld, type World } from './world.ts';
 
