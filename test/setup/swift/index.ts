@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ring } from './ring.ts';
 import { swiftRoot } from './root.ts';
@@ -24,6 +24,8 @@ export interface Swift {
 const ports = { account: 6202, container: 6201, object: 6200, proxy: 8080, memcached: 11211 } as const;
 const roles = ['account', 'container', 'object', 'proxy'] as const;
 const device = 'd1';
+/** A run that was killed leaves its data. */
+const dayMs = 24 * 3600 * 1000;
 /** uid and gid of `swift` in the tree. */
 const owner = [103, 105] as const;
 
@@ -31,6 +33,8 @@ const owner = [103, 105] as const;
 export async function startSwift(cache: string): Promise<Swift> {
   const root = swiftRoot(cache);
   const host = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(2, 255)}`;
+  for (const left of readdirSync(cache).filter((name) => name.startsWith('swift-run-')))
+    if (statSync(join(cache, left)).mtimeMs < Date.now() - dayMs) rmSync(join(cache, left), { recursive: true });
   const run = mkdtempSync(join(cache, 'swift-run-'));
   const etc = join(run, 'etc');
   const data = join(run, 'node', device);
