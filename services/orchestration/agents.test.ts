@@ -1,76 +1,14 @@
 /** The lab image's own configuration agent against the CFN endpoint, and what strangers may not do there. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { atRest, stage } from '../../test/setup/stacks.ts';
-import { createWorld } from '../../test/setup/world.ts';
-import { createApi, listen } from '../core/http/index.ts';
+import { describe, expect, it } from 'vitest';
+import { machine, openAgents } from '../../test/setup/stack-agents.ts';
+import { atRest } from '../../test/setup/stacks.ts';
+import type { createWorld } from '../../test/setup/world.ts';
 import type { Plain } from './model.ts';
 import { isSigned } from './software/signature.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const agent = join(root, 'elements/configuration-agent/static/usr/lib/undercloud/configuration/agent');
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-async function open() {
-  const world = await createWorld();
-  const port = await freePort();
-  const cfnUrl = `http://127.0.0.1:${port}/cfn/v1`;
-  const one = stage(world, { cfnUrl });
-  const api = createApi();
-  api.register(one.orchestration.cfnRoutes, { prefix: '/cfn' });
-  api.register(one.orchestration.routes, { prefix: '/orchestration' });
-  const listener = await listen(api, { host: '127.0.0.1', port });
-  await world.operations.run({ sole: true });
-  await one.orchestration.start();
-  onTestFinished(async () => {
-    await listener.close();
-    await api.close();
-  });
-  return { world, ...one, cfnUrl, context: world.context };
-}
-
-/** A machine that booted with this user data: a root directory and the agent run in it. */
-function machine(name: string, userData: string) {
-  const dir = mkdtempSync(join(tmpdir(), 'uc-agent-'));
-  onTestFinished(() => rmSync(dir, { recursive: true }));
-  for (const one of ['etc/ssl/certs', 'root', 'run', 'var/lib/cloud/seed/config_drive/openstack/latest'])
-    mkdirSync(join(dir, one), { recursive: true });
-  writeFileSync(join(dir, 'etc/ssl/certs/ca-certificates.crt'), '');
-  writeFileSync(join(dir, 'etc/hosts'), '127.0.0.1 localhost\n');
-  const drive = join(dir, 'var/lib/cloud/seed/config_drive/openstack/latest');
-  writeFileSync(join(drive, 'meta_data.json'), JSON.stringify({ uuid: `uuid-${name}`, hostname: name }));
-  writeFileSync(join(drive, 'user_data'), userData);
-  return {
-    dir,
-    async run(rounds = 1): Promise<string> {
-      const env = {
-        UC_ROOT: dir,
-        UC_INTERVAL: '0',
-        UC_RETRY: '0',
-        UC_ROUNDS: String(rounds),
-        UC_PATH: process.env.PATH ?? '',
-      };
-      const child = spawn(agent, [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-      let text = '';
-      for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (text += data.toString()));
-      await once(child, 'close');
-      return text;
-    },
-  };
-}
 
 const server = {
   type: 'OS::Nova::Server',
@@ -107,7 +45,7 @@ async function waitingOn(world: Awaited<ReturnType<typeof createWorld>>, name: s
 
 describe('servers that are configured by deployments', () => {
   it('are told what to run, in order, and end the stack by what they report', async () => {
-    const { world, orchestration, outside, context } = await open();
+    const { world, orchestration, outside, context } = await openAgents();
     const wish = { template: template('#!/bin/sh\nprintf "got-$from" >$heat_outputs_path.result\n') };
     await orchestration.createStack(context, 's', wish);
     await waitingOn(world, 'd1');
@@ -132,7 +70,7 @@ describe('servers that are configured by deployments', () => {
   });
 
   it('fail the stack with the last lines of what went wrong', async () => {
-    const { world, orchestration, outside, context } = await open();
+    const { world, orchestration, outside, context } = await openAgents();
     await orchestration.createStack(context, 's', {
       template: template('#!/bin/sh\necho no such database >&2\nexit 3\n'),
     });
@@ -147,7 +85,7 @@ describe('servers that are configured by deployments', () => {
   });
 
   it('leave nothing when there are more of them than nodes', async () => {
-    const { world, orchestration, outside, context } = await open();
+    const { world, orchestration, outside, context } = await openAgents();
     outside.nodes = 1;
     const template = { heat_template_version: '2021-04-16', resources: { one: server, two: server } };
     await orchestration.createStack(context, 's', { template, disableRollback: false });
@@ -160,7 +98,8 @@ describe('servers that are configured by deployments', () => {
 
 describe('hello.hot.yaml', () => {
   it('is valid, lays its two roles out in order and tells the URL', async () => {
-    const { world, orchestration, outside, context } = await open();
+    const cloud = await openAgents();
+    const { world, orchestration, outside, context } = cloud;
     const text = readFileSync(join(root, 'templates/hello.hot.yaml'), 'utf8');
     const stack = await orchestration.createStack(context, 'hello', { template: text, file: 'hello.hot.yaml' });
     await waitingOn(world, 'db_deployment');
@@ -174,7 +113,7 @@ describe('hello.hot.yaml', () => {
       ['web_deployment', { status: 'serving' }],
     ] as const) {
       await waitingOn(world, name);
-      const config = await configOf(world, orchestration, name);
+      const config = await configOf(cloud, name);
       const at = config.inputs.find((input) => input.name === 'deploy_signal_id')?.value ?? '';
       const answer = await fetch(at, { method: 'POST', body: JSON.stringify({ ...output, deploy_status_code: 0 }) });
       expect(answer.status).toBe(200);
@@ -198,29 +137,36 @@ describe('hello.hot.yaml', () => {
 
 /** What the agent of the deployment's server reads of it. */
 async function configOf(
-  world: Awaited<ReturnType<typeof createWorld>>,
-  orchestration: Awaited<ReturnType<typeof open>>['orchestration'],
+  { world, orchestration, base }: Awaited<ReturnType<typeof openAgents>>,
   name: string,
 ): Promise<{ inputs: { name: string; value: string }[] }> {
-  const api = createApi();
-  api.register(orchestration.routes, { prefix: '/orchestration' });
-  const headers = { 'x-auth-token': 't' };
-  const base = `/orchestration/v1/${world.context.projectId}`;
-  const [stack] = await orchestration.listStacks(world.context);
-  const resource = await api.inject({ url: `${base}/stacks/${stack?.name}/${stack?.id}/resources/${name}`, headers });
-  const physical = resource.json().resource.physical_resource_id as string;
-  const deployment = await api.inject({ url: `${base}/software_deployments/${physical}`, headers });
-  const config = await api.inject({
-    url: `${base}/software_configs/${deployment.json().software_deployment.config_id}`,
-    headers,
+  const { resources } = await orchestration.activity(world.context, 'hello');
+  const physical = resources.find((one) => one.name === name)?.physical_id;
+  const user = { name: 'admin', password: 'secret', domain: { id: 'default' } };
+  const auth = {
+    identity: { methods: ['password'], password: { user } },
+    scope: { project: { name: 'admin', domain: { id: 'default' } } },
+  };
+  const login = await fetch(`${base}/identity/v3/auth/tokens`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ auth }),
   });
-  await api.close();
-  return config.json().software_config;
+  const get = async <T>(path: string): Promise<T> => {
+    const headers = { 'x-auth-token': login.headers.get('x-subject-token') ?? '' };
+    return (
+      await fetch(`${base}/orchestration/v1/${world.context.projectId}${path}`, { headers })
+    ).json() as Promise<T>;
+  };
+  const deployment = await get<{ software_deployment: { config_id: string } }>(`/software_deployments/${physical}`);
+  const { config_id } = deployment.software_deployment;
+  return (await get<{ software_config: Awaited<ReturnType<typeof configOf>> }>(`/software_configs/${config_id}`))
+    .software_config;
 }
 
 describe('the CFN endpoint', () => {
   it('counts signed signals, and refuses others with the reason', async () => {
-    const { world, orchestration, context, cfnUrl } = await open();
+    const { world, orchestration, context, cfnUrl } = await openAgents();
     const template = {
       heat_template_version: '2021-04-16',
       resources: {

@@ -44,11 +44,16 @@ export function stage(
     probe?: OrchestrationDeps['probe'];
     authenticate?: Authenticate;
     cfnUrl?: string;
+    authUrl?: string;
+    heatUrl?: string;
+    /** Instead of the one that knows `ctlplane` and nothing else. */
+    network?: OrchestrationDeps['network'];
+    identity?: OrchestrationDeps['identity'];
     builds?: 'at once' | 'when told';
   } = {},
 ): Stage {
   const outside = options.outside ?? newOutside();
-  const identity = createIdentity(world, { region: 'RegionOne' });
+  const identity = options.identity ?? createIdentity(world, { region: 'RegionOne' });
   const tell = (id: string, status: string) =>
     world.recorder.emit('server.status', { type: 'server', id }, { from: 'BUILD', to: status, task: null, node: null });
   const finish: Stage['finish'] = (id, end = 'ACTIVE', message = '') => {
@@ -154,7 +159,7 @@ export function stage(
   } as unknown as OrchestrationDeps['network'];
   const orchestration = createOrchestration(world, {
     compute,
-    network,
+    network: options.network ?? network,
     identity,
     images: {
       async find(_context, id) {
@@ -164,8 +169,8 @@ export function stage(
     },
     region: 'RegionOne',
     cfnUrl: options.cfnUrl ?? 'https://192.0.2.1:8443/cfn/v1',
-    heatUrl: 'https://192.0.2.1:8443/orchestration/v1',
-    authUrl: 'https://192.0.2.1:8443/identity/v3',
+    heatUrl: options.heatUrl ?? 'https://192.0.2.1:8443/orchestration/v1',
+    authUrl: options.authUrl ?? 'https://192.0.2.1:8443/identity/v3',
     authenticate: options.authenticate ?? (async () => world.context),
     ...(options.probe && { probe: options.probe }),
   });
