@@ -183,4 +183,26 @@ describe('a stack', () => {
       ({ subject, data }) => subject.id === two.id && data.action === 'DELETE' && data.status === 'COMPLETE',
     );
   });
+
+  it('goes on after a cancel with what was begun, and makes anew only what failed by itself', async () => {
+    const { orchestration, context, rest, world, outside, finish, resources } = await open({ builds: 'when told' });
+    const template = (fail: boolean) =>
+      hot({
+        s: { type: 'OS::Nova::Server', properties: { image: 'lab', flavor: 'baremetal' } },
+        t: { type: 'OS::Heat::TestResource', depends_on: 's', properties: { fail } },
+      });
+    const { id } = await orchestration.createStack(context, 's', { template: template(true) });
+    await world.heard('resource.waiting', ({ subject }) => subject.id === id);
+    const [server] = [...outside.servers.keys()];
+    // An update while the create is under way: that one is cut short, and the server is neither lost nor built twice.
+    await orchestration.updateStack(context, 's', { template: template(true) });
+    await world.heard('stack.state', ({ data }) => data.action === 'UPDATE');
+    finish(server ?? '');
+    expect(await rest('s')).toBe('UPDATE_FAILED');
+    expect([...outside.servers.keys()]).toEqual([server]);
+    await orchestration.updateStack(context, 's', { template: template(false) });
+    expect(await rest('s')).toBe('UPDATE_COMPLETE');
+    expect((await resources('s')).s?.physical_id).toBe(server);
+    expect((await resources('s')).t?.status).toBe('COMPLETE');
+  });
 });

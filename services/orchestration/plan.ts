@@ -118,6 +118,8 @@ function planOne(
     schemas: type.properties,
     updatable: nested || (handler !== undefined && 'update' in handler && handler.update !== undefined),
   });
+  if (verdict.kind === 'resume')
+    return { ...base, change: 'update', because: 'its making was cut short and goes on', properties: [] };
   if (verdict.kind === 'keep') {
     // What it is told may change with what it is told by: then it is visited, and perhaps updated.
     if (unknown.size === 0) return { ...base, change: 'keep', because: null, properties: [] };

@@ -183,7 +183,7 @@ export function createStacks(desk: Desk): Stacks {
             tags: wish.tags ?? [],
             user_project_id: null,
           };
-          await store.insertStack(tx, row);
+          await store.insertStacks(tx, [row]);
           await start(tx, context, row, 'CREATE');
           return (await store.stack(tx, id)) as Stack;
         })

@@ -5,6 +5,8 @@ import type { Properties } from './state.ts';
 
 export type Verdict =
   | { readonly kind: 'keep' }
+  /** Its making was cut short from outside, and nothing about it has changed: it goes on. */
+  | { readonly kind: 'resume' }
   | { readonly kind: 'update'; readonly changed: readonly string[] }
   | { readonly kind: 'replace'; readonly because: string; readonly changed: readonly string[] };
 
@@ -16,7 +18,17 @@ export interface Present {
   readonly metadata: Plain;
   /** Of an update that did not end: what it was to change. */
   readonly unfinished?: readonly string[];
+  /** Its action was cut short by a cancel, a time-out or another action; it did not fail by itself. */
+  readonly aborted?: boolean;
 }
+
+/** What the reason of such a resource begins with, after its action; Heat's words. */
+export const abortedText = 'aborted';
+export const isAborted = (row: {
+  readonly action: string;
+  readonly status: string;
+  readonly reason: string;
+}): boolean => row.status === 'FAILED' && row.reason.startsWith(`${row.action} ${abortedText}`);
 
 export interface Wanted {
   readonly type: string;
@@ -44,6 +56,8 @@ export function judge(present: Present, wanted: Wanted): Verdict {
   const unfinished = present.status === 'COMPLETE' ? [] : (present.unfinished ?? []);
   const changed = [...names].filter((name) => differs(name) || unfinished.includes(name));
   if (present.type !== wanted.type) return { kind: 'replace', because: 'type', changed };
+  const untouched = changed.length === 0 && same(present.metadata, wanted.metadata);
+  if (present.aborted && present.action === 'CREATE' && untouched) return { kind: 'resume' };
   // A resource that never came to be, or was marked unhealthy, is made anew; a failed update is tried again.
   if (present.status !== 'COMPLETE' && present.action !== 'UPDATE')
     return { kind: 'replace', because: `it is ${present.action}_${present.status}`, changed };

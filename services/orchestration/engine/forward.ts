@@ -6,7 +6,7 @@ import { fault } from '../../core/errors/index.ts';
 import { type Resource, resolve, toPlain } from '../language/index.ts';
 import type { Plain } from '../model.ts';
 import { handlerOf, isNested } from '../resources/index.ts';
-import { judge, type Present, type Verdict } from './change.ts';
+import { isAborted, judge, type Present, type Verdict } from './change.ts';
 import {
   type Crew,
   call,
@@ -54,7 +54,7 @@ async function visit(crew: Crew, node: StackNode, name: string, failures: Failur
     const { generation } = node.row;
     if (live?.row.generation === generation && live.row.action !== 'INIT') {
       if (live.row.status === 'COMPLETE') return 'done';
-      if (live.row.status === 'FAILED') throw fault('bad-request', { reason: live.row.reason });
+      if (live.row.status === 'FAILED') return toldAgain(crew, live, failures);
       return await drive(crew, node, resource, live, failures);
     }
     const wanted = wantedOf(resource, node);
@@ -65,6 +65,11 @@ async function visit(crew: Crew, node: StackNode, name: string, failures: Failur
         Object.assign(live.row, { generation, requires });
         await crew.session.write({ rows: [live] });
         return 'done';
+      }
+      if (verdict.kind === 'resume') {
+        Object.assign(live.row, { generation, requires });
+        await move(crew, node, live, { action: 'CREATE', status: 'IN_PROGRESS' });
+        return await drive(crew, node, resource, live, failures);
       }
       if (verdict.kind === 'update') {
         Object.assign(live.row, { generation, requires, retain: isRetained(resource) });
@@ -112,6 +117,14 @@ async function failed(
   }
   const action = stands.row.action === 'INIT' ? 'CREATE' : stands.row.action;
   await move(crew, node, stands, { action, status: 'FAILED', reason: failureText(failure) });
+  return 'failed';
+}
+
+/** A process died between the failure and the end of the action: the row says what was wrong. */
+function toldAgain(crew: Crew, { row }: Live, failures: Failure[]): End {
+  const [, path = joinPath(row.name), reason = row.reason] = /^(resources\S*): (.*)$/s.exec(row.reason) ?? [];
+  crew.session.failed = true;
+  failures.push({ path, fault: fault('bad-request', { reason }), place: '' });
   return 'failed';
 }
 
@@ -178,6 +191,7 @@ export const presentOf = (live: Live): Present => ({
   properties: live.state.properties,
   metadata: live.state.metadata,
   unfinished: live.state.changed,
+  aborted: isAborted(live.row),
 });
 
 /** The old one steps aside and is deleted once everything that uses it uses the new one. */

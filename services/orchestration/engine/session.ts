@@ -66,7 +66,10 @@ export const openSignal = (desk: Desk, row: resourceStore.SignalRow): Signal => 
 
 async function flush(desk: Desk, tx: Tx, all: readonly Transition[]): Promise<void> {
   const { secrets, recorder } = desk.house;
-  for (const { row } of all.flatMap((one) => one.newStacks ?? [])) await stackStore.insertStack(tx, row);
+  await stackStore.insertStacks(
+    tx,
+    all.flatMap((one) => one.newStacks ?? []).map(({ row }) => row),
+  );
   // A resource that moved twice within one flush is written once, as it is now; retired ones first, so that a name is
   // free before its next bearer takes it.
   const rows = new Map(all.flatMap((one) => one.rows ?? []).map((live) => [live.row.id, live]));

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { atRest, stage } from '../../../test/setup/stacks.ts';
 import { createWorld } from '../../../test/setup/world.ts';
+import type { Clock } from '../../core/clock.ts';
 import { createNetwork } from '../../network/index.ts';
 import type { Plain } from '../model.ts';
 
@@ -75,4 +76,38 @@ it('refuses a network that is not there before anything is made', async () => {
     template: { heat_template_version: '2021-04-16', resources: { port } },
   });
   await expect(made).rejects.toThrow('The resource port of stack s cannot be made: Network nosuch could not be found.');
+});
+
+/** A hundred times as fast as the real one. */
+const hasty = (): Clock => {
+  const start = Date.now();
+  return {
+    now: () => start + (Date.now() - start) * 100,
+    after(ms, fn) {
+      const timer = setTimeout(fn, ms / 100);
+      return () => clearTimeout(timer);
+    },
+  };
+};
+
+it('tells what keeps it from being deleted instead of waiting for ever, and is deleted once that is gone', async () => {
+  const world = await createWorld({ clock: hasty() });
+  const network = createNetwork(world, { authenticate: async () => world.context });
+  const { orchestration } = stage(world, { network });
+  await world.operations.run({ sole: true });
+  await orchestration.start();
+  const { context } = world;
+  const stack = await orchestration.createStack(context, 's', { template: template('10.9.0.90') });
+  await atRest(world, orchestration, 's');
+  const lan = await network.findNetwork(context, 'lan');
+  const foreign = await network.createPort(context, { networkId: lan.id, name: 'foreign' });
+  await orchestration.deleteStack(context, 's');
+  expect(await atRest(world, orchestration, stack.id)).toBe('DELETE_FAILED');
+  const { reason } = await orchestration.findStack(context, stack.id);
+  expect(reason).toContain('Resource DELETE failed: resources.subnet: Unable to complete operation on subnet');
+  expect(reason).toContain(foreign.id);
+  await network.deletePort(context, foreign.id);
+  await orchestration.deleteStack(context, 's');
+  expect(await atRest(world, orchestration, stack.id)).toBe('DELETE_COMPLETE');
+  expect(await network.listNetworks(context)).toEqual([]);
 });

@@ -40,6 +40,9 @@ function inputsOf(config: ConfigBody, values: { readonly [name: string]: Plain }
   return [...declared, ...extra, ...own];
 }
 
+/** Which action's configuration lies there. A creation that was cut short goes on with its own: the agent may be at it. */
+const layOf = ({ action, startedAt }: Work): string => (action === 'CREATE' ? action : `${action} ${startedAt}`);
+
 /** Lays the configuration of this action out for the server's agent. The id is new: agents remember what they ran by it. */
 async function deploy(work: Work): Promise<void> {
   const { desk, properties, action } = work;
@@ -96,7 +99,7 @@ async function deploy(work: Work): Promise<void> {
       body: sealDeployment(desk, id, { input_values: values, output_values: null }),
     });
     if (before && before !== configId) await store.deleteConfig(tx, before);
-    return { physicalId: id, data: { deployed: `${action} ${work.startedAt}` } };
+    return { physicalId: id, data: { deployed: layOf(work) } };
   });
 }
 
@@ -122,7 +125,7 @@ const isFor = (work: Work, action: string): boolean =>
 
 async function run(work: Work): Promise<Outcome> {
   if (!isFor(work, work.action)) return done;
-  if (work.data.deployed !== `${work.action} ${work.startedAt}`) await deploy(work);
+  if (work.data.deployed !== layOf(work)) await deploy(work);
   return look(work);
 }
 
@@ -133,7 +136,7 @@ export const softwareDeployment: Handler = {
   update: (work) => run(work),
   async delete(work) {
     if (isFor(work, 'DELETE') && work.now - work.startedAt < farewellMs) {
-      if (work.data.deployed !== `DELETE ${work.startedAt}`) await deploy(work);
+      if (work.data.deployed !== layOf(work)) await deploy(work);
       const row = await store.deployment(work.desk.house.db, work.physicalId ?? '');
       if (row?.status === 'IN_PROGRESS') return look(work);
     }

@@ -58,6 +58,10 @@ export async function resourcesOf(where: Where, stackIds: readonly string[]): Pr
   return rows;
 }
 
+export async function resource(where: Where, id: string): Promise<ResourceRow | undefined> {
+  return (await sql<ResourceRow>`select * from orchestration.resources where id = ${id}`.execute(where.kysely)).rows[0];
+}
+
 export interface FoundResource {
   readonly id: string;
   readonly name: string;
@@ -86,7 +90,7 @@ export async function failInProgress(
     action: string;
     physical_id: string | null;
   }>`
-    update orchestration.resources r set status = 'FAILED', reason = ${reason}, blocked_on = null, updated_at = clock_timestamp()
+    update orchestration.resources r set status = 'FAILED', reason = r.action || ' ' || ${reason}, blocked_on = null, updated_at = clock_timestamp()
     from orchestration.stacks s where s.id = r.stack_id and s.root_id = ${rootId} and r.status = 'IN_PROGRESS'
     returning r.stack_id, r.name, r.type, r.action, r.physical_id`.execute(tx.kysely);
   await sql`update orchestration.stacks set status = 'FAILED', reason = ${reason}

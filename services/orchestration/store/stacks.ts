@@ -14,14 +14,24 @@ export interface StackRow extends Stack {
 
 export type NewStackRow = Omit<StackRow, 'created_at' | 'updated_at' | 'deleted_at' | 'previous' | 'pending'>;
 
-export async function insertStack(tx: Tx, row: NewStackRow): Promise<void> {
+/** Many at once: the members of a group. What is there already stays as it is. */
+export async function insertStacks(tx: Tx, rows: readonly NewStackRow[]): Promise<void> {
+  if (rows.length === 0) return;
   await sql`insert into orchestration.stacks
     (id, root_id, parent_id, parent_resource, project_id, user_id, owner_name, name, description, action, status, reason,
-     definition, files_id, generation, disable_rollback, timeout_mins, tags, user_project_id)
-    values (${row.id}, ${row.root_id}, ${row.parent_id}, ${row.parent_resource}, ${row.project_id}, ${row.user_id},
-     ${row.owner_name}, ${row.name}, ${row.description}, ${row.action}, ${row.status}, ${row.reason}, ${row.definition},
-     ${row.files_id}, ${row.generation}, ${row.disable_rollback}, ${row.timeout_mins}, ${row.tags as string[]},
-     ${row.user_project_id})
+     definition, files_id, generation, disable_rollback, timeout_mins, user_project_id, tags)
+    select v.*, array(select jsonb_array_elements_text(t.tags)) from unnest(
+      ${rows.map((r) => r.id)}::uuid[], ${rows.map((r) => r.root_id)}::uuid[], ${rows.map((r) => r.parent_id)}::uuid[],
+      ${rows.map((r) => r.parent_resource)}::text[], ${rows.map((r) => r.project_id)}::text[],
+      ${rows.map((r) => r.user_id)}::text[], ${rows.map((r) => r.owner_name)}::text[], ${rows.map((r) => r.name)}::text[],
+      ${rows.map((r) => r.description)}::text[], ${rows.map((r) => r.action)}::text[],
+      ${rows.map((r) => r.status)}::text[], ${rows.map((r) => r.reason)}::text[],
+      ${rows.map((r) => r.definition)}::text[], ${rows.map((r) => r.files_id)}::text[],
+      ${rows.map((r) => r.generation)}::bigint[], ${rows.map((r) => r.disable_rollback)}::boolean[],
+      ${rows.map((r) => r.timeout_mins)}::integer[], ${rows.map((r) => r.user_project_id)}::text[]) as v
+      (id, root_id, parent_id, parent_resource, project_id, user_id, owner_name, name, description, action, status,
+       reason, definition, files_id, generation, disable_rollback, timeout_mins, user_project_id)
+    join unnest(${rows.map((r) => r.id)}::uuid[], ${rows.map((r) => JSON.stringify(r.tags))}::jsonb[]) as t (id, tags) using (id)
     on conflict (id) do nothing`.execute(tx.kysely);
 }
 
