@@ -1,8 +1,7 @@
 /** Networks, subnets and ports of stacks, in the real network service. */
 import { expect, it } from 'vitest';
-import { atRest, stage } from '../../../test/setup/stacks.ts';
+import { atRest, hastyClock, stage } from '../../../test/setup/stacks.ts';
 import { createWorld } from '../../../test/setup/world.ts';
-import type { Clock } from '../../core/clock.ts';
 import { createNetwork } from '../../network/index.ts';
 import type { Plain } from '../model.ts';
 
@@ -78,20 +77,8 @@ it('refuses a network that is not there before anything is made', async () => {
   await expect(made).rejects.toThrow('The resource port of stack s cannot be made: Network nosuch could not be found.');
 });
 
-/** A hundred times as fast as the real one. */
-const hasty = (): Clock => {
-  const start = Date.now();
-  return {
-    now: () => start + (Date.now() - start) * 100,
-    after(ms, fn) {
-      const timer = setTimeout(fn, ms / 100);
-      return () => clearTimeout(timer);
-    },
-  };
-};
-
 it('tells what keeps it from being deleted instead of waiting for ever, and is deleted once that is gone', async () => {
-  const world = await createWorld({ clock: hasty() });
+  const world = await createWorld({ clock: hastyClock() });
   const network = createNetwork(world, { authenticate: async () => world.context });
   const { orchestration } = stage(world, { network });
   await world.operations.run({ sole: true });
