@@ -205,6 +205,32 @@ describe('the CFN endpoint', () => {
     expect((await put(url, '{}')).status).toBe(403);
   });
 
+  it('hears a wait condition within a stack whose handle is outside it', async () => {
+    const { world, orchestration, context } = await openAgents();
+    const child = JSON.stringify({
+      heat_template_version: '2016-10-14',
+      parameters: { handle: { type: 'string' } },
+      resources: {
+        w: { type: 'OS::Heat::WaitCondition', properties: { handle: { get_param: 'handle' }, timeout: 600 } },
+      },
+    });
+    const template = {
+      heat_template_version: '2021-04-16',
+      resources: {
+        wh: { type: 'OS::Heat::WaitConditionHandle', properties: { signal_transport: 'CFN_SIGNAL' } },
+        inner: { type: 'child.yaml', properties: { handle: { get_resource: 'wh' } } },
+      },
+      outputs: { url: { value: { get_attr: ['wh', 'signal', 'alarm_url'] } } },
+    };
+    await orchestration.createStack(context, 's', { template, files: { 'child.yaml': child } });
+    await world.heard('resource.waiting', ({ data }) => data.name === 'w');
+    const [url] = await orchestration.outputs(context, 's');
+    expect((await fetch(url?.output_value as string, { method: 'PUT', body: '{"status":"SUCCESS"}' })).status).toBe(
+      200,
+    );
+    expect(await atRest(world, orchestration, 's')).toBe('CREATE_COMPLETE');
+  });
+
   it('takes what os-collect-config 12.0.0 signed for Heat 19', () => {
     // Recorded from the stock collector: secret, query and signature as they were on the wire.
     const secret = '@ww*H3ZJqbLjgHVpJACmUi*9fG&Kjvbk';

@@ -9,7 +9,7 @@ import type { Handler, Outcome, Wait, Work } from './handler.ts';
 import type { Limit } from './limits.ts';
 import type { Session } from './session.ts';
 import { emptyState, type Live, sealState } from './state.ts';
-import type { StackNode } from './tree.ts';
+import { nodesOf, type StackNode } from './tree.ts';
 
 export interface Crew {
   readonly desk: Desk;
@@ -123,9 +123,12 @@ export function workOf(crew: Crew, node: StackNode, live: Live): Work {
     now: desk.house.clock.now(),
     physicalName: `${node.row.name}-${row.name}-${shortId()}`,
     peer(physicalId) {
-      for (const other of node.resources.values()) {
-        if (other.row.physical_id !== physicalId && other.row.name !== physicalId) continue;
-        return { id: other.row.id, name: other.row.name, signals: session.signals.get(other.row.id) ?? [] };
+      // A stack within may have been handed the id of what lies outside it.
+      for (const near of [node, ...nodesOf(session.root)]) {
+        for (const { row: other } of near.resources.values()) {
+          if (other.physical_id === physicalId || (near === node && other.name === physicalId))
+            return { id: other.id, name: other.name, signals: session.signals.get(other.id) ?? [] };
+        }
       }
       return undefined;
     },

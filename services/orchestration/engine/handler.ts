@@ -55,7 +55,7 @@ export interface Work {
   readonly now: number;
   /** `stack-resource-x1y2`, as Heat names what it makes. */
   readonly physicalName: string;
-  /** Another resource of the same stack by its physical id: a wait condition's handle. */
+  /** Another resource of the tree by its physical id: a wait condition's handle, a deployment's server. */
   peer(
     physicalId: string,
   ): { readonly id: string; readonly name: string; readonly signals: readonly Signal[] } | undefined;

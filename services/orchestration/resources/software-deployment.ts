@@ -114,7 +114,7 @@ async function look(work: Work): Promise<Outcome> {
     throw fault('deployment-failed', { code, stderr, deployment: row.id });
   }
   return waitFor({
-    on: `the agent on server ${row.server_id} to run ${String(work.properties.name ?? work.name)} and report`,
+    on: `the agent on server ${work.peer(row.server_id)?.name ?? row.server_id} to run ${String(work.properties.name ?? work.name)} and report`,
     remedy: 'See the node’s console, or `journalctl -u undercloud-agent` on it.',
     recheckMs: 30_000,
   });
