@@ -18,3 +18,15 @@ export { machineSpeed } from './speed.ts';
 export { consoleText, type LabNodeStatus, type LabStatus, labStatus } from './status.ts';
 export { labPackages } from './tools.ts';
 export { type Lab, type LabUpOptions, labNetworkUp, labUp } from './up.ts';
+export {
+  createVirtualBmc,
+  type ServeOptions,
+  serveVirtualBmcs,
+  type VirtualBmc,
+  type VirtualBmcOptions,
+  type VirtualBmcs,
+  virtualAddresses,
+} from './virtual-bmc.ts';
+export type { BootTruth, VirtualBoot } from './virtual-bmc-chassis.ts';
+export type { VirtualFaults } from './virtual-bmc-faults.ts';
+export type { VirtualMachine, VirtualModel } from './virtual-bmc-machine.ts';
