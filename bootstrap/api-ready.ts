@@ -7,15 +7,17 @@ export interface ReadyOptions {
   url: string;
   ca: string;
   seconds: number;
-  log: string;
+  /** Whose last line says why it does not come up. */
+  log: () => string;
   /** False when it cannot come up any more. */
-  alive: () => boolean;
+  isAlive: () => boolean;
 }
 
-const pauseMs = 50;
+const pauseMs = 20;
 
-export async function waitForApi({ url, ca, seconds, log, alive }: ReadyOptions): Promise<void> {
-  const until = Date.now() + seconds * 1000;
+export async function waitForApi({ url, ca, seconds, log, isAlive }: ReadyOptions): Promise<void> {
+  const begun = Date.now();
+  const until = begun + seconds * 1000;
   for (;;) {
     const answered = await new Promise<boolean>((resolve) => {
       const request = https.get(`${url}/identity/v3`, { ca, agent: false, timeout: 2000 }, (response) => {
@@ -26,14 +28,21 @@ export async function waitForApi({ url, ca, seconds, log, alive }: ReadyOptions)
       request.once('timeout', () => request.destroy(new Error('time-out')));
     });
     if (answered) return;
-    if (Date.now() > until || !alive())
-      throw fault('service-not-up', { service: `The API at ${url}`, seconds, log, last: lastLine(log) });
+    if (Date.now() > until || !isAlive()) {
+      const waited = Math.round((Date.now() - begun) / 1000);
+      throw fault('service-not-up', {
+        service: `The API at ${url}`,
+        seconds: waited,
+        log: log(),
+        last: lastLine(log()),
+      });
+    }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 
 /** What the log says last, shortened: usually the reason. */
-function lastLine(file: string): string {
+export function lastLine(file: string): string {
   try {
     const lines = readFileSync(file, 'utf8').trim().split('\n');
     const told = lines.findLast((line) => line.includes('"msg"')) ?? lines.at(-1) ?? '';

@@ -17,6 +17,8 @@ export interface ChildSpec {
   readonly descriptors?: readonly number[];
   /** PostgreSQL's "fast" shutdown is SIGINT. */
   readonly stopSignal?: NodeJS.Signals;
+  /** A text that the command line of this child, of this very undercloud, holds, and no other; ends with a NUL where it is a whole argument. */
+  readonly sign: string;
   /** Runs around the fork: entering a network namespace. */
   readonly within?: <T>(start: () => T) => T;
   readonly onStart?: (pid: number) => void;

@@ -3,40 +3,19 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import net from 'node:net';
 import { totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import { networkDoctor } from '../services/boot/index.ts';
+import { readConfig, statePaths } from '../services/core/config.ts';
+import type { Fault } from '../services/core/errors/index.ts';
+import { type Check, type Diagnosis, type DoctorOptions, ill, well } from './diagnosis.ts';
+import { kernelChecks } from './kernel-checks.ts';
 import { missingPackages, type PackageGroup } from './packages.ts';
-import { livingPid } from './process.ts';
-import { runPaths } from './run-dir.ts';
+import { clusterMajor, postgresqlPrograms } from './postgresql.ts';
+import { provisioningChecks } from './provisioning-checks.ts';
+import { embeddedDatabaseUrl, embeddedRedisUrl } from './run-dir.ts';
+import { standing, systemdRuns, unitName } from './services.ts';
 import { checkReachable, findUser } from './user.ts';
 
-export interface Diagnosis {
-  check: string;
-  ok: boolean;
-  /** What was found. */
-  finding: string;
-  /** Empty when all is well. */
-  remedy: string;
-  /** A fault that bootstrap cannot mend by itself. */
-  blocking: boolean;
-}
-
-export interface DoctorOptions {
-  stateDir: string;
-  listen: string;
-  provisioningInterface?: string;
-  lab?: boolean;
-  groups: readonly PackageGroup[];
-  /** Looks for foreign DHCP servers on the provisioning interface; handed in because it needs a socket there. */
-  probeNetwork?: (device: string) => Promise<{ servers: { id: string; mac: string }[] }>;
-}
-
-interface Check {
-  name: string;
-  when?: (options: DoctorOptions) => boolean;
-  run(options: DoctorOptions): Promise<Omit<Diagnosis, 'check'>>;
-}
-
-const well = (finding: string) => ({ ok: true, finding, remedy: '', blocking: false });
-const ill = (finding: string, remedy: string, blocking = true) => ({ ok: false, finding, remedy, blocking });
+export type { Diagnosis, DoctorOptions } from './diagnosis.ts';
 
 const GiB = 1024 ** 3;
 /** A Debian image with its chunks, the package cache and the database fit into this. */
@@ -51,13 +30,7 @@ const checks: readonly Check[] = [
       const release = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
       const name = /^PRETTY_NAME="?([^"\n]*)/m.exec(release)?.[1] ?? 'an unknown system';
       const known = /^ID(_LIKE)?=.*debian/m.test(release);
-      return known
-        ? well(name)
-        : ill(
-            `this is ${name}`,
-            'Use Debian 12 or newer, or give external services with --database-url and --redis-url.',
-            false,
-          );
+      return known ? well(name) : ill(`this is ${name}`, 'Use Debian 12 or newer; nothing else was tried.', false);
     },
   },
   {
@@ -106,8 +79,7 @@ const checks: readonly Check[] = [
         checkReachable(stateDir, ids ?? { uid: -1, gid: -1 });
         return well(stateDir);
       } catch (error) {
-        const { sentence, remedy } = error as { sentence: string; remedy: string };
-        return ill(sentence, remedy);
+        return refusal(error);
       }
     },
   },
@@ -122,64 +94,113 @@ const checks: readonly Check[] = [
     },
   },
   {
-    name: 'API port',
-    async run({ stateDir, listen }) {
-      if (livingPid(runPaths(stateDir).supervisorPid) !== null) return well(`${listen} is this undercloud’s own`);
-      const at = listen.lastIndexOf(':');
-      const taken = await cannotListen(listen.slice(0, at).replace(/^\[|\]$/g, ''), Number(listen.slice(at + 1)));
-      return taken
-        ? ill(`${listen}: ${taken}`, 'Stop the program that has it (`ss -ltnp`), or choose another with --listen.')
-        : well(`${listen} is free`);
+    name: 'PostgreSQL',
+    async run({ stateDir }) {
+      const data = statePaths(stateDir).database;
+      const found = clusterMajor(data);
+      if (found === null) return well('no data yet');
+      try {
+        return well(`data and programs of version ${postgresqlPrograms(data).major}`);
+      } catch (error) {
+        return refusal(error);
+      }
     },
   },
   {
-    name: 'provisioning interface',
-    when: ({ provisioningInterface, lab }) => !lab && provisioningInterface !== undefined,
-    async run({ provisioningInterface = '' }) {
-      const dir = `/sys/class/net/${provisioningInterface}`;
-      if (!existsSync(dir))
-        return ill(`there is no interface ${provisioningInterface}`, 'See `ip link`; name one that is there.');
-      const up = readFileSync(`${dir}/operstate`, 'utf8').trim();
-      return up === 'down'
-        ? ill(`${provisioningInterface} is down`, `Bring it up: \`ip link set ${provisioningInterface} up\`.`)
-        : well(`${provisioningInterface} is ${up}`);
-    },
-  },
-  {
-    name: 'foreign DHCP server',
-    when: ({ provisioningInterface, lab, probeNetwork }) =>
-      !lab && provisioningInterface !== undefined && probeNetwork !== undefined,
-    async run({ stateDir, provisioningInterface = '', probeNetwork }) {
-      if (livingPid(runPaths(stateDir).supervisorPid) !== null) return well('this undercloud answers on it');
-      const found = (await probeNetwork?.(provisioningInterface))?.servers ?? [];
-      if (found.length === 0) return well(`nobody else answers on ${provisioningInterface}`);
-      const who = found.map((server) => `${server.id} (${server.mac})`).join(', ');
-      return ill(
-        `${who} answers DHCP on ${provisioningInterface}`,
-        'Stop that server, or put the nodes on a network of their own.',
+    name: 'start at boot',
+    async run({ stateDir }) {
+      return well(
+        systemdRuns()
+          ? `systemd runs; the services are the unit ${unitName(stateDir)}`
+          : 'no systemd here: the services run below a supervisor of their own; type `undercloud start` after a reboot',
       );
     },
   },
+  {
+    name: 'API port',
+    async run({ stateDir, listen }) {
+      const at = listen.lastIndexOf(':');
+      const port = Number(listen.slice(at + 1));
+      const { running, orphans } = standing(stateDir);
+      const own = running || orphans.length > 0 ? configuredListen(stateDir) : null;
+      if (own?.endsWith(`:${port}`)) return well(`${own} is this undercloud’s own`);
+      const taken = await cannotListen(listen.slice(0, at).replace(/^\[|\]$/g, ''), port);
+      return taken ? ill(`${listen}: ${taken.finding}`, taken.remedy) : well(`${listen} is free`);
+    },
+  },
+  ...kernelChecks,
+  ...provisioningChecks,
 ];
 
-function cannotListen(host: string, port: number): Promise<string | null> {
+const refusal = (error: unknown) => {
+  const { sentence, remedy, message } = error as Partial<Fault> & Error;
+  return ill(sentence ?? message, remedy ?? '');
+};
+
+function configuredListen(stateDir: string): string | null {
+  return existsSync(statePaths(stateDir).config) ? readConfig(stateDir).listen : null;
+}
+
+const portRemedies: Readonly<Record<string, { finding: string; remedy: string }>> = {
+  EADDRINUSE: {
+    finding: 'another program listens there',
+    remedy: 'Stop the program that has it (`ss -ltnp`), or choose another with --listen.',
+  },
+  EADDRNOTAVAIL: {
+    finding: 'this machine has no such address',
+    remedy: 'See `ip address` for those that it has, and choose one with --listen.',
+  },
+  EACCES: { finding: 'that port needs root', remedy: 'Run it with sudo, or choose another with --listen.' },
+};
+
+function cannotListen(host: string, port: number): Promise<{ finding: string; remedy: string } | null> {
   return new Promise((done) => {
     const probe = net.createServer();
     probe.once('error', (error: NodeJS.ErrnoException) =>
-      done(error.code === 'EADDRINUSE' ? 'another program listens there' : error.message),
+      done(portRemedies[error.code ?? ''] ?? { finding: error.message, remedy: 'Choose another with --listen.' }),
     );
     probe.listen({ host, port }, () => probe.close(() => done(null)));
   });
 }
 
+/** All at once: listening on the wire takes seconds, and nothing waits for another's finding. */
 export async function diagnose(options: DoctorOptions): Promise<Diagnosis[]> {
-  const found: Diagnosis[] = [];
-  for (const check of checks) {
-    if (check.when && !check.when(options)) continue;
-    const outcome = await check
-      .run(options)
-      .catch((error: Error) => ill(`could not be checked: ${error.message}`, 'Mend that first.', false));
-    found.push({ check: check.name, ...outcome });
-  }
-  return found;
+  return Promise.all(
+    checks
+      .filter((check) => !check.when || check.when(options))
+      .map(async (check) => {
+        const finding = await check
+          .run(options)
+          .catch((error: Error) => ill(`could not be checked: ${error.message}`, 'Mend that first.', false));
+        return { check: check.name, ...finding };
+      }),
+  );
+}
+
+export interface DoctorWish {
+  listen?: string;
+  provisioningInterface?: string;
+  lab?: boolean;
+}
+
+/** `undercloud doctor`: what was bootstrapped there, with what the operator asks about beside it. */
+export async function diagnoseState(stateDir: string, wish: DoctorWish): Promise<Diagnosis[]> {
+  const config = existsSync(statePaths(stateDir).config) ? readConfig(stateDir) : null;
+  const lab = wish.lab ?? config?.lab ?? false;
+  const device = wish.provisioningInterface ?? (lab ? undefined : config?.provisioning?.interface);
+  const isOwn = (url: string | undefined, own: string) => url === undefined || url === own;
+  const groups: PackageGroup[] = [
+    'api',
+    ...(isOwn(config?.databaseUrl, embeddedDatabaseUrl(stateDir)) ? (['database'] as const) : []),
+    ...(isOwn(config?.redisUrl, embeddedRedisUrl(stateDir)) ? (['queue'] as const) : []),
+    ...(lab || device ? (['images'] as const) : []),
+    ...(lab ? (['lab'] as const) : []),
+  ];
+  return diagnose({
+    stateDir,
+    listen: wish.listen ?? config?.listen ?? '127.0.0.1:6385',
+    groups,
+    lab,
+    ...(device && { provisioningInterface: device, probeNetwork: networkDoctor }),
+  });
 }

@@ -1,8 +1,12 @@
-/** Front door of bootstrap: a bare machine becomes an undercloud, in steps that may each be run again. */
+/**
+ * Front door of bootstrap: a bare machine becomes an undercloud, in steps that may each be run again. The steps join the
+ * image builder, the lab and half the services, so they are loaded by who bootstraps, not by who asks for the status.
+ */
 export { cloudName, cloudsYaml } from './clouds.ts';
 export { command } from './command.ts';
-export { type Diagnosis, type DoctorOptions, diagnose } from './doctor.ts';
 export { ensurePackages, missingPackages, type PackageGroup, packageGroups } from './packages.ts';
 export { ensureStarted, type Standing, standing, startServices, stopServices } from './services.ts';
-export { type BootstrapOptions, bootstrapSteps, type Step, type Summary } from './steps.ts';
-export { supervise } from './supervisor.ts';
+export type { BootstrapOptions, Step, Summary } from './steps.ts';
+
+export const loadSteps = () => import('./steps.ts');
+export const loadDoctor = () => import('./doctor.ts');

@@ -4,31 +4,27 @@
  * and must be able to speak TLS all the same.
  */
 import { createPublicKey, generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { StatePaths } from '../services/core/config.ts';
 import { secretKeyBytes } from '../services/core/secrets.ts';
 import { command } from './command.ts';
 import type { Ids } from './user.ts';
+import { writeWhole } from './whole-file.ts';
 
 const validFrom = '20000101000000Z';
 const validTo = '20991231235959Z';
 
-/** Makes what is missing; renews the API's certificate when its names changed. Returns what was made. */
-export async function ensureKeys(paths: StatePaths, addresses: readonly string[], ids: Ids): Promise<string[]> {
+/**
+ * Makes what is missing; renews the API's certificate when its names changed. `listening` are addresses and names under which
+ * the API is reached, beside localhost and the host's name. Returns what was made.
+ */
+export async function ensureKeys(paths: StatePaths, listening: readonly string[], ids: Ids): Promise<string[]> {
   const made: string[] = [];
   mkdirSync(paths.keys, { recursive: true, mode: 0o755 });
+  rmSync(join(paths.keys, signingRoom), { recursive: true, force: true });
   if (!existsSync(paths.secretKey)) {
     writeSecret(paths.secretKey, `${randomBytes(secretKeyBytes).toString('base64')}\n`, ids);
     made.push('the key that seals secrets');
@@ -38,13 +34,13 @@ export async function ensureKeys(paths: StatePaths, addresses: readonly string[]
     writeSecret(paths.signingKey, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), ids);
     made.push('the key that signs images');
   }
-  if (!existsSync(paths.caCertificate) || !existsSync(paths.caKey)) {
-    await makeAuthority(paths, ids);
+  if (!isPair(paths.caCertificate, paths.caKey)) {
+    await makeAuthority(paths);
     made.push('the certificate authority');
     rmSync(paths.certificate, { force: true });
   }
-  const names = [...new Set(['localhost', hostname()])];
-  const ips = [...new Set(['127.0.0.1', '::1', ...addresses])];
+  const names = [...new Set(['localhost', hostname(), ...listening.filter((one) => isIP(one) === 0)])];
+  const ips = [...new Set(['127.0.0.1', '::1', ...listening.filter((one) => isIP(one) !== 0)])];
   if (!covers(paths, names, ips)) {
     await makeCertificate(paths, names, ips, ids);
     made.push(`the API’s certificate for ${[...names, ...ips].join(', ')}`);
@@ -52,21 +48,18 @@ export async function ensureKeys(paths: StatePaths, addresses: readonly string[]
   return made;
 }
 
-/** Written aside and renamed: a key file is whole or absent, whenever bootstrap is interrupted. */
-function writeSecret(file: string, text: string, ids: Ids): void {
-  const aside = `${file}.new`;
-  rmSync(aside, { force: true });
-  writeFileSync(aside, text, { mode: 0o600 });
-  chownSync(aside, ids.uid, ids.gid);
-  renameSync(aside, file);
-}
+/** What `serve` reads is its user's; the authority's key is root's alone. */
+const writeSecret = (file: string, text: string, owner: Ids) => writeWhole(file, text, { mode: 0o600, owner });
+const root: Ids = { uid: 0, gid: 0 };
+/** Where `openssl ca` works: here rather than in /tmp, so that the next run finds what a killed one left, keys among it. */
+const signingRoom = 'signing.tmp';
 
 const newKey = (): string =>
   generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
     .privateKey.export({ type: 'pkcs8', format: 'pem' })
     .toString();
 
-async function makeAuthority(paths: StatePaths, ids: Ids): Promise<void> {
+async function makeAuthority(paths: StatePaths): Promise<void> {
   const subject = `/O=Undercloud/CN=Undercloud CA ${randomBytes(4).toString('hex')}`;
   const key = newKey();
   const extensions = [
@@ -74,9 +67,9 @@ async function makeAuthority(paths: StatePaths, ids: Ids): Promise<void> {
     'keyUsage=critical,keyCertSign,cRLSign',
     'subjectKeyIdentifier=hash',
   ];
-  const certificate = await sign({ key, subject, extensions, issuer: null });
-  writeSecret(paths.caKey, key, ids);
-  writeFileSync(paths.caCertificate, certificate, { mode: 0o644 });
+  const certificate = await sign(paths, { key, subject, extensions, issuer: null });
+  writeSecret(paths.caKey, key, root);
+  writeWhole(paths.caCertificate, certificate, { mode: 0o644 });
 }
 
 async function makeCertificate(
@@ -95,9 +88,9 @@ async function makeCertificate(
     `subjectAltName=${alternatives}`,
   ];
   const issuer = { certificate: paths.caCertificate, key: paths.caKey };
-  const certificate = await sign({ key, subject: '/O=Undercloud/CN=undercloud-api', extensions, issuer });
+  const certificate = await sign(paths, { key, subject: '/O=Undercloud/CN=undercloud-api', extensions, issuer });
   writeSecret(paths.certificateKey, key, ids);
-  writeFileSync(paths.certificate, certificate, { mode: 0o644 });
+  writeWhole(paths.certificate, certificate, { mode: 0o644 });
 }
 
 interface Signing {
@@ -108,11 +101,11 @@ interface Signing {
 }
 
 /** `openssl ca`, because OpenSSL 3.0's `req` and `x509` cannot set the first day of validity. */
-async function sign({ key, subject, extensions, issuer }: Signing): Promise<string> {
-  const dir = mkdtempSync(join(tmpdir(), 'uc-ca-'));
+async function sign(paths: StatePaths, { key, subject, extensions, issuer }: Signing): Promise<string> {
+  const dir = join(paths.keys, signingRoom);
   const file = (name: string) => join(dir, name);
   try {
-    chmodSync(dir, 0o700);
+    mkdirSync(dir, { mode: 0o700 });
     const config = `[ca]\ndefault_ca = us\n[us]\ndatabase = ${file('index')}\nrand_serial = yes\nnew_certs_dir = ${dir}
 default_md = sha256\npolicy = any\nunique_subject = no\n[any]\norganizationName = optional\ncommonName = supplied
 [req]\ndistinguished_name = dn\n[dn]\n[ext]\n${extensions.join('\n')}\n`;
@@ -156,11 +149,14 @@ default_md = sha256\npolicy = any\nunique_subject = no\n[any]\norganizationName 
 }
 
 function covers(paths: StatePaths, names: readonly string[], ips: readonly string[]): boolean {
-  if (!existsSync(paths.certificate) || !existsSync(paths.certificateKey)) return false;
+  if (!isPair(paths.certificate, paths.certificateKey)) return false;
   const certificate = new X509Certificate(readFileSync(paths.certificate));
-  // An interrupted renewal may have left the new key beside the old certificate.
-  const key = createPublicKey(readFileSync(paths.certificateKey));
-  if (!certificate.publicKey.equals(key)) return false;
   if (!certificate.verify(new X509Certificate(readFileSync(paths.caCertificate)).publicKey)) return false;
   return names.every((name) => certificate.checkHost(name)) && ips.every((ip) => certificate.checkIP(ip));
+}
+
+/** An interrupted renewal may have left the new key beside the old certificate. */
+function isPair(certificate: string, key: string): boolean {
+  if (!existsSync(certificate) || !existsSync(key)) return false;
+  return new X509Certificate(readFileSync(certificate)).publicKey.equals(createPublicKey(readFileSync(key)));
 }

@@ -6,8 +6,16 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { command } from './command.ts';
 
+const api = ['openssl', 'ca-certificates', 'iproute2', 'ipxe', 'genisoimage'] as const;
+const database = ['postgresql'] as const;
+const queue = ['redis-tools'] as const;
+
 export const packageGroups = {
-  undercloud: ['postgresql', 'redis-tools', 'openssl', 'ca-certificates', 'iproute2', 'ipxe', 'genisoimage'],
+  /** What an appliance needs whose database and Redis are elsewhere. */
+  api,
+  database,
+  queue,
+  undercloud: [...api, ...database, ...queue],
   images: [
     'mmdebstrap',
     'mtools',
@@ -55,16 +63,31 @@ export const packageGroups = {
 
 export type PackageGroup = keyof typeof packageGroups;
 
-/** Read from dpkg's own file: one read, where dpkg-query is a process and fails as a whole on a name it does not know. */
+const statusFile = '/var/lib/dpkg/status';
+
+/**
+ * Read from dpkg's own file: one read, where dpkg-query is a process and fails as a whole on a name it does not know. On a
+ * machine without dpkg nothing can be told, and nothing is said to be missing.
+ */
 export async function missingPackages(groups: readonly PackageGroup[]): Promise<string[]> {
+  if (!existsSync(statusFile)) return [];
   const wanted = [...new Set(groups.flatMap((group) => [...packageGroups[group]]))];
+  const installed = installedIn(readFileSync(statusFile, 'utf8'));
+  return wanted.filter((name) => !installed.has(name));
+}
+
+/** Names of the packages that dpkg's status file calls installed; half-installed ones of an interrupted run are not. */
+export function installedIn(status: string): Set<string> {
   const installed = new Set<string>();
-  for (const paragraph of readFileSync('/var/lib/dpkg/status', 'utf8').split('\n\n')) {
+  for (const paragraph of status.split('\n\n')) {
     const name = /^Package: (\S+)$/m.exec(paragraph)?.[1];
     if (name && /^Status: \S+ ok installed$/m.test(paragraph)) installed.add(name);
   }
-  return wanted.filter((name) => !installed.has(name));
+  return installed;
 }
+
+/** Another apt of the machine, or one that outlived a killed bootstrap, is waited for. */
+const lockSeconds = 600;
 
 /** Installs what is missing of the groups; returns the packages installed. */
 export async function ensurePackages(
@@ -72,33 +95,37 @@ export async function ensurePackages(
   onLine: (line: string) => void = () => {},
 ): Promise<string[]> {
   const missing = await missingPackages(groups);
-  if (missing.length === 0) return [];
-  keepDistributionClusterAway();
-  const release = forbidServiceStarts();
+  if (missing.length === 0) {
+    allowServiceStarts();
+    return [];
+  }
+  if (missing.includes('postgresql')) keepDistributionClusterAway();
+  forbidServiceStarts();
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
+  const options = ['-y', '-o', 'Dpkg::Use-Pty=0', '-o', `DPkg::Lock::Timeout=${lockSeconds}`];
   const install = () =>
-    command('apt-get', ['install', '-y', '--no-install-recommends', '-o', 'Dpkg::Use-Pty=0', ...missing], {
-      env,
-      onLine,
-    });
+    command('apt-get', ['install', '--no-install-recommends', ...options, ...missing], { env, onLine });
   try {
-    // A fresh machine has no package lists, and an old one stale ones: ask for them only where the install needs it.
-    await install().catch(async () => {
-      await command('apt-get', ['update', '-q'], { env, onLine });
+    await install().catch(async (error: Error) => {
+      // Killed in the middle, dpkg wants this first and says so.
+      if (error.message.includes('dpkg --configure -a'))
+        await command('dpkg', ['--configure', '-a', '--force-confdef'], { env, onLine });
+      // A fresh machine has no package lists, and an old one stale ones: ask for them only where the install needs it.
+      else await command('apt-get', ['update', '-q', ...options], { env, onLine });
       await install();
     });
   } finally {
-    release();
+    allowServiceStarts();
   }
   return missing;
 }
 
 /** postgresql-common reads this before postgresql's installation would make a cluster `main`. Existing ones stay. */
 function keepDistributionClusterAway(): void {
-  if (existsSync('/usr/bin/pg_lsclusters')) return;
-  mkdirSync('/etc/postgresql-common/createcluster.d', { recursive: true });
+  const dir = '/etc/postgresql-common/createcluster.d';
+  mkdirSync(dir, { recursive: true });
   writeFileSync(
-    '/etc/postgresql-common/createcluster.d/undercloud.conf',
+    `${dir}/undercloud.conf`,
     '# Written by undercloud: it runs a private cluster of its own.\ncreate_main_cluster = false\n',
   );
 }
@@ -107,10 +134,12 @@ const policyFile = '/usr/sbin/policy-rc.d';
 const policyText =
   '#!/bin/sh\n# Written by undercloud while it installs packages: nothing is started (Debian policy 9.3.3).\nexit 101\n';
 
-/** Undone by the returned function; a leftover of an interrupted run is recognised by its text and removed the next time. */
-function forbidServiceStarts(): () => void {
-  const foreign = existsSync(policyFile) && readFileSync(policyFile, 'utf8') !== policyText;
-  if (foreign) return () => {};
-  writeFileSync(policyFile, policyText, { mode: 0o755 });
-  return () => rmSync(policyFile, { force: true });
+/** An operator's own policy stays in force. */
+function forbidServiceStarts(): void {
+  if (!existsSync(policyFile)) writeFileSync(policyFile, policyText, { mode: 0o755 });
+}
+
+/** A leftover of an interrupted run is known by its text: it would keep every service of the machine from starting. */
+function allowServiceStarts(): void {
+  if (existsSync(policyFile) && readFileSync(policyFile, 'utf8') === policyText) rmSync(policyFile);
 }

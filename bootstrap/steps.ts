@@ -12,44 +12,31 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
 } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { parse } from 'yaml';
-import { makeDiskLoader } from '../services/boot/index.ts';
+import { parseDocument } from 'yaml';
+import { makeDiskLoader, networkDoctor } from '../services/boot/index.ts';
 import { systemClock } from '../services/core/clock.ts';
-import { type Config, type ProvisioningConfig, readConfig, statePaths } from '../services/core/config.ts';
+import { type Config, readConfig, statePaths } from '../services/core/config.ts';
 import { openDatabase } from '../services/core/database/index.ts';
 import { fault } from '../services/core/errors/index.ts';
 import { createRecorder } from '../services/core/events/index.ts';
 import { createOperations } from '../services/core/operations/index.ts';
 import { readSecrets } from '../services/core/secrets.ts';
 import { createIdentity } from '../services/identity/index.ts';
-import { labAddresses, labNetworkUp, provisioningInterface } from '../services/lab/index.ts';
+import { labNetworkUp } from '../services/lab/index.ts';
 import { cloudName, cloudsYaml } from './clouds.ts';
 import { diagnose } from './doctor.ts';
 import { ensureKeys } from './keys.ts';
 import { ensurePackages, type PackageGroup } from './packages.ts';
 import { ensureCluster } from './postgresql.ts';
 import { ensureRamdisk } from './ramdisk.ts';
-import { embeddedDatabaseUrl, embeddedRedisUrl } from './run-dir.ts';
-import { ensureStarted, stopServices } from './services.ts';
+import { ensureStarted, isOutdated, stopServices } from './services.ts';
+import { apiUrlOf, type BootstrapOptions, checkUsage, configOf, listeningNames } from './settings.ts';
 import { checkReachable, ensureUser, findUser, type Ids } from './user.ts';
+import { writeWhole } from './whole-file.ts';
 
-export interface BootstrapOptions {
-  stateDir: string;
-  /** `127.0.0.1:6385` */
-  listen: string;
-  publicUrl?: string;
-  provisioningInterface?: string;
-  /** `192.0.2.1/24`; default: the interface's own address. */
-  provisioningAddress?: string;
-  lab: boolean;
-  databaseUrl?: string;
-  redisUrl?: string;
-  region: string;
-}
+export type { BootstrapOptions } from './settings.ts';
 
 export interface Summary {
   apiUrl: string;
@@ -66,18 +53,20 @@ export interface Step {
 }
 
 export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summary: () => Summary } {
+  checkUsage(options);
   const { stateDir } = options;
   const paths = statePaths(stateDir);
   const provisioned = options.lab || options.provisioningInterface !== undefined;
   const groups: PackageGroup[] = [
-    'undercloud',
+    'api',
+    ...(options.databaseUrl ? [] : (['database'] as const)),
+    ...(options.redisUrl ? [] : (['queue'] as const)),
     ...(provisioned ? (['images'] as const) : []),
     ...(options.lab ? (['lab'] as const) : []),
   ];
   const embedded = options.databaseUrl === undefined;
   let ids: Ids = { uid: -1, gid: -1 };
-  let changed = false;
-  const apiUrl = options.publicUrl ?? `https://${options.listen.replace(/^(0\.0\.0\.0|\[::\])/, 'localhost')}`;
+  const apiUrl = apiUrlOf(options);
 
   const steps: Step[] = [
     {
@@ -85,7 +74,9 @@ export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summ
       async run() {
         if (process.getuid?.() !== 0)
           throw fault('not-root', { command: 'bootstrap', why: 'installs packages and makes a service user' });
-        const found = await diagnose({ ...options, groups });
+        // Directories that we make on the way must let the service user pass, whatever the operator's shell says.
+        process.umask(0o022);
+        const found = await diagnose({ ...options, groups, probeNetwork: networkDoctor });
         const faults = found.filter((one) => !one.ok && one.blocking);
         if (faults.length > 0)
           throw fault('machine-unfit', { faults: faults.map((one) => `${one.finding}. ${one.remedy}`).join(' ') });
@@ -126,41 +117,27 @@ export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summ
       title: 'Write the configuration',
       async run() {
         const text = `${JSON.stringify(configOf(options), null, 2)}\n`;
-        changed = !existsSync(paths.config) || readFileSync(paths.config, 'utf8') !== text;
-        if (!changed) return undefined;
-        writeFileSync(paths.config, text, { mode: 0o640 });
-        chownSync(paths.config, ids.uid, ids.gid);
-        return paths.config;
+        return writeWhole(paths.config, text, { mode: 0o640, owner: ids }) ? paths.config : undefined;
       },
     },
     {
       title: 'Make keys and certificates',
       async run() {
-        const provisioning = configOf(options).provisioning;
-        const listening = [
-          hostOf(options.listen),
-          ...(provisioning ? [provisioning.address] : []),
-          ...ownAddresses(hostOf(options.listen)),
-        ];
-        const made = await ensureKeys(paths, listening.filter(isAddress), ids);
-        changed ||= made.length > 0;
+        const made = await ensureKeys(paths, listeningNames(options), ids);
         return made.length > 0 ? made.join('; ') : undefined;
       },
     },
     {
       title: 'Make the PostgreSQL cluster',
       skip: embedded ? false : 'an external database was given',
-      async run() {
-        await ensureCluster(paths.database, ids);
-        return undefined;
-      },
+      run: () => ensureCluster(paths.database, ids),
     },
     {
       title: 'Start the services',
       async run() {
-        if (changed) await stopServices(stateDir);
-        const already = !(await ensureStarted(stateDir));
-        return already ? undefined : `API at ${apiUrl}`;
+        const isRestart = isOutdated(stateDir) && (await stopServices(stateDir));
+        const isStarted = await ensureStarted(stateDir);
+        return isStarted ? `API at ${apiUrl}${isRestart ? ', anew with what has changed' : ''}` : undefined;
       },
     },
     {
@@ -176,11 +153,7 @@ export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summ
           region: options.region,
           caCertificate: paths.caCertificate,
         };
-        const text = cloudsYaml(access);
-        if (existsSync(paths.clouds) && readFileSync(paths.clouds, 'utf8') === text) return undefined;
-        rmSync(paths.clouds, { force: true });
-        writeFileSync(paths.clouds, text, { mode: 0o600 });
-        return paths.clouds;
+        return writeWhole(paths.clouds, cloudsYaml(access), { mode: 0o600 }) ? paths.clouds : undefined;
       },
     },
     {
@@ -205,80 +178,11 @@ export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summ
   return { steps, summary: () => ({ apiUrl, clouds: paths.clouds, stateDir, listen: options.listen }) };
 }
 
-const hostOf = (listen: string): string => listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-const isAddress = (host: string): boolean => /^[0-9.]+$/.test(host) || host.includes(':');
-/** A wildcard listener answers on every address of the machine, and the certificate names each. */
-function ownAddresses(host: string): string[] {
-  if (host !== '0.0.0.0' && host !== '::') return [];
-  return Object.values(networkInterfaces()).flatMap((list) =>
-    (list ?? []).filter((one) => !one.internal && !one.address.startsWith('fe80')).map((one) => one.address),
-  );
-}
-
-function configOf(options: BootstrapOptions): Config {
-  return {
-    stateDir: options.stateDir,
-    listen: options.listen,
-    ...(options.publicUrl && { publicUrl: options.publicUrl }),
-    databaseUrl: options.databaseUrl ?? embeddedDatabaseUrl(options.stateDir),
-    redisUrl: options.redisUrl ?? embeddedRedisUrl(options.stateDir),
-    lab: options.lab,
-    provisioning: provisioningOf(options),
-    region: options.region,
-  };
-}
-
-/** The seeds' addressing: the undercloud and the nodes it lays out live in the lower quarter of the /24. */
-const labPool: [string, string] = ['192.0.2.2', '192.0.2.62'];
-
-function provisioningOf(options: BootstrapOptions): ProvisioningConfig | null {
-  if (options.lab) {
-    const address = labAddresses.undercloud;
-    return {
-      interface: provisioningInterface,
-      address,
-      cidr: '192.0.2.0/24',
-      pool: labPool,
-      gateway: address,
-      nameservers: [],
-    };
-  }
-  const device = options.provisioningInterface;
-  if (!device) return null;
-  const own = networkInterfaces()[device]?.find((one) => one.family === 'IPv4');
-  const [address, prefix] = (options.provisioningAddress ?? own?.cidr ?? '').split('/');
-  if (!address || !prefix) {
-    throw fault('bootstrap-step', {
-      step: `use ${device} for provisioning`,
-      reason: 'it has no IPv4 address; give it one, or say --provisioning-address ADDRESS/PREFIX',
-    });
-  }
-  const { network, first, last } = rangeOf(address, Number(prefix));
-  return {
-    interface: device,
-    address,
-    cidr: `${network}/${prefix}`,
-    pool: [first, last],
-    gateway: address,
-    nameservers: [],
-  };
-}
-
-/** The addresses after our own, up to the end of the network. */
-function rangeOf(address: string, prefix: number): { network: string; first: string; last: string } {
-  const number = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-  const size = 2 ** (32 - prefix);
-  const network = Math.floor(number / size) * size;
-  const text = (n: number) => [24, 16, 8, 0].map((bits) => Math.floor(n / 2 ** bits) % 256).join('.');
-  return { network: text(network), first: text(number + 1), last: text(network + size - 2) };
-}
-
 function knownPassword(clouds: string): string | null {
   if (!existsSync(clouds)) return null;
-  const parsed = parse(readFileSync(clouds, 'utf8')) as {
-    clouds?: Record<string, { auth?: { password?: string } }>;
-  } | null;
-  return parsed?.clouds?.[cloudName]?.auth?.password ?? null;
+  const parsed = parseDocument(readFileSync(clouds, 'utf8'));
+  const password = parsed.errors.length > 0 ? null : parsed.getIn(['clouds', cloudName, 'auth', 'password']);
+  return typeof password === 'string' && password !== '' ? password : null;
 }
 
 async function makeAdministrator(config: Config, password: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** The unprivileged user that PostgreSQL, Redis and `serve` run as. */
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fault } from '../services/core/errors/index.ts';
 import { command } from './command.ts';
@@ -39,16 +39,14 @@ export async function ensureUser(): Promise<Ids> {
 }
 
 /**
- * The service user has to walk to the state directory: each parent needs its execute bit.
+ * The service user has to walk to the state directory: each parent needs its execute bit, those behind symbolic links too.
+ * Parents that are not there yet will be made by us, and let it pass.
  * @throws Fault `state-unreachable`, naming the parent whose mode stops it
  */
 export function checkReachable(stateDir: string, ids: Ids): void {
-  const parents: string[] = [];
-  for (let dir = dirname(resolve(stateDir)); ; dir = dirname(dir)) {
-    parents.unshift(dir);
-    if (dir === '/') break;
-  }
-  for (const parent of parents) {
+  let place = dirname(resolve(stateDir));
+  while (!existsSync(place)) place = dirname(place);
+  for (const parent of [...parentsOf(place), ...parentsOf(realpathSync(place))]) {
     const { mode, uid, gid } = statSync(parent);
     const bit = uid === ids.uid ? 0o100 : gid === ids.gid ? 0o010 : 0o001;
     if (!(mode & bit)) {
@@ -56,4 +54,10 @@ export function checkReachable(stateDir: string, ids: Ids): void {
       throw fault('state-unreachable', { user: serviceUser, state: stateDir, parent, mode: shown });
     }
   }
+}
+
+/** The directory and all above it, the root first. */
+function parentsOf(dir: string): string[] {
+  const above = dirname(dir);
+  return above === dir ? [dir] : [...parentsOf(above), dir];
 }

@@ -46,11 +46,12 @@ export async function openHouse(config: Config): Promise<GroundFloor> {
     secrets,
     clock: systemClock,
     migrated,
-    sole,
+    sole: sole.isHeld,
     async close() {
       await operations.stop();
       await queue?.close();
       await recorder.drain();
+      sole.release();
       await db.close();
     },
   };
@@ -69,16 +70,30 @@ async function reach(db: Database): Promise<void> {
   }
 }
 
+interface Sole {
+  readonly isHeld: boolean;
+  release(): void;
+}
+
 /**
  * An advisory lock under the owner's name, held by a connection for as long as the process lives: PostgreSQL drops it with
- * the connection, so holding it proves that the former process of this name is dead.
+ * the connection, so holding it proves that the former process of this name is dead. That is asked once, at the start; a
+ * database that restarts later takes the connection with it and nothing else.
  */
-async function beSole(db: Database, owner: string): Promise<boolean> {
+async function beSole(db: Database, owner: string): Promise<Sole> {
   const client = await db.pool.connect();
+  let isOut = true;
+  const release = () => {
+    // Closed rather than given back: a pooled connection would go on holding the lock.
+    if (isOut) client.release(true);
+    isOut = false;
+  };
+  // A connection that is out of the pool has nobody else to hear of its end, and unheard it would end the process.
+  client.on('error', release);
   const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock(hashtextextended($1, 0)) as got', [
     owner,
   ]);
-  if (rows[0]?.got) return true;
-  client.release();
-  return false;
+  const isHeld = rows[0]?.got === true;
+  if (!isHeld) release();
+  return { isHeld, release };
 }

@@ -1,11 +1,11 @@
 /** `undercloud serve`: every service in one process, behind the listeners that it was handed. */
 import { readFileSync } from 'node:fs';
-import swagger from '@fastify/swagger';
 import type { Logger } from 'pino';
 import { type Config, statePaths } from '../core/config.ts';
 import { type Api, createApi, type Listener, type ListenOn, listen } from '../core/http/index.ts';
 import type { Descriptors } from './descriptors.ts';
 import { openHouse } from './house.ts';
+import { describeApi, version } from './openapi.ts';
 import { createServices, mountServices } from './services.ts';
 
 export interface ServeOptions {
@@ -19,10 +19,6 @@ export interface Running {
   readonly listeners: readonly Listener[];
   stop(): Promise<void>;
 }
-
-const version = (
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-).version;
 
 /** Chores that nobody waits for, in ms. */
 const tokenSweepMs = 10 * 60_000;
@@ -55,7 +51,7 @@ export async function serve({ config, descriptors, log }: ServeOptions): Promise
     descriptors[name] === undefined ? undefined : { fd: descriptors[name] };
 
   const api = newApi();
-  await describe(api);
+  await describeApi(api);
   mountServices(api, services);
   /** What nodes see over TLS: the same APIs, and the agent's routes without a prefix. */
   const provisioningApi = newApi();
@@ -107,10 +103,4 @@ export async function serve({ config, descriptors, log }: ServeOptions): Promise
 function parseListen(listen: string): ListenOn {
   const at = listen.lastIndexOf(':');
   return { host: listen.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(listen.slice(at + 1)) };
-}
-
-/** OpenAPI from the routes' own schemas. */
-async function describe(api: Api): Promise<void> {
-  await api.register(swagger, { openapi: { info: { title: 'Undercloud', version } } });
-  api.get('/openapi.json', { schema: { hide: true } }, async () => api.swagger());
 }

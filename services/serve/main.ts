@@ -1,4 +1,5 @@
 /** `serve` as a process: reads its flags, runs until it is told to stop. Its parent is the supervisor, or an operator. */
+import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { readConfig } from '../core/config.ts';
@@ -9,6 +10,8 @@ import { serve } from './index.ts';
 const { values } = parseArgs({
   options: { state: { type: 'string' }, sockets: { type: 'string' } },
 });
+/** After the first answers: writing it takes some 100 ms, once. */
+const compileCacheMs = 2_000;
 const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
 
 // A promise that nobody watched is a bug to be read in the log, not a reason to drop a hundred deploys.
@@ -30,6 +33,8 @@ try {
       },
     );
   };
+  // Where the supervisor named a place for compiled code it is kept now: who is killed later has no time for it.
+  setTimeout(flushCompileCache, compileCacheMs).unref();
   process.once('SIGTERM', () => stop('SIGTERM'));
   process.once('SIGINT', () => stop('SIGINT'));
 } catch (error) {

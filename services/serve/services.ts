@@ -6,16 +6,15 @@ import { type Baremetal, createBaremetal } from '../baremetal/index.ts';
 import { type Boot, createBoot } from '../boot/index.ts';
 import { type Compute, createCompute } from '../compute/index.ts';
 import { type Config, statePaths } from '../core/config.ts';
+import type { House } from '../core/house.ts';
 import type { Api, Authenticate } from '../core/http/index.ts';
 import { datagramFrom } from '../core/sockets.ts';
 import { createIdentity, type Identity } from '../identity/index.ts';
 import { createImages, diskBlobs, type Images, s3Blobs } from '../image/index.ts';
-import { cheapRefusal, machineSpeed } from '../lab/index.ts';
 import { createNetwork, type Network } from '../network/index.ts';
 import { createOrchestration, type Orchestration } from '../orchestration/index.ts';
 import { createPower, type Power } from '../power/index.ts';
 import { bootPort, type Descriptors } from './descriptors.ts';
-import type { GroundFloor } from './house.ts';
 
 export interface Services {
   readonly identity: Identity;
@@ -33,7 +32,7 @@ export interface Services {
 const emulationFactor = 3;
 
 export async function createServices(
-  house: GroundFloor,
+  house: House,
   config: Config,
   descriptors: Partial<Descriptors>,
 ): Promise<Services> {
@@ -73,7 +72,7 @@ export async function createServices(
     power,
     images,
     prefix: '/baremetal',
-    speed: config.lab ? emulationFactor * (await machineSpeed()) : 1,
+    speed: config.lab ? emulationFactor * (await (await labRoom()).machineSpeed()) : 1,
   });
   const boot = provisioning
     ? await createBootOf(house, { config, descriptors, network, baremetal, apiUrl, caCertificate })
@@ -110,7 +109,7 @@ interface BootParts {
 }
 
 async function createBootOf(
-  house: GroundFloor,
+  house: House,
   { config, descriptors, network, baremetal, apiUrl, caCertificate }: BootParts,
 ): Promise<Boot | null> {
   const { provisioning } = config;
@@ -119,7 +118,7 @@ async function createBootOf(
   const bootDir = statePaths(config.stateDir).boot;
   const profile = config.lab ? 'lab' : 'hardware';
   const own = ramdiskArguments(join(bootDir, 'ramdisk', profile, 'manifest.json'));
-  const kernelArguments = own && config.lab && emulated() ? [...own, emulatedCrypto] : own;
+  const kernelArguments = own && config.lab && (await isEmulated()) ? [...own, emulatedCrypto] : own;
   return createBoot(house, {
     network,
     baremetal,
@@ -138,8 +137,13 @@ async function createBootOf(
 }
 
 /** What can be told of this machine without trying: the lab's own finding is root's to read. */
-const emulated = (): boolean =>
-  cheapRefusal(readFileSync('/proc/cpuinfo', 'utf8'), existsSync('/dev/kvm')) !== undefined;
+async function isEmulated(): Promise<boolean> {
+  const { cheapRefusal } = await labRoom();
+  return cheapRefusal(readFileSync('/proc/cpuinfo', 'utf8'), existsSync('/dev/kvm')) !== undefined;
+}
+
+/** Much code, and only a lab needs it: everybody else starts sooner without. */
+const labRoom = () => import('../lab/index.ts');
 
 /**
  * To the ramdisk's OpenSSL: do without AES-NI, AVX and SHA extensions, which QEMU emulates instruction by instruction. The

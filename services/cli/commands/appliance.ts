@@ -1,6 +1,6 @@
 /** The appliance itself: bootstrap, doctor, status, stop, serve, clouds. They act on this machine, not over HTTP. */
 import { spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { parse, stringify } from 'yaml';
@@ -9,7 +9,7 @@ import { fault } from '../../core/errors/index.ts';
 import { defaultState } from '../cloud.ts';
 import { exitCodes } from '../exit.ts';
 import { table } from '../output.ts';
-import { action } from '../program.ts';
+import { action, requireRoot } from '../program.ts';
 import { runSteps } from '../steps.ts';
 
 interface BootstrapFlags {
@@ -42,11 +42,7 @@ export function applianceCommands(program: Command): void {
     .option('--region <name>', 'the region’s name in the catalog', 'RegionOne')
     .action(
       action(async (session, flags: BootstrapFlags) => {
-        if (flags.lab && flags.provisioningInterface)
-          throw fault('usage', { reason: '--lab and --provisioning-interface exclude one another.' });
-        if (!/^.+:\d+$/.test(flags.listen))
-          throw fault('usage', { reason: `--listen is ADDRESS:PORT, not ${flags.listen}.` });
-        const { bootstrapSteps } = await bootstrapRoom();
+        const { bootstrapSteps } = await (await bootstrapRoom()).loadSteps();
         const { steps, summary } = bootstrapSteps({
           ...flags,
           lab: flags.lab === true,
@@ -66,26 +62,14 @@ export function applianceCommands(program: Command): void {
   program
     .command('doctor')
     .description('check this machine: each fault with its remedy')
-    .option('--listen <addr:port>', 'where the API would listen', '127.0.0.1:6385')
+    .option('--listen <addr:port>', 'where the API would listen (default: where it does, or 127.0.0.1:6385)')
     .option('--provisioning-interface <if>', 'check this interface for provisioning too')
+    .option('--lab', 'check what virtual bare metal needs too')
     .action(
-      action(async (session, flags: { listen: string; provisioningInterface?: string }) => {
+      action(async (session, flags: { listen?: string; provisioningInterface?: string; lab?: boolean }) => {
         const stateDir = stateOf(session.state);
-        const config = existsSync(statePaths(stateDir).config) ? readConfig(stateDir) : null;
-        const device = flags.provisioningInterface ?? (config?.lab ? undefined : config?.provisioning?.interface);
-        const groups = [
-          'undercloud',
-          ...(config?.lab || device ? (['images'] as const) : []),
-          ...(config?.lab ? (['lab'] as const) : []),
-        ] as const;
-        const { diagnose } = await bootstrapRoom();
-        const found = await diagnose({
-          stateDir,
-          listen: config?.listen ?? flags.listen,
-          groups,
-          lab: config?.lab === true,
-          ...(device && { provisioningInterface: device }),
-        });
+        const { diagnoseState } = await (await bootstrapRoom()).loadDoctor();
+        const found = await diagnoseState(stateDir, flags);
         session.output.result(found, () =>
           table(
             ['', 'check', 'finding', 'remedy'],
@@ -109,7 +93,9 @@ export function applianceCommands(program: Command): void {
         session.output.result({ ...now, listen: config.listen, stateDir }, () => [
           now.running
             ? `The undercloud on ${stateDir} runs; its API listens on ${config.listen}.`
-            : `The undercloud on ${stateDir} is stopped; \`undercloud start\` starts it.`,
+            : now.orphans.length > 0
+              ? `The supervisor of ${stateDir} was killed; ${now.orphans.map((one) => `${one.name} (process ${one.pid})`).join(', ')} ran on without it. \`undercloud start\` takes them in hand.`
+              : `The undercloud on ${stateDir} is stopped; \`undercloud start\` starts it.`,
           ...(now.running
             ? table(
                 ['service', 'pid', 'restarts', 'log'],
@@ -128,6 +114,7 @@ export function applianceCommands(program: Command): void {
       action(async (session) => {
         const stateDir = stateOf(session.state);
         if (!existsSync(statePaths(stateDir).config)) throw fault('not-bootstrapped', { state: stateDir });
+        requireRoot('start', 'opens sockets and starts processes of the service user');
         const { ensureStarted } = await bootstrapRoom();
         const started = await ensureStarted(stateDir);
         session.output.result({ started }, () => (started ? 'Started.' : 'It was running already.'));
@@ -139,8 +126,11 @@ export function applianceCommands(program: Command): void {
     .description('stop the undercloud; work in flight goes on from its last finished step at the next start')
     .action(
       action(async (session) => {
+        const stateDir = stateOf(session.state);
+        if (!existsSync(statePaths(stateDir).config)) throw fault('not-bootstrapped', { state: stateDir });
+        requireRoot('stop', 'ends processes of the service user');
         const { stopServices } = await bootstrapRoom();
-        const stopped = await stopServices(stateOf(session.state));
+        const stopped = await stopServices(stateDir);
         session.output.result({ stopped }, () => (stopped ? 'Stopped.' : 'It was not running.'));
       }),
     );
@@ -166,16 +156,6 @@ export function applianceCommands(program: Command): void {
     );
 
   program
-    .command('supervise', { hidden: true })
-    .description('the parent of all services; bootstrap and systemd start it')
-    .action(
-      action(async (session) => {
-        const { supervise } = await bootstrapRoom();
-        await supervise(stateOf(session.state));
-      }),
-    );
-
-  program
     .command('clouds')
     .description('clouds.yaml for other machines')
     .command('export')
@@ -195,6 +175,7 @@ export function applianceCommands(program: Command): void {
         }
         mkdirSync(dir, { recursive: true });
         const file = join(dir, 'clouds.yaml');
+        rmSync(file, { force: true });
         writeFileSync(file, stringify(clouds), { mode: 0o600 });
         copyFileSync(paths.caCertificate, join(dir, 'undercloud-ca.pem'));
         session.output.result(

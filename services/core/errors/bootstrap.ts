@@ -38,6 +38,11 @@ export const bootstrapErrors = {
     sentence: '{service} did not come up within {seconds} s; the last it said was: {last}',
     remedy: 'Its log is {log}.',
   },
+  'service-not-stopped': {
+    status: 504,
+    sentence: 'The supervisor (process {pid}) did not end within {seconds} s; the last it said was: {last}',
+    remedy: 'Its log is {log}. `kill -9 {pid}` and `undercloud stop` once more end it by force.',
+  },
   'already-running': {
     status: 409,
     sentence: 'An undercloud is already running on {state} (process {pid}).',

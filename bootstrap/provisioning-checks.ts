@@ -1,0 +1,77 @@
+/** What may be wrong with the interface that nodes boot from. */
+import { existsSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import type { NetworkReport } from '../services/boot/index.ts';
+import { type Check, type DoctorOptions, ill, well } from './diagnosis.ts';
+
+/** One listening for both checks that ask about it. */
+const heard = new WeakMap<DoctorOptions, Promise<NetworkReport>>();
+
+function listen(options: DoctorOptions): Promise<NetworkReport> {
+  const { provisioningInterface = '', probeNetwork } = options;
+  const known = heard.get(options) ?? probeNetwork?.(provisioningInterface) ?? Promise.reject(new Error('no probe'));
+  heard.set(options, known);
+  return known;
+}
+
+const isThere = (device: string): boolean => existsSync(`/sys/class/net/${device}`);
+const operstate = (device: string): string => readFileSync(`/sys/class/net/${device}/operstate`, 'utf8').trim();
+
+/** Not in the lab, whose network is made by us; and there is nothing to hear on an interface that is away or down. */
+const isWired = ({ provisioningInterface: device, lab, probeNetwork }: DoctorOptions): boolean =>
+  !lab && device !== undefined && probeNetwork !== undefined && isThere(device) && operstate(device) !== 'down';
+
+export const provisioningChecks: readonly Check[] = [
+  {
+    name: 'provisioning interface',
+    when: ({ provisioningInterface, lab }) => !lab && provisioningInterface !== undefined,
+    async run({ provisioningInterface: device = '', provisioningAddress }) {
+      if (!isThere(device)) return ill(`there is no interface ${device}`, 'See `ip link`; name one that is there.');
+      if (operstate(device) === 'down') return ill(`${device} is down`, `Bring it up: \`ip link set ${device} up\`.`);
+      const addresses = (networkInterfaces()[device] ?? []).filter((one) => one.family === 'IPv4');
+      const wanted = provisioningAddress?.split('/')[0];
+      const own = addresses.find((one) => wanted === undefined || one.address === wanted);
+      if (own) return well(`${device} is ${operstate(device)} and has ${own.cidr}`);
+      return ill(
+        wanted ? `${device} does not have the address ${wanted}` : `${device} has no IPv4 address`,
+        `Give it one: \`ip address add ${provisioningAddress ?? '192.0.2.1/24'} dev ${device}\`, and in the system’s network configuration.`,
+      );
+    },
+  },
+  {
+    name: 'foreign DHCP server',
+    when: isWired,
+    async run(options) {
+      const { provisioningInterface: device } = options;
+      const found = (await listen(options)).dhcpServers;
+      if (found.length === 0) return well(`nobody else answers on ${device}`);
+      const who = found.map((one) => `${one.source}${one.mac ? ` (${one.mac})` : ''}, which offered ${one.offered},`);
+      return ill(
+        `${who.join(' and ')} answers DHCP on ${device}`,
+        'Stop that server, or put the nodes on a network of their own.',
+      );
+    },
+  },
+  {
+    name: 'IPv6 routers',
+    when: isWired,
+    async run(options) {
+      const { provisioningInterface: device = '' } = options;
+      const { routers } = await listen(options);
+      if (routers === null)
+        return ill(
+          'this kernel has IPv6 switched off',
+          'Every iPXE stage then waits 16 s for a router that nobody can be: boot the kernel without ipv6.disable=1.',
+          false,
+        );
+      const own = new Set((networkInterfaces()[device] ?? []).map((one) => one.address));
+      const others = routers.filter((router) => !own.has(router));
+      if (others.length === 0) return well(`nobody else advertises itself on ${device}`);
+      return ill(
+        `${others.join(' and ')} advertises itself as a router on ${device}`,
+        'Nodes get IPv6 addresses and a way out from it. Where that is not meant, stop it there (radvd, the switch).',
+        false,
+      );
+    },
+  },
+];

@@ -1,0 +1,142 @@
+/** What the operator asked for, as the configuration that `serve` and the supervisor read. */
+import { existsSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { type Config, type ProvisioningConfig, readConfig, statePaths } from '../services/core/config.ts';
+import { fault } from '../services/core/errors/index.ts';
+import { labAddresses, provisioningInterface } from '../services/lab/index.ts';
+import { embeddedDatabaseUrl, embeddedRedisUrl } from './run-dir.ts';
+
+export interface BootstrapOptions {
+  stateDir: string;
+  /** `127.0.0.1:6385` */
+  listen: string;
+  publicUrl?: string;
+  provisioningInterface?: string;
+  /** `192.0.2.1/24`; default: the interface's own address. */
+  provisioningAddress?: string;
+  lab: boolean;
+  databaseUrl?: string;
+  redisUrl?: string;
+  region: string;
+}
+
+export function configOf(options: BootstrapOptions): Config {
+  const { stateDir } = options;
+  const known = existsSync(statePaths(stateDir).config) ? readConfig(stateDir) : null;
+  return {
+    stateDir,
+    listen: options.listen,
+    ...(options.publicUrl && { publicUrl: options.publicUrl }),
+    databaseUrl: options.databaseUrl ?? embeddedDatabaseUrl(stateDir),
+    redisUrl: options.redisUrl ?? embeddedRedisUrl(stateDir),
+    lab: options.lab,
+    provisioning: provisioningOf(options),
+    region: options.region,
+    // No flag says it: the operator wrote it into the file.
+    ...(known?.s3 && { s3: known.s3 }),
+  };
+}
+
+/** Addresses and names under which clients reach the API. */
+export function listeningNames(options: BootstrapOptions): string[] {
+  const { publicUrl } = options;
+  const host = hostOf(options.listen);
+  const provisioning = provisioningOf(options);
+  return [
+    ...(isWildcard(host) ? ownAddresses() : [host]),
+    ...(provisioning ? [provisioning.address] : []),
+    ...(publicUrl ? [new URL(publicUrl).hostname.replace(/^\[|\]$/g, '')] : []),
+  ];
+}
+
+/** Where clients of this machine find the API. */
+export const apiUrlOf = ({ publicUrl, listen }: BootstrapOptions): string =>
+  publicUrl ??
+  `https://${isWildcard(hostOf(listen)) ? `localhost:${listen.slice(listen.lastIndexOf(':') + 1)}` : listen}`;
+
+const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::';
+const hostOf = (listen: string): string => listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+
+/** @throws Fault `usage` */
+export function checkUsage(options: BootstrapOptions): void {
+  const { listen, publicUrl, databaseUrl, redisUrl } = options;
+  const refuse = (reason: string): never => {
+    throw fault('usage', { reason });
+  };
+  const port = Number(/:(\d{1,5})$/.exec(listen)?.[1] ?? 0);
+  const host = hostOf(listen);
+  const isAddress = isIP(host) === 4 || host === 'localhost' || (isIP(host) === 6 && listen.startsWith('['));
+  if (!isAddress || port < 1 || port > 65_535)
+    refuse(`--listen is ADDRESS:PORT (127.0.0.1:6385, [::1]:6385), not ${listen}.`);
+  if (options.lab && options.provisioningInterface) refuse('--lab and --provisioning-interface exclude one another.');
+  if (options.provisioningAddress && !options.provisioningInterface)
+    refuse('--provisioning-address belongs to a --provisioning-interface, which is missing.');
+  if (options.provisioningAddress && !isPrefixed(options.provisioningAddress))
+    refuse(`--provisioning-address is ADDRESS/PREFIX (192.0.2.1/24), not ${options.provisioningAddress}.`);
+  if (publicUrl !== undefined && !/^https?:$/.test(URL.parse(publicUrl)?.protocol ?? ''))
+    refuse(`--public-url is an http or https URL, not ${publicUrl}.`);
+  // The URLs themselves may hold a password, so they are not repeated.
+  if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl))
+    refuse('--database-url begins with postgresql://.');
+  if (redisUrl !== undefined && !/^(rediss?|unix):\/\//.test(redisUrl))
+    refuse('--redis-url begins with redis://, rediss:// or unix://.');
+}
+
+function isPrefixed(text: string): boolean {
+  const [address = '', prefix = ''] = text.split('/');
+  return isIP(address) === 4 && /^\d{1,2}$/.test(prefix) && Number(prefix) >= 8 && Number(prefix) <= 30;
+}
+
+/** A wildcard listener answers on every address of the machine, and the certificate names each. */
+const ownAddresses = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((list) =>
+    (list ?? []).filter((one) => !one.internal && !one.address.startsWith('fe80')).map((one) => one.address),
+  );
+
+/** The seeds' addressing: the undercloud and the nodes it lays out live in the lower quarter of the /24. */
+const labPool: [string, string] = ['192.0.2.2', '192.0.2.62'];
+
+function provisioningOf(options: BootstrapOptions): ProvisioningConfig | null {
+  if (options.lab) {
+    const address = labAddresses.undercloud;
+    return {
+      interface: provisioningInterface,
+      address,
+      cidr: '192.0.2.0/24',
+      pool: labPool,
+      gateway: address,
+      nameservers: [],
+    };
+  }
+  const device = options.provisioningInterface;
+  if (!device) return null;
+  const own = networkInterfaces()[device]?.find((one) => one.family === 'IPv4');
+  const [address, prefix] = (options.provisioningAddress ?? own?.cidr ?? '').split('/');
+  if (!address || !prefix) {
+    throw fault('bootstrap-step', {
+      step: `use ${device} for provisioning`,
+      reason: 'it has no IPv4 address; give it one, or say --provisioning-address ADDRESS/PREFIX',
+    });
+  }
+  const { network, first, last } = rangeOf(address, Number(prefix));
+  return {
+    interface: device,
+    address,
+    cidr: `${network}/${prefix}`,
+    pool: [first, last],
+    gateway: address,
+    nameservers: [],
+  };
+}
+
+/** The addresses after our own or before it, whichever are more. */
+function rangeOf(address: string, prefix: number): { network: string; first: string; last: string } {
+  const own = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = 2 ** (32 - prefix);
+  const network = Math.floor(own / size) * size;
+  const text = (n: number) => [24, 16, 8, 0].map((bits) => Math.floor(n / 2 ** bits) % 256).join('.');
+  const last = network + size - 2;
+  const [from, to] = last - own >= own - network - 1 ? [own + 1, last] : [network + 1, own - 1];
+  return { network: text(network), first: text(from), last: text(to) };
+}
