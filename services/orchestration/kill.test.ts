@@ -53,7 +53,17 @@ const template = (length: number, count: number, more: Template = {}): Template 
   },
 });
 
-type Act = 'create' | 'update' | 'delete';
+/** Where each act ends when nobody disturbs it. */
+const ends = {
+  create: 'CREATE_COMPLETE',
+  update: 'UPDATE_COMPLETE',
+  delete: 'DELETE_COMPLETE',
+  'create that fails': 'CREATE_FAILED',
+  'create that is rolled back': 'ROLLBACK_COMPLETE',
+} as const;
+type Act = keyof typeof ends;
+
+const bad: Template = { bad: { type: 'OS::Heat::TestResource', depends_on: 'g', properties: { fail: true } } };
 
 /** Plays the act to its end; where `dieAt` says so the process dies and another takes its place. */
 async function play(act: Act, dieAt: number | null) {
@@ -74,8 +84,7 @@ async function play(act: Act, dieAt: number | null) {
     die();
     throw new Killed();
   };
-  let begun = act === 'create';
-  let asked = false;
+  const fresh = act.startsWith('create');
   let id = '';
   for (let life = 1; life <= 2; life += 1) {
     const world = await createWorld({ databaseUrl, owner: 'orchestration', keep: true });
@@ -85,20 +94,21 @@ async function play(act: Act, dieAt: number | null) {
       await orchestration.start();
       const files = { 'child.yaml': child };
       if (life === 1) {
-        if (!begun) {
+        if (!fresh) {
           await orchestration.createStack(world.context, 's', { template: template(8, 2), files });
           await atRest(world, orchestration, 's');
-          begun = true;
         }
         counting = true;
-        if (act === 'create') await orchestration.createStack(world.context, 's', { template: template(8, 2), files });
-        if (act !== 'create') id = (await orchestration.findStack(world.context, 's')).id;
+        const more = act === 'create' ? {} : bad;
+        if (fresh) {
+          const wish = { template: template(8, 2, more), files, disableRollback: act !== 'create that is rolled back' };
+          await orchestration.createStack(world.context, 's', wish);
+        } else id = (await orchestration.findStack(world.context, 's')).id;
         if (act === 'update') {
           const wish = { template: template(9, 1, { n: { type: 'OS::Heat::None' } }), files };
           await orchestration.updateStack(world.context, 's', wish);
         }
         if (act === 'delete') await orchestration.deleteStack(world.context, 's');
-        asked = true;
       }
       id ||= (await orchestration.findStack(world.context, 's')).id;
       const end = await Promise.race([
@@ -106,7 +116,7 @@ async function play(act: Act, dieAt: number | null) {
         death.then((dead) => (life === 1 ? dead : new Promise<never>(() => {}))),
       ]);
       if (end === 'dead') continue;
-      return { end, seen: await observe(world, orchestration, id, outside), moments, asked };
+      return { end, seen: await observe(world, orchestration, id, outside), moments };
     } finally {
       await world.close();
     }
@@ -150,10 +160,10 @@ async function observe(
   };
 }
 
-describe.each(['create', 'update', 'delete'] as const)('%s', (act) => {
+describe.each(Object.keys(ends) as Act[])('%s', (act) => {
   it('ends where an undisturbed run ends, killed at any transition', async () => {
     const calm = await play(act, null);
-    expect(calm.end).toBe(`${act.toUpperCase()}_COMPLETE`);
+    expect(calm.end).toBe(ends[act]);
     const places = calm.moments.length;
     expect(places).toBeGreaterThan(20);
     const left = Array.from({ length: places }, (_, at) => at);
