@@ -16,6 +16,8 @@ export function cloudsYaml(access: CloudAccess): string {
   return stringify({
     clouds: {
       [cloudName]: {
+        // Said, because the stand-alone `baremetal` command takes `none` where nothing is said.
+        auth_type: 'password',
         auth: {
           auth_url: access.authUrl,
           username: access.username,

@@ -30,8 +30,7 @@ export const bootstrapErrors = {
   'database-major': {
     status: 500,
     sentence: 'The data directory {directory} belongs to PostgreSQL {found}, and this machine has {installed}.',
-    remedy:
-      'Install postgresql-{found} beside it, or move the data with `undercloud backup` there and `undercloud restore` here.',
+    remedy: 'Move the data with `pg_upgrade`, or install postgresql-{found} and remove postgresql-{installed}.',
   },
   'service-not-up': {
     status: 504,
