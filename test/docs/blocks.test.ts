@@ -17,6 +17,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runDir } from '../../bootstrap/run-dir.ts';
 import { pages } from './pages.ts';
 import { root } from './reference.ts';
 
@@ -63,14 +64,17 @@ beforeAll(async () => {
 }, 300_000);
 
 afterAll(async () => {
-  await run(launcher('undercloud'), ['stop', '--state', state]).catch(() => {});
-  for (const [index, path] of links.entries()) {
-    const was = before[index] ?? null;
-    if (linkAt(path) === was) continue;
-    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(path);
-    if (was !== null) symlinkSync(was, path);
+  try {
+    await run(launcher('undercloud'), ['stop', '--state', state]);
+  } finally {
+    for (const [index, path] of links.entries()) {
+      const was = before[index] ?? null;
+      if (linkAt(path) === was) continue;
+      if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(path);
+      if (was !== null) symlinkSync(was, path);
+    }
   }
-  rmSync(scratch, { recursive: true, force: true });
+  for (const dir of [scratch, runDir(state)]) rmSync(dir, { recursive: true, force: true });
 });
 
 /** Resolves with the exit code and all that was said. */

@@ -133,6 +133,8 @@ describe('pages about tables of the code', () => {
   it('images.md has each phase of a build and each image and element', () => {
     const text = read('docs/guides/images.md');
     expect(Object.keys(PHASES).filter((phase) => !text.includes(`\`${phase}\``))).toEqual([]);
+    const images = readdirSync(join(root, 'images')).filter((name) => name.endsWith('.yaml'));
+    expect(images.filter((name) => !text.includes(`\`images/${name}\``))).toEqual([]);
     const shipped = read('elements/README.md');
     const elements = readdirSync(join(root, 'elements'), { withFileTypes: true }).filter((one) => one.isDirectory());
     expect(elements.map(({ name }) => name).filter((name) => !shipped.includes(`\`${name}\``))).toEqual([]);

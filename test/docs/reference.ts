@@ -12,8 +12,9 @@ const again = 'To draw it anew: `UPDATE_GOLDEN=1 npx vitest run --project unit t
 /** A table's cell: Markdown takes `|` for its end, and `<if>` for HTML. */
 const cell = (text: string): string =>
   text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll(/\s+/g, ' ').trim();
+/** A file's name at its beginning stays as it is. */
 const sentence = (text: string): string =>
-  `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+  `${/^\S+\.\w/.test(text) ? text.charAt(0) : text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 
 function optionRows(command: Command): string[] {
   return command.options.map(({ flags, description, defaultValue, negate }) => {
