@@ -12,7 +12,7 @@ export const exitCodes = {
   refused: 4,
   /** A plan or a wait ended without what was wanted (time-out, stale plan). */
   unfinished: 5,
-  /** Interrupted by Ctrl-C; what was started goes on in the undercloud. */
+  /** Interrupted by Ctrl-C (143 by SIGTERM); what was started goes on in the undercloud. */
   interrupted: 130,
 } as const;
 

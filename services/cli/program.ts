@@ -1,4 +1,5 @@
 /** The frame of both commands: common options, the way to the undercloud, and what an error becomes. */
+import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { fault, toFault } from '../core/errors/index.ts';
@@ -21,7 +22,10 @@ export interface Session {
   readonly stateDir: string;
   /** Logs in at the first call. */
   cloud(): Promise<Client>;
-  /** Aborted by Ctrl-C: stop watching; what was started goes on in the undercloud. */
+  /**
+   * Aborted by Ctrl-C: stop watching; what was started goes on in the undercloud. A command that never asks for it, nor for
+   * the cloud, is ended by the signal itself: bootstrap may be dropped anywhere.
+   */
   readonly interrupted: AbortSignal;
   /** From now on Ctrl-C ends the watching alone; the sentence tells how to look again. */
   goesOn(sentence: string): void;
@@ -45,6 +49,9 @@ export function createProgram(name: string, description: string): Command {
     .exitOverride();
 }
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+type Signal = (typeof signals)[number];
+
 /** Wraps an action: gives it a session, and turns what it throws into a sentence and an exit code. */
 export function action<Args extends unknown[]>(work: (session: Session, ...args: Args) => Promise<number | undefined>) {
   return async (...given: [...Args, Record<string, unknown>, Command]): Promise<void> => {
@@ -54,17 +61,29 @@ export function action<Args extends unknown[]>(work: (session: Session, ...args:
     const abort = new AbortController();
     let client: Promise<Client> | null = null;
     let goesOn: string | null = null;
-    // Once: whoever presses it twice means it.
-    const interrupt = () => abort.abort();
-    process.once('SIGINT', interrupt);
+    let signalled: Signal | null = null;
+    const interrupt = (signal: Signal) => {
+      signalled = signal;
+      // Whoever presses it twice means it.
+      for (const one of signals) process.off(one, interrupt);
+      abort.abort();
+    };
+    let listening = false;
+    const listen = (): AbortSignal => {
+      if (!listening) for (const one of signals) process.on(one, interrupt);
+      listening = true;
+      return abort.signal;
+    };
     const session: Session = {
       output,
       state: options.state,
       stateDir: resolve(options.state ?? defaultState),
-      interrupted: abort.signal,
+      get interrupted() {
+        return listen();
+      },
       cloud() {
         client ??= connect(findCloud(process.env, options.state), {
-          signal: abort.signal,
+          signal: listen(),
           notice: (line) => output.progress(line),
         });
         return client;
@@ -77,10 +96,13 @@ export function action<Args extends unknown[]>(work: (session: Session, ...args:
       process.exitCode = (await work(session, ...(given.slice(0, -1) as unknown as Args))) ?? exitCodes.ok;
     } catch (error) {
       output.settle();
-      process.exitCode = abort.signal.aborted ? exitCodes.interrupted : report(error, output);
-      if (abort.signal.aborted) reportInterrupt(error, goesOn, output);
+      if (signalled === null) process.exitCode = report(error, output);
+      else {
+        process.exitCode = 128 + constants.signals[signalled as Signal];
+        reportInterrupt(error, goesOn, output);
+      }
     } finally {
-      process.off('SIGINT', interrupt);
+      for (const one of signals) process.off(one, interrupt);
       (await (client as Promise<Client> | null)?.catch(() => null))?.close();
     }
   };

@@ -11,8 +11,8 @@ import { type Baremetal, createBaremetal } from '../../services/baremetal/index.
 import { createApi, type Listener, listen } from '../../services/core/http/index.ts';
 import { createIdentity } from '../../services/identity/index.ts';
 import { createImages, diskBlobs, type Images } from '../../services/image/index.ts';
-import { newOutside, type Stage, stage } from './stacks.ts';
 import { createFakeMachines, createPower, type FakeMachines } from '../../services/power/index.ts';
+import { newOutside, type Stage, stage } from './stacks.ts';
 import { createWorld, type World } from './world.ts';
 
 export interface Ran {
@@ -25,7 +25,7 @@ export interface Running {
   readonly ended: Promise<Ran>;
   /** Resolves when either output has the text. */
   says(text: string): Promise<void>;
-  interrupt(): void;
+  interrupt(signal?: 'SIGINT' | 'SIGTERM'): void;
 }
 
 export interface Appliance {
@@ -130,7 +130,7 @@ export async function createAppliance({ builds }: { builds?: 'at once' | 'when t
           };
           heard();
         }),
-      interrupt: () => void child.kill('SIGINT'),
+      interrupt: (signal = 'SIGINT') => void child.kill(signal),
     };
   }
 

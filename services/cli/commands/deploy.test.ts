@@ -166,6 +166,10 @@ resources:
     expect(ran.stderr).toContain(
       'Stopped watching. The stack wait goes on in the undercloud; `overcloud status wait --follow`',
     );
+    const follow = site.start('overcloud', 'status', 'wait', '--follow');
+    await follow.says('… wait: waits for');
+    follow.interrupt('SIGTERM');
+    expect(await follow.ended).toMatchObject({ code: 143, stderr: expect.stringContaining('Stopped watching.') });
     expect((await overcloud('status', 'wait')).stdout).toMatch(/… wait .*waits for/);
     expect((await overcloud('delete', 'wait')).code).toBe(exitCodes.ok);
   });

@@ -30,7 +30,8 @@ interface Node {
 }
 
 const at = (node: string): string => `/v1/nodes/${encodeURIComponent(node)}`;
-const listFields = 'uuid,name,provision_state,power_state,maintenance,instance_uuid,reservation,last_error';
+const listFields =
+  'uuid,name,provision_state,power_state,maintenance,maintenance_reason,instance_uuid,reservation,last_error';
 const parallelLooks = 16;
 
 export function nodeCommands(program: Command): void {

@@ -51,7 +51,8 @@ export const cliErrors = {
   },
   'console-elsewhere': {
     status: 404,
-    sentence: 'Node {node} is no node of the lab in {state}, and serial over LAN for other nodes is not in this release.',
+    sentence:
+      'Node {node} is no node of the lab in {state}, and serial over LAN for other nodes is not in this release.',
     remedy: 'For a lab node give the lab’s --state; for others use `ipmitool -I lanplus sol activate`.',
   },
   'build-failed': { status: 500, sentence: '{message}', remedy: '' },
