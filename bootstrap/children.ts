@@ -13,6 +13,8 @@ export interface ChildSpec {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly log: string;
+  /** Says it on our own output instead of into its log. */
+  readonly isShown?: boolean;
   /** Descriptors handed over as 3, 4, 5 … */
   readonly descriptors?: readonly number[];
   /** PostgreSQL's "fast" shutdown is SIGINT. */
@@ -38,7 +40,7 @@ const healthyMs = 30_000;
 const firstDelayMs = 200;
 const longestDelayMs = 30_000;
 
-export function keepRunning(spec: ChildSpec, say: (line: string) => void): Child {
+export function keepRunning(spec: ChildSpec, say: (line: string) => void, onChange = () => {}): Child {
   let child: ChildProcess | null = null;
   let stopping = false;
   let restarts = 0;
@@ -49,8 +51,8 @@ export function keepRunning(spec: ChildSpec, say: (line: string) => void): Child
   function start(): void {
     if (stopping || child) return;
     mkdirSync(dirname(spec.log), { recursive: true });
-    const log = openSync(spec.log, 'a', 0o640);
-    const stdio: StdioOptions = ['ignore', log, log, ...(spec.descriptors ?? [])];
+    const log = spec.isShown ? null : openSync(spec.log, 'a', 0o640);
+    const stdio: StdioOptions = ['ignore', log ?? 1, log ?? 2, ...(spec.descriptors ?? [])];
     const { program, args, argv0, uid, gid, cwd, env } = spec;
     const options = {
       stdio,
@@ -59,12 +61,15 @@ export function keepRunning(spec: ChildSpec, say: (line: string) => void): Child
       ...(gid !== undefined && { gid }),
       ...(cwd && { cwd }),
       env: env ?? process.env,
+      // A group of its own: Ctrl-C in a terminal is for the supervisor, which ends its children in their order.
+      detached: true,
     };
     const fork = () => spawn(program, args, options);
     startedAt = Date.now();
     child = spec.within ? spec.within(fork) : fork();
-    closeSync(log);
+    if (log !== null) closeSync(log);
     if (child.pid) spec.onStart?.(child.pid);
+    onChange();
     child.once('error', (error) => ended(`could not start: ${error.message}`));
     child.once('exit', (code, signal) => ended(`ended with ${signal ?? code}`));
   }
@@ -73,10 +78,12 @@ export function keepRunning(spec: ChildSpec, say: (line: string) => void): Child
     if (!child) return;
     child = null;
     if (stopping) return;
-    delay = Date.now() - startedAt > healthyMs ? firstDelayMs : Math.min(delay * 2, longestDelayMs);
+    if (Date.now() - startedAt > healthyMs) delay = firstDelayMs;
     restarts += 1;
-    say(`${spec.name} ${how}; started again in ${delay} ms (its log: ${spec.log})`);
+    onChange();
+    say(`${spec.name} ${how}; started again in ${delay} ms${spec.isShown ? '' : ` (its log: ${spec.log})`}`);
     retry = setTimeout(start, delay);
+    delay = Math.min(delay * 2, longestDelayMs);
   }
 
   return {

@@ -25,6 +25,8 @@ export interface OpenSockets {
   fds: Descriptors;
   /** The lab's namespace, which `serve` is started in. */
   namespace: string | null;
+  /** `serve` speaks on our own output. */
+  isForeground?: boolean;
 }
 
 const signs = (stateDir: string) => ({
@@ -37,7 +39,8 @@ const signs = (stateDir: string) => ({
 
 const stopSignals = { postgresql: 'SIGINT', redis: 'SIGTERM', serve: 'SIGTERM' } as const;
 
-export function childSpecs(stateDir: string, config: Config, ids: Ids, { fds, namespace }: OpenSockets): ChildSpec[] {
+export function childSpecs(stateDir: string, config: Config, ids: Ids, open: OpenSockets): ChildSpec[] {
+  const { fds, namespace, isForeground = false } = open;
   const paths = statePaths(stateDir);
   const run = runPaths(stateDir);
   const log = (name: string) => join(paths.logs, `${name}.log`);
@@ -81,6 +84,7 @@ export function childSpecs(stateDir: string, config: Config, ids: Ids, { fds, na
     // Compiled code is kept between starts: stripping types and compiling is half of what a start costs.
     env: { ...plainEnvironment, NODE_COMPILE_CACHE: join(paths.cache, 'node') },
     log: log('serve'),
+    isShown: isForeground,
     descriptors: handed.map((name) => fds[name] as number),
     sign: sign.serve,
     onStart: (pid) => writeRecord(run.servePid, pid),

@@ -10,3 +10,4 @@ export type { BootstrapOptions, Step, Summary } from './steps.ts';
 
 export const loadSteps = () => import('./steps.ts');
 export const loadDoctor = () => import('./doctor.ts');
+export const loadSupervisor = () => import('./supervisor.ts');

@@ -49,6 +49,7 @@ export const packageGroups = {
     'gdisk',
     'tcpdump',
     'curl',
+    'systemd',
     'systemd-container',
     'python3',
     'git',

@@ -98,6 +98,8 @@ export async function startServices(stateDir: string): Promise<ChildProcess | nu
 /** Starts what is stopped and waits for the API. False when it was running already. */
 export async function ensureStarted(stateDir: string): Promise<boolean> {
   const wasRunning = livingPid(runPaths(stateDir).supervisorPid) !== null;
+  // First, or their API would be taken for that of the new one.
+  if (!wasRunning) await endOrphans(stateDir);
   const supervisor = await startServices(stateDir);
   const begun = Date.now();
   const paths = statePaths(stateDir);

@@ -17,9 +17,7 @@ import { claimRecord, forgetRecord } from './process.ts';
 import { runPaths } from './run-dir.ts';
 import { findUser, type Ids, serviceUser } from './user.ts';
 
-const reportMs = 2_000;
-
-export async function supervise(stateDir: string): Promise<void> {
+export async function supervise(stateDir: string, { isForeground = false } = {}): Promise<void> {
   process.umask(0o022);
   const run = runPaths(stateDir);
   const config = readConfig(stateDir);
@@ -40,15 +38,12 @@ export async function supervise(stateDir: string): Promise<void> {
   const children: Child[] = [];
   try {
     await endOrphans(stateDir, say);
-    const sockets = await openSockets(config);
-    for (const spec of childSpecs(stateDir, config, ids, sockets)) children.push(keepRunning(spec, say));
-    for (const child of children) child.start();
+    const sockets = { ...(await openSockets(config)), isForeground };
     const report = () => writeStatus(run.status, basis, children);
-    report();
-    const reporting = setInterval(report, reportMs);
+    for (const spec of childSpecs(stateDir, config, ids, sockets)) children.push(keepRunning(spec, say, report));
+    for (const child of children) child.start();
     say(`supervising ${children.map((child) => child.spec.name).join(', ')} of ${stateDir}`);
     await told;
-    clearInterval(reporting);
     say('stopping');
     // serve first: it lets go of its work while the database is still there.
     for (const child of [...children].reverse()) await child.stop(graceMs);

@@ -88,7 +88,6 @@ async function beSole(db: Database, owner: string): Promise<Sole> {
     if (isOut) client.release(true);
     isOut = false;
   };
-  // A connection that is out of the pool has nobody else to hear of its end, and unheard it would end the process.
   client.on('error', release);
   const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock(hashtextextended($1, 0)) as got', [
     owner,

@@ -44,36 +44,40 @@ export async function serve({ config, descriptors, log }: ServeOptions): Promise
   };
 
   const listeners: Listener[] = [];
-  const open = async (api: Api, on: ListenOn | undefined, secure: boolean) => {
-    if (on) listeners.push(await listen(api, on, secure ? tls : undefined));
+  const open = async (api: Api, on: ListenOn, secure: boolean) => {
+    listeners.push(await listen(api, on, secure ? tls : undefined));
   };
-  const handed = (name: keyof Descriptors): ListenOn | undefined =>
-    descriptors[name] === undefined ? undefined : { fd: descriptors[name] };
+  /** On a descriptor that was handed over; without one that listener is not wanted, and its routes are not even made. */
+  const openHanded = async (name: keyof Descriptors, secure: boolean, mount: (api: Api) => void) => {
+    const fd = descriptors[name];
+    if (fd === undefined) return;
+    const api = newApi();
+    mount(api);
+    await open(api, { fd }, secure);
+  };
 
   const api = newApi();
   await describeApi(api);
   mountServices(api, services);
-  /** What nodes see over TLS: the same APIs, and the agent's routes without a prefix. */
-  const provisioningApi = newApi();
-  mountServices(provisioningApi, services);
-  provisioningApi.register(baremetal.agentRoutes);
-  /** What firmware sees, in plain HTTP: images by signed links, and boot, which takes every other path. */
-  const bootApi = newApi();
-  bootApi.register(images.deliveryRoutes);
-  if (boot) bootApi.register(boot.routes);
-  const metadataApi = newApi();
-  metadataApi.register(compute.metadataRoutes);
 
   // Operations are registered by now; what a former process left is taken up before anybody can ask for more.
   await house.operations.run({ sole: house.sole });
   await baremetal.start();
   await compute.start();
   await orchestration.start();
-  await open(bootApi, handed('boot'), false);
-  await open(metadataApi, handed('metadata'), false);
-  await open(provisioningApi, handed('provisioningApi'), true);
+  // What firmware sees, in plain HTTP: images by signed links, and boot, which takes every other path.
+  await openHanded('boot', false, (bootApi) => {
+    bootApi.register(images.deliveryRoutes);
+    if (boot) bootApi.register(boot.routes);
+  });
+  await openHanded('metadata', false, (metadataApi) => void metadataApi.register(compute.metadataRoutes));
+  // What nodes see over TLS: the same APIs, and the agent's routes without a prefix.
+  await openHanded('provisioningApi', true, (provisioningApi) => {
+    mountServices(provisioningApi, services);
+    provisioningApi.register(baremetal.agentRoutes);
+  });
   await boot?.start();
-  await open(api, handed('api') ?? parseListen(config.listen), true);
+  await open(api, descriptors.api === undefined ? parseListen(config.listen) : { fd: descriptors.api }, true);
 
   const chores = [
     setInterval(() => services.identity.dropExpiredTokens().catch(() => {}), tokenSweepMs),

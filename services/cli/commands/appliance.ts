@@ -138,18 +138,19 @@ export function applianceCommands(program: Command): void {
   program
     .command('serve')
     .description(
-      'run the appliance’s one process in the foreground (without --sockets it opens the API’s listener itself)',
+      'run the appliance in the foreground: as root with its private database and Redis, else its one process alone',
     )
-    .option('--sockets <json>', 'descriptors handed over by the supervisor')
     .action(
-      action(async (session, flags: { sockets?: string }) => {
-        const args = [
-          join(import.meta.dirname, '../../serve/main.ts'),
-          '--state',
-          stateOf(session.state),
-          ...(flags.sockets ? ['--sockets', flags.sockets] : []),
-        ];
-        const child = spawn(process.execPath, args, { stdio: 'inherit' });
+      action(async (session) => {
+        const stateDir = stateOf(session.state);
+        if (!existsSync(statePaths(stateDir).config)) throw fault('not-bootstrapped', { state: stateDir });
+        if (process.getuid?.() === 0) {
+          const { supervise } = await (await bootstrapRoom()).loadSupervisor();
+          await supervise(stateDir, { isForeground: true });
+          return exitCodes.ok;
+        }
+        const entry = join(import.meta.dirname, '../../serve/main.ts');
+        const child = spawn(process.execPath, [entry, '--state', stateDir], { stdio: 'inherit' });
         for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
         return new Promise<number>((done) => child.once('exit', (code) => done(code ?? exitCodes.failed)));
       }),

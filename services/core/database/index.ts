@@ -41,6 +41,9 @@ export function openDatabase(options: DatabaseOptions): Database {
   });
   // An idle connection that the server closed must not end the process; the next query reconnects or says why not.
   pool.on('error', () => {});
+  // One that is at work when the server dies fails its query, and says so a second time to whoever listens: nobody, and an
+  // unheard error ends the process. The pool's own listener is off while a connection is lent.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const kysely = new Kysely<Empty>({ dialect: new PostgresDialect({ pool }) });
   return {
     pool,

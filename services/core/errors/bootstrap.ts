@@ -30,7 +30,7 @@ export const bootstrapErrors = {
   'database-major': {
     status: 500,
     sentence: 'The data directory {directory} belongs to PostgreSQL {found}, and this machine has {installed}.',
-    remedy: 'Move the data with `pg_upgrade`, or install postgresql-{found} and remove postgresql-{installed}.',
+    remedy: 'Install postgresql-{found} beside it, or move the data with `pg_upgrade`.',
   },
   'service-not-up': {
     status: 504,
