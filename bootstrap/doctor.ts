@@ -10,6 +10,7 @@ import { type Check, type Diagnosis, type DoctorOptions, ill, well } from './dia
 import { kernelChecks } from './kernel-checks.ts';
 import { missingPackages, type PackageGroup } from './packages.ts';
 import { clusterMajor, postgresqlPrograms } from './postgresql.ts';
+import { checkout, programPlace } from './program-place.ts';
 import { provisioningChecks } from './provisioning-checks.ts';
 import { embeddedDatabaseUrl, embeddedRedisUrl } from './run-dir.ts';
 import { standing, systemdRuns, unitName } from './services.ts';
@@ -78,6 +79,20 @@ const checks: readonly Check[] = [
       try {
         checkReachable(stateDir, ids ?? { uid: -1, gid: -1 });
         return well(stateDir);
+      } catch (error) {
+        return refusal(error);
+      }
+    },
+  },
+  {
+    name: 'program',
+    async run() {
+      // As root it makes the mount that the services would: what bootstrap could not do is found here.
+      const ids = findUser();
+      if (!ids || process.getuid?.() !== 0) return well(checkout);
+      try {
+        const place = await programPlace(ids);
+        return well(place === checkout ? checkout : `${checkout}, for the service user mounted at ${place}`);
       } catch (error) {
         return refusal(error);
       }

@@ -6,6 +6,7 @@ import { type Descriptors, descriptorNames } from '../services/serve/descriptors
 import type { ChildSpec } from './children.ts';
 import { postgresqlArguments, postgresqlPrograms } from './postgresql.ts';
 import { endProcess, findProcesses, writeRecord } from './process.ts';
+import { atPlace, checkout } from './program-place.ts';
 import { redisArguments, redisProgram } from './redis.ts';
 import { embeddedDatabaseUrl, embeddedRedisUrl, runPaths } from './run-dir.ts';
 import { findUser, type Ids } from './user.ts';
@@ -16,7 +17,7 @@ const plainEnvironment = {
   LANG: 'C.UTF-8',
   TZ: 'UTC',
 };
-const serveEntry = join(import.meta.dirname, '..', 'services', 'serve', 'main.ts');
+const serveEntry = join(checkout, 'services', 'serve', 'main.ts');
 
 /** How long each gets to end by itself. */
 export const graceMs = 20_000;
@@ -25,6 +26,8 @@ export interface OpenSockets {
   fds: Descriptors;
   /** The lab's namespace, which `serve` is started in. */
   namespace: string | null;
+  /** Where the service user finds this program. */
+  program: string;
   /** `serve` speaks on our own output. */
   isForeground?: boolean;
 }
@@ -34,13 +37,13 @@ const signs = (stateDir: string) => ({
   // Redis writes its own title over its command line: `redis-server unixsocket:/run/…/redis.sock`.
   redis: runPaths(stateDir).redisSocket,
   // `undercloud serve` in the foreground has no --sockets and is not ours to end.
-  serve: `${serveEntry}\0--state\0${stateDir}\0--sockets\0`,
+  serve: `/services/serve/main.ts\0--state\0${stateDir}\0--sockets\0`,
 });
 
 const stopSignals = { postgresql: 'SIGINT', redis: 'SIGTERM', serve: 'SIGTERM' } as const;
 
 export function childSpecs(stateDir: string, config: Config, ids: Ids, open: OpenSockets): ChildSpec[] {
-  const { fds, namespace, isForeground = false } = open;
+  const { fds, namespace, program, isForeground = false } = open;
   const paths = statePaths(stateDir);
   const run = runPaths(stateDir);
   const log = (name: string) => join(paths.logs, `${name}.log`);
@@ -77,8 +80,8 @@ export function childSpecs(stateDir: string, config: Config, ids: Ids, open: Ope
   const numbers = Object.fromEntries(handed.map((name, index) => [name, index + 3]));
   list.push({
     name: 'serve',
-    program: process.execPath,
-    args: [serveEntry, '--state', stateDir, '--sockets', JSON.stringify(numbers)],
+    program: atPlace(process.execPath, program),
+    args: [atPlace(serveEntry, program), '--state', stateDir, '--sockets', JSON.stringify(numbers)],
     ...ids,
     cwd: '/',
     // Compiled code is kept between starts: stripping types and compiling is half of what a start costs.

@@ -14,6 +14,7 @@ import { type Child, keepRunning } from './children.ts';
 import { childSpecs, endOrphans, graceMs, type OpenSockets } from './family.ts';
 import { fingerprint } from './fingerprint.ts';
 import { claimRecord, forgetRecord } from './process.ts';
+import { leavePlace, programPlace } from './program-place.ts';
 import { runPaths } from './run-dir.ts';
 import { findUser, type Ids, serviceUser } from './user.ts';
 
@@ -38,7 +39,8 @@ export async function supervise(stateDir: string, { isForeground = false } = {})
   const children: Child[] = [];
   try {
     await endOrphans(stateDir, say);
-    const sockets = { ...(await openSockets(config)), isForeground };
+    const program = await programPlace(ids);
+    const sockets = { ...(await openSockets(config)), program, isForeground };
     const report = () => writeStatus(run.status, basis, children);
     for (const spec of childSpecs(stateDir, config, ids, sockets)) children.push(keepRunning(spec, say, report));
     for (const child of children) child.start();
@@ -47,6 +49,7 @@ export async function supervise(stateDir: string, { isForeground = false } = {})
     say('stopping');
     // serve first: it lets go of its work while the database is still there.
     for (const child of [...children].reverse()) await child.stop(graceMs);
+    await leavePlace(program);
   } finally {
     forgetRecord(run.status);
     forgetRecord(run.servePid);
@@ -72,7 +75,7 @@ function writeStatus(file: string, basis: string, children: readonly Child[]): v
 }
 
 /** The API's listener is outside, on the host; everything else on the provisioning interface, in the lab inside its namespace. */
-async function openSockets(config: Config): Promise<OpenSockets> {
+async function openSockets(config: Config): Promise<Pick<OpenSockets, 'fds' | 'namespace'>> {
   const at = config.listen.lastIndexOf(':');
   const host = config.listen.slice(0, at).replace(/^\[|\]$/g, '');
   const apiPort = Number(config.listen.slice(at + 1));

@@ -1,5 +1,5 @@
 /** The unprivileged user that PostgreSQL, Redis and `serve` run as. */
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fault } from '../services/core/errors/index.ts';
 import { command } from './command.ts';
@@ -46,7 +46,8 @@ export async function ensureUser(): Promise<Ids> {
 export function checkReachable(stateDir: string, ids: Ids): void {
   let place = dirname(resolve(stateDir));
   while (!existsSync(place)) place = dirname(place);
-  for (const parent of [...parentsOf(place), ...parentsOf(realpathSync(place))]) {
+  const written = parentsOf(place).filter((parent) => !lstatSync(parent).isSymbolicLink());
+  for (const parent of [...written, ...parentsOf(realpathSync(place))]) {
     const { mode, uid, gid } = statSync(parent);
     const bit = uid === ids.uid ? 0o100 : gid === ids.gid ? 0o010 : 0o001;
     if (!(mode & bit)) {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import {
   chmodSync,
+  cpSync,
   existsSync,
   lstatSync,
   mkdtempSync,
@@ -10,21 +11,31 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  watch,
+  symlinkSync,
 } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { TestProject } from 'vitest/node';
-import type { Standing } from '../../bootstrap/index.ts';
-import { findProcesses, startOf } from '../../bootstrap/process.ts';
 import { findUser } from '../../bootstrap/user.ts';
 import { enterNamespace } from '../../services/core/sockets.ts';
 import { setup } from '../setup/database.ts';
 import { namespace } from './namespace.fixture.ts';
-import { freePort, launcher, type Ran, run, type Site, site } from './undercloud.fixture.ts';
+import {
+  freePort,
+  launcher,
+  picture,
+  pidOf,
+  processesOf,
+  type Ran,
+  ready,
+  run,
+  type Site,
+  site,
+  userOf,
+} from './undercloud.fixture.ts';
 
 let home: Site;
 let first: Ran;
@@ -43,26 +54,6 @@ async function hostPicture(): Promise<string> {
   const { stdout: clusters } = await run('pg_lsclusters', ['-h']);
   const { stdout: distribution } = await run('pgrep', ['-l', '-u', 'postgres,redis']);
   return [...network, clusters, distribution].join('\n');
-}
-
-const picture = async (of: Site): Promise<Standing> => JSON.parse((await of.undercloud('status', '--json')).stdout);
-const pidOf = (standing: Standing, name: string): number => {
-  const pid = standing.children.find((child) => child.name === name)?.pid;
-  if (!pid) throw new Error(`${name} does not run: ${JSON.stringify(standing)}`);
-  return pid;
-};
-const supervisorOf = (standing: Standing): number => {
-  // Process 0 would be this test run's own group.
-  if (!standing.supervisor) throw new Error(`there is no supervisor: ${JSON.stringify(standing)}`);
-  return standing.supervisor;
-};
-const userOf = (pid: number): number => Number(/^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
-/** Processes of an undercloud: `serve` and PostgreSQL name its state directory, Redis only its socket. */
-const processesOf = (of: Site): number[] => findProcesses(findUser()?.uid ?? -1, of.state);
-
-async function ready(of: Site): Promise<void> {
-  expect(await of.get('/identity/v3')).toBe(200);
-  expect(await of.login()).toBe(201);
 }
 
 beforeAll(async () => {
@@ -202,103 +193,6 @@ describe('stopping and starting', () => {
   });
 });
 
-describe('what is killed', () => {
-  test('serve is started again, and nobody who asks meanwhile is refused', async () => {
-    const standing = await picture(home);
-    const pid = pidOf(standing, 'serve');
-    process.kill(pid, 'SIGKILL');
-    let answered = false;
-    const answer = home.get('/identity/v3').finally(() => {
-      answered = true;
-    });
-    let connections = 0;
-    for (; !answered; connections += 1) {
-      await new Promise<void>((resolve, reject) => {
-        const socket = connect(home.port, '127.0.0.1');
-        socket.once('error', reject);
-        socket.once('connect', () => resolve(void socket.destroy()));
-      });
-    }
-    expect(await answer).toBe(200);
-    expect(connections).toBeGreaterThan(10);
-    expect(pidOf(await picture(home), 'serve')).not.toBe(pid);
-    expect((await home.undercloud('status')).stdout).toMatch(/serve +\d+ +1 /);
-  });
-
-  test('PostgreSQL and Redis are started again below a running serve', async () => {
-    const standing = await picture(home);
-    for (const name of ['postgresql', 'redis']) process.kill(pidOf(standing, name), 'SIGKILL');
-    for (let status = 0; status !== 201; ) status = await home.login().catch(() => 0);
-    const now = await picture(home);
-    expect(pidOf(now, 'postgresql')).not.toBe(pidOf(standing, 'postgresql'));
-    expect(pidOf(now, 'serve')).toBe(pidOf(standing, 'serve'));
-  });
-
-  test.each(['start', 'bootstrap', 'stop'] as const)(
-    'after the supervisor’s death `%s` takes its children in hand',
-    async (word) => {
-      const standing = await picture(home);
-      process.kill(supervisorOf(standing), 'SIGKILL');
-      // Its children go on, and say so.
-      await ready(home);
-      const orphaned = await home.undercloud('status', '--json');
-      expect(orphaned.code).toBe(1);
-      const { orphans } = JSON.parse(orphaned.stdout) as Standing;
-      expect(orphans.map((one) => one.name).sort()).toEqual(['postgresql', 'redis', 'serve']);
-      const ran = word === 'bootstrap' ? await home.bootstrap() : await home.undercloud(word);
-      expect(ran).toMatchObject({ code: 0 });
-      for (const { pid } of orphans) expect(startOf(pid)).toBeNull();
-      if (word === 'stop') expect((await home.undercloud('start')).code).toBe(0);
-      await ready(home);
-      expect((await picture(home)).children.map((child) => child.name)).toEqual(['postgresql', 'redis', 'serve']);
-    },
-  );
-});
-
-describe('an interrupted bootstrap', () => {
-  test('killed after any of its lines is mended by another', async () => {
-    let lines = 0;
-    for (let at = 1; ; at += 1) {
-      const half = await site();
-      try {
-        const killed = await half.bootstrapKilled((_line, number, kill) => number === at && kill());
-        const mended = await half.bootstrap();
-        expect(mended, `killed after line ${at}`).toMatchObject({ code: 0 });
-        await ready(half);
-        if (!killed) break;
-        lines = at;
-      } finally {
-        await half.remove();
-      }
-    }
-    expect(lines).toBeGreaterThan(7);
-  });
-
-  test.each([
-    ['PostgreSQL’s cluster', /^postgresql\.new-/],
-    ['its keys', /^keys$/],
-  ])('killed while it makes %s leaves nothing that stops another', async (_what, name) => {
-    const half = await site();
-    onTestFinished(() => half.remove());
-    const killed = await half.bootstrapKilled((line, _number, kill) => {
-      if (!line.includes('the state directory')) return;
-      const watcher = watch(half.state, (_event, file) => {
-        if (file === null || !name.test(file)) return;
-        watcher.close();
-        kill();
-      });
-      if (readdirSync(half.state).some((file) => name.test(file))) kill();
-    });
-    expect(killed).toBe(true);
-    expect((await half.bootstrap()).code).toBe(0);
-    await ready(half);
-    expect(readdirSync(half.state).filter((file) => file.includes('.new'))).toEqual([]);
-    expect(readdirSync(half.paths.keys).sort()).toEqual([
-      ...['api.key', 'api.pem', 'ca.key', 'ca.pem', 'secrets.key', 'signing.key'],
-    ]);
-  });
-});
-
 describe('what bootstrap refuses', () => {
   test('a place that the service user cannot reach, naming the parent', async () => {
     const closed = mkdtempSync(join(tmpdir(), 'uc-closed-'));
@@ -321,6 +215,33 @@ describe('what bootstrap refuses', () => {
     expect(ran.stderr).toContain(`127.0.0.1:${other.port}: another program listens there`);
     expect(existsSync(other.state)).toBe(false);
   });
+});
+
+test('a checkout that is closed to the service user, as in root’s home, serves all the same', async () => {
+  const closed = mkdtempSync('/tmp/uc-home-');
+  const own = join(closed, 'undercloud');
+  const other = await site();
+  const ownLauncher = join(own, 'bootstrap/undercloud');
+  const mounts = () =>
+    readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('/run/undercloud-program/'));
+  const known = mounts();
+  try {
+    cpSync(join(launcher, '../..'), own, { recursive: true, filter: (from) => !/\/(node_modules|\.git)$/.test(from) });
+    symlinkSync(join(launcher, '../../node_modules'), join(own, 'node_modules'));
+    const args = ['bootstrap', '--state', other.state, '--listen', `127.0.0.1:${other.port}`];
+    expect(await run(ownLauncher, args)).toMatchObject({ code: 0 });
+    await ready(other);
+    const serve = readFileSync(`/proc/${pidOf(await picture(other), 'serve')}/cmdline`, 'utf8');
+    expect(serve).toContain('/run/undercloud-program/');
+  } finally {
+    await other.remove();
+    rmSync(closed, { recursive: true });
+    // Links that this checkout's bootstrap made are given back.
+    await home.bootstrap();
+  }
+  expect(mounts()).toEqual(known);
 });
 
 test('an external PostgreSQL and Redis are used instead of private ones', async () => {

@@ -4,8 +4,11 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import https from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
+import type { Standing } from '../../bootstrap/index.ts';
+import { findProcesses } from '../../bootstrap/process.ts';
 import { runDir } from '../../bootstrap/run-dir.ts';
 import { stopServices } from '../../bootstrap/services.ts';
+import { findUser } from '../../bootstrap/user.ts';
 import { statePaths } from '../../services/core/config.ts';
 
 export const launcher = join(import.meta.dirname, '../../bootstrap/undercloud');
@@ -115,4 +118,27 @@ export async function site(): Promise<Site> {
       for (const made of [dir, runDir(state)]) rmSync(made, { recursive: true, force: true });
     },
   };
+}
+
+export const picture = async (of: Site): Promise<Standing> =>
+  JSON.parse((await of.undercloud('status', '--json')).stdout);
+export const pidOf = (standing: Standing, name: string): number => {
+  const pid = standing.children.find((child) => child.name === name)?.pid;
+  if (!pid) throw new Error(`${name} does not run: ${JSON.stringify(standing)}`);
+  return pid;
+};
+export const supervisorOf = (standing: Standing): number => {
+  // Process 0 would be this test run's own group.
+  if (!standing.supervisor) throw new Error(`there is no supervisor: ${JSON.stringify(standing)}`);
+  return standing.supervisor;
+};
+export const userOf = (pid: number): number =>
+  Number(/^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+/** Processes of an undercloud: `serve` and PostgreSQL name its state directory, Redis only its socket. */
+export const processesOf = (of: Site): number[] => findProcesses(findUser()?.uid ?? -1, of.state);
+
+/** Answers without a token, and gives one. */
+export async function ready(of: Site): Promise<void> {
+  const statuses = [await of.get('/identity/v3'), await of.login()];
+  if (statuses.join() !== '200,201') throw new Error(`the API answers ${statuses.join(' and ')}`);
 }

@@ -12,6 +12,17 @@ export const bootstrapErrors = {
       'The service user {user} cannot reach the state directory {state}: {parent} has mode {mode}, which lets it not pass.',
     remedy: 'Run `chmod o+x {parent}`, or choose another place with --state.',
   },
+  'program-unreachable': {
+    status: 500,
+    sentence:
+      'The service user {user} cannot reach this program in {program}: {parent} has mode {mode}, and a bind mount past it failed: {reason}',
+    remedy: 'Run `chmod o+x {parent}`, or clone to another place (/opt).',
+  },
+  'program-unreadable': {
+    status: 500,
+    sentence: 'The service user {user} cannot read this program in {program}: its files are for their owner alone.',
+    remedy: 'Run `chmod -R o+rX {program}`.',
+  },
   'not-root': {
     status: 403,
     sentence: '`undercloud {command}` needs root: it {why}.',
