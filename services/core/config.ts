@@ -30,6 +30,8 @@ export interface Config {
   lab: boolean;
   provisioning: ProvisioningConfig | null;
   region: string;
+  /** Images in S3 instead of on the local disk. */
+  s3?: { endpoint: string; region: string; bucket: string; accessKey: string; secretKey: string };
 }
 
 /** Where things lie below the state directory. */
