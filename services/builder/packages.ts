@@ -120,6 +120,7 @@ export function staticStep(context: PhaseContext): NativeStep {
 export async function installedPackages(
   context: PhaseContext,
 ): Promise<{ name: string; version: string; architecture: string }[]> {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
   const argv = ['dpkg-query', '-W', '-f', '${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\n'];
   const text = await context.room.runInside(argv, {
     capture: true,
