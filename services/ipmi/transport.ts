@@ -45,7 +45,7 @@ export interface SessionOptions {
   privilege?: Privilege;
   /** Whether IPMI 1.5 may be used where the BMC has no RMCP+; default true. */
   allow15?: boolean;
-  /** Idle milliseconds after which the session is refreshed; default 30,000, 0 never. BMCs drop idle sessions after about 60 s. */
+  /** Idle milliseconds after which the session is refreshed; default 20,000, 0 never. BMCs drop idle sessions after about 60 s. */
   keepAlive?: number;
   /** Protocol and suite that worked the last time (`session.remembered`): tried first. */
   remembered?: Remembered;
@@ -204,7 +204,8 @@ export function createIpmiTransport(options: TransportOptions): IpmiTransport {
         claimId,
         dropId: (id) => byId.delete(id),
         onExchange,
-        keepAlive: wanted.keepAlive ?? 30_000,
+        // BMCs end a silent session after 60 s (IPMI 2.0, 6.12.15), OpenIPMI’s simulator after 30 s.
+        keepAlive: wanted.keepAlive ?? 20_000,
       });
       const session = new IpmiSession(link, { host, port, user: wanted.user, memory }, timers, () => {
         forget(link);
