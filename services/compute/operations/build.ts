@@ -1,4 +1,5 @@
 /** Builds a server: an image on a node for a tenant. The node's own deploy does the work; this joins node, ports and image. */
+import type { Tx } from '../../core/database/index.ts';
 import { fault } from '../../core/errors/index.ts';
 import { defineOperation, done, minutes, type Operation, seconds, waitFor } from '../../core/operations/index.ts';
 import { configDrive } from '../config-drive.ts';
@@ -195,7 +196,7 @@ export async function unplug(
   desk: Desk,
   server: Server,
   context: Parameters<Desk['network']['deletePort']>[0],
-  transaction: <T>(work: (tx: import('../../core/database/index.ts').Tx) => Promise<T>) => Promise<T>,
+  transaction: <T>(work: (tx: Tx) => Promise<T>) => Promise<T>,
 ): Promise<void> {
   const given = new Set(server.networks.flatMap((wish) => (wish.port ? [wish.port] : [])));
   const ports = await desk.network.portsOf(server.id);
