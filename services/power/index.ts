@@ -1,4 +1,5 @@
 /** Front door of power: one BMC object for each node, kept with its session; drivers as a table. */
+import type { Clock } from '../core/clock.ts';
 import type { House } from '../core/house.ts';
 import {
   createIpmiTransport,
@@ -7,9 +8,10 @@ import {
   type IpmiTransport,
   openIpmiSocket,
 } from '../ipmi/index.ts';
-import type { Bmc, BmcAccess } from './bmc.ts';
+import type { Bmc, BmcAccess, PowerState } from './bmc.ts';
 import { requireDriver } from './drivers.ts';
 import { createFakeMachines, type FakeMachines } from './fake.ts';
+import { createFleet, type Fleet, type FleetHooks, type FleetSettings } from './fleet.ts';
 import { bmcName, createIpmiBmc, type IpmiBmc } from './ipmi.ts';
 
 export {
@@ -26,11 +28,23 @@ export {
 export { bmcDrivers, type DriverRow } from './drivers.ts';
 export { createFakeMachines, type FakeChange, type FakeMachine, type FakeMachines } from './fake.ts';
 
+export type { Fleet, FleetHooks, FleetReason, FleetSettings, FleetView } from './fleet.ts';
+
+export interface PowerFleet extends Omit<Fleet, 'watch'> {
+  /** Looks at the node from now on, over the session that `power.bmc` keeps; call it again when the access has changed. */
+  watch(access: BmcAccess, known?: PowerState | null): void;
+}
+
 export interface Power {
   /** The node's BMC; the same object as long as the access is the same. @throws Fault `driver-not-there`, `driver-unknown` */
   bmc(access: BmcAccess): Bmc;
   /** Closes the session of a node that is gone. */
   forget(key: string): void;
+  /**
+   * The loop that keeps all power states in view; not started yet, and stopped by `close`. Its looks are events only when they
+   * failed or took more than one datagram: a thousand healthy BMCs would be a hundred rows a second that say nothing.
+   */
+  fleet(hooks: FleetHooks, settings?: Partial<FleetSettings>): PowerFleet;
   /** The machines behind driver `fake-hardware`: tests and simulations move them. */
   readonly fakes: FakeMachines;
   close(): Promise<void>;
@@ -38,6 +52,8 @@ export interface Power {
 
 export interface PowerDeps {
   fakes?: FakeMachines;
+  /** Of the fleet loop. */
+  clock?: Clock;
   /** The one UDP socket of all IPMI sessions, opened at the first command. Default: any free port on every address. */
   socketFactory?: () => Promise<IpmiSocket & { close?(): unknown }>;
 }
@@ -53,6 +69,9 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
   const kept = new Map<string, Kept>();
   /** `host:port` → nodes behind it: exchanges are told by address, events by node. */
   const nodesAt = new Map<string, Set<string>>();
+  /** Nodes that a fleet loop asks just now. */
+  const swept = new Set<string>();
+  const fleets = new Set<Fleet>();
   const openSocket = deps.socketFactory ?? openIpmiSocket;
   let transport: Promise<{ ipmi: IpmiTransport; socket: { close?(): unknown } }> | null = null;
 
@@ -66,8 +85,10 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
   function onExchange(exchange: Exchange): void {
     const { bmc, command, attempts } = exchange;
     const ms = Math.round(exchange.ms * 10) / 10;
+    const healthy = exchange.error === undefined && attempts === 1 && command === 'Get Chassis Status';
     for (const key of nodesAt.get(bmc) ?? [])
-      record(key, { bmc, command, attempts, ms, error: exchange.error?.message ?? null });
+      if (!healthy || !swept.has(key))
+        record(key, { bmc, command, attempts, ms, error: exchange.error?.message ?? null });
   }
 
   function openTransport(): Promise<IpmiTransport> {
@@ -108,8 +129,27 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
     kept.delete(key);
   }
 
-  return {
+  function sweep(key: string): Promise<PowerState> | null {
+    const found = kept.get(key);
+    if (!found) return null;
+    swept.add(key);
+    return found.bmc.power().finally(() => swept.delete(key));
+  }
+
+  const power: Power = {
     fakes,
+    fleet(hooks, settings) {
+      const clock = deps.clock ? { clock: deps.clock } : {};
+      const fleet = createFleet({ power: sweep, ...clock }, hooks, settings);
+      fleets.add(fleet);
+      return {
+        ...fleet,
+        watch(access, known) {
+          power.bmc(access);
+          fleet.watch(access.key, known);
+        },
+      };
+    },
     bmc(access) {
       const identity = JSON.stringify(access);
       const found = kept.get(access.key);
@@ -121,6 +161,8 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
     },
     forget,
     async close() {
+      for (const fleet of fleets) fleet.stop();
+      fleets.clear();
       kept.clear();
       const opened = transport;
       transport = null;
@@ -130,4 +172,5 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
       socket.close?.();
     },
   };
+  return power;
 }
