@@ -1,9 +1,8 @@
 import { copyFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { encodeChunkIndex } from '../ipa/index.ts';
+import { chunkImage, encodeChunkIndex } from '../ipa/index.ts';
 import { assemble } from './assemble.ts';
 import { cacheKey, exists, openWork, removeTree, sweepWork } from './cache.ts';
-import { chunkImage } from './chunks.ts';
 import { CommandFailed, runCommand } from './command.ts';
 import { HOUSE_ROOT, type ImageDefinition, type ImageType, SHIPPED_ELEMENTS } from './definition.ts';
 import { digestPaths } from './hooks.ts';
@@ -184,6 +183,8 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
         objects: join(fresh, 'objects'),
         signal,
         onProgress: (done, total) => onProgress({ phase: 'chunks', line: `${done} of ${total} MiB` }),
+      }).catch((error: Error) => {
+        throw signal?.aborted ? new BuildError(`The build was stopped. ${error.message}`) : error;
       }),
     );
     if (types.includes('chunks')) await writeFile(join(fresh, 'index.json'), encodeChunkIndex(digests.index));

@@ -13,6 +13,7 @@ export {
   parseChunkIndex,
   validateChunkIndex,
 } from './chunk-index.ts';
+export { type ChunkedImage, type ChunkOptions, chunkImage, OBJECT_MINIMUM, ObjectPacker } from './chunk-packer.ts';
 export {
   AgentCallError,
   type AgentClient,

@@ -3,9 +3,8 @@ import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { CHUNK_FORMAT, CHUNK_SIZE, type ChunkIndex, type ChunkObject, type ChunkRef } from '../ipa/index.ts';
+import { CHUNK_FORMAT, CHUNK_SIZE, type ChunkIndex, type ChunkObject, type ChunkRef } from './chunk-index.ts';
 import type { ChunkDone, ChunkJob, DigestsDone } from './chunk-worker.ts';
-import { BuildError } from './progress.ts';
 
 /** An object is closed when it has reached this size: large enough for S3, small enough to be fetched in parallel. */
 export const OBJECT_MINIMUM = 64 * 1024 * 1024;
@@ -141,8 +140,7 @@ export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
         feed();
         if (next === total) resolve();
       };
-      const abort = (): void =>
-        reject(new BuildError('The build was interrupted while the image was being compressed.'));
+      const abort = (): void => reject(new Error('It was interrupted while the image was being compressed.'));
       if (signal?.aborted) return abort();
       signal?.addEventListener('abort', abort, { once: true });
       for (let i = 0; i < threads; i++) {

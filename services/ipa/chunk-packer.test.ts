@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CHUNK_SIZE, validateChunkIndex } from '../ipa/index.ts';
-import { chunkImage } from './chunks.ts';
+import { CHUNK_SIZE, validateChunkIndex } from './chunk-index.ts';
+import { chunkImage } from './chunk-packer.ts';
 
 let root: string;
 
