@@ -1,11 +1,13 @@
 /**
- * What the appliance wants of a baseboard management controller, whatever it speaks. Three capabilities (power, boot
- * device, information) behind one interface; adapters are `ipmi.ts` and `fake.ts`, and conformance.ts is what both keep.
+ * What the appliance wants of a baseboard management controller, whatever it speaks. Power, boot device and information are what
+ * every driver has; the rest are capabilities (capabilities.ts) that a driver has or has not. Adapters are `ipmi.ts`, `redfish.ts`
+ * and `fake.ts`, and conformance.ts is what all of them keep.
  *
  * No function here waits for a machine to change: `setPower` returns when the BMC has taken the command, and whoever
  * wants the state looks again with `power` (an operation's step does so by its recheck). Every function throws a Fault
  * whose sentence names the BMC and the node.
  */
+import type { Capabilities } from './capabilities.ts';
 
 export type PowerState = 'on' | 'off';
 
@@ -31,15 +33,24 @@ export interface BmcInfo {
   readonly firmware: string | null;
   readonly manufacturerId: number | null;
   readonly productId: number | null;
+  /** Vendor and model of the BMC or, where it tells only that, of the machine: with the firmware they name its report card. */
+  readonly vendor: string | null;
+  readonly model: string | null;
 }
 
-export interface Bmc {
+export interface PowerControl {
   power(signal?: AbortSignal): Promise<PowerState>;
   setPower(target: PowerTarget, signal?: AbortSignal): Promise<void>;
+}
+
+export interface BootControl {
   /** Null when the machine boots by its own order. */
   bootDevice(signal?: AbortSignal): Promise<BootDevice | null>;
   /** Sets and reads back. @throws Fault `bmc-boot-device-not-kept` */
   setBootDevice(wanted: BootDevice, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Bmc extends PowerControl, BootControl, Partial<Capabilities> {
   info(signal?: AbortSignal): Promise<BmcInfo>;
 }
 

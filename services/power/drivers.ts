@@ -1,16 +1,24 @@
 /** What can be spoken to a BMC, as a table; a driver that is not there is refused with a sentence. */
 import { fault } from '../core/errors/index.ts';
 import type { BmcDriver } from './bmc.ts';
+import { type Capability, capabilityNames } from './capabilities.ts';
 
 export interface DriverRow {
   readonly there: boolean;
   readonly title: string;
+  /** What each Bmc of this driver carries; held by conformance.ts. */
+  readonly capabilities: readonly Capability[];
 }
 
 export const bmcDrivers: Readonly<Record<BmcDriver, DriverRow>> = {
-  ipmi: { there: true, title: 'IPMI 2.0 over LAN (RMCP+), with IPMI 1.5 where a BMC has nothing better' },
-  fake: { there: true, title: 'machines that are not there' },
-  redfish: { there: false, title: 'Redfish; its protocol folder is empty yet' },
+  ipmi: {
+    there: true,
+    title: 'IPMI 2.0 over LAN (RMCP+), with IPMI 1.5 where a BMC has nothing better',
+    // Virtual media has no command in IPMI: each vendor has its own.
+    capabilities: capabilityNames.filter((name) => name !== 'virtualMedia'),
+  },
+  fake: { there: true, title: 'machines that are not there', capabilities: capabilityNames },
+  redfish: { there: false, title: 'Redfish; its protocol folder is empty yet', capabilities: [] },
 };
 
 /** @throws Fault `driver-not-there`, `driver-unknown` */

@@ -119,6 +119,8 @@ export function createFakeMachines(clock: Clock = systemClock): FakeMachines {
             firmware: '1.0',
             manufacturerId: null,
             productId: null,
+            vendor: 'Undercloud',
+            model: 'fake',
           })),
       };
     },

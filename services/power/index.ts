@@ -25,6 +25,7 @@ export {
   type PowerState,
   type PowerTarget,
 } from './bmc.ts';
+export * from './capabilities.ts';
 export { bmcDrivers, type DriverRow } from './drivers.ts';
 export { createFakeMachines, type FakeChange, type FakeMachine, type FakeMachines } from './fake.ts';
 

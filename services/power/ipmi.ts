@@ -116,6 +116,8 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
         firmware: id.firmware,
         manufacturerId: id.manufacturer,
         productId: id.product,
+        vendor: null,
+        model: null,
       };
     },
     close() {

@@ -31,6 +31,11 @@ export const powerErrors = {
     sentence: 'The BMC {bmc} of node {node} refused “{command}”: {text}.',
     remedy: 'Try again; if it stays, reset the BMC or look into its event log.',
   },
+  'bmc-lacks': {
+    status: 400,
+    sentence: 'The driver {driver} of node {node} does not offer {what}.',
+    remedy: 'Manage the node by a driver that has one, or use the BMC’s own tools.',
+  },
   'bmc-boot-device-not-kept': {
     status: 502,
     sentence: 'The BMC {bmc} of node {node} was told to boot from {wanted} and reads back {found}.',
