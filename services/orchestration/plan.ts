@@ -4,7 +4,7 @@
  */
 import { judge, same } from './engine/change.ts';
 import { explained } from './engine/faults.ts';
-import { metadataOf, presentOf, propertiesOf } from './engine/forward.ts';
+import { metadataOf, presentOf, propertiesOf } from './engine/opening.ts';
 import type { Properties } from './engine/state.ts';
 import { type StackNode, viewOf } from './engine/tree.ts';
 import { type Analysis, type Node, type Resource, references } from './language/index.ts';

@@ -36,6 +36,28 @@ export const orchestrationErrors = {
     sentence: 'Resource {action} failed: {path}: {reason}{place}',
     remedy: '{remedy}',
   },
+  'resource-overdue': {
+    status: 500,
+    sentence: '{action} of {resource} took longer than its {minutes} minutes; it still waited for {waiting}.',
+    remedy: '{remedy}',
+  },
+  'resource-call-overdue': {
+    status: 500,
+    sentence: '{action} of {resource}: a call to the service behind it did not come back within {minutes} minutes.',
+    remedy: 'See whether that service answers, then try again.',
+  },
+  'resource-action-restricted': {
+    status: 400,
+    sentence: '{action} is restricted for resource {resource}.',
+    remedy: 'An environment of the stack says so under resource_registry, resources, restricted_actions.',
+  },
+  'resource-unhealthy': {
+    status: 500,
+    sentence: '{resource} is not well after its batch, and the next batch is not begun: {reason}',
+    remedy: '{remedy}',
+  },
+  'hook-unknown': { status: 400, sentence: 'Invalid hook type "{hook}" for {resource}', remedy: '' },
+  'hook-not-set': { status: 400, sentence: 'The "{hook}" hook is not defined on {resource}', remedy: '' },
   'resource-not-found': {
     status: 404,
     sentence: 'The Resource ({resource}) could not be found in Stack {stack}.',

@@ -55,6 +55,8 @@ export interface Recorder {
   ): Promise<void>;
   /** As `append`, for many at once in one statement: what a batch of transitions needs. */
   appendAll(tx: Tx, events: readonly AppendedEvent[]): Promise<void>;
+  /** Tells listeners of events that the caller's own statement has made durable (see `eventColumns`). */
+  announce(events: readonly AppendedEvent[]): void;
   /** Hears every event of this process after it is durable (appended) or accepted (emitted). Returns the way out. */
   subscribe(listener: Listener): () => void;
   /** Newest `limit` events of the subject, oldest first; `after` continues from an event id. */
@@ -128,6 +130,10 @@ export function createRecorder(db: Database): Recorder {
         for (const row of rows) publish(row);
       });
     },
+    announce(events) {
+      const at = new Date();
+      for (const { kind, subject, data, options = {} } of events) publish({ kind, subject, data, at, options });
+    },
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -175,6 +181,30 @@ interface StoredRow {
   duration_ms: number | null;
   cause: string | null;
 }
+
+/**
+ * For a statement of another store that writes its rows and their events in one: the columns in the order of
+ * `eventInsert`, each an array. What is written so is told with `announce` once it is durable.
+ */
+export function eventColumns(events: readonly AppendedEvent[]): unknown[][] {
+  const at = new Date();
+  return [
+    events.map(() => at),
+    events.map(({ subject }) => subject.type),
+    events.map(({ subject }) => subject.id),
+    events.map(({ kind }) => kind),
+    events.map(({ data }) => JSON.stringify(data)),
+    events.map(({ options }) => options?.durationMs ?? null),
+    events.map(({ options }) => options?.cause ?? null),
+    events.map(({ options }) => options?.requestId ?? null),
+  ];
+}
+
+/** The insert that takes `eventColumns` from the parameter numbered `first` on. */
+export const eventInsert = (first: number): string => `
+  insert into core.events (at, subject_type, subject_id, kind, data, duration_ms, cause, request_id)
+  select * from unnest($${first}::timestamptz[], $${first + 1}::text[], $${first + 2}::text[], $${first + 3}::text[],
+    $${first + 4}::jsonb[], $${first + 5}::float8[], $${first + 6}::text[], $${first + 7}::text[])`;
 
 async function insert(tx: Tx, rows: readonly EventRow[]): Promise<void> {
   await sql`

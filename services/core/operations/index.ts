@@ -15,6 +15,7 @@ import { type Drive, drive, Killed, type Moment } from './runner.ts';
 import * as store from './store.ts';
 
 export * from './definition.ts';
+export { leaseColumns, leaseHeld } from './leases.ts';
 export { Killed, type Moment } from './runner.ts';
 export type { OperationRow, Progress, StoredWait } from './store.ts';
 

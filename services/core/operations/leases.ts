@@ -36,6 +36,21 @@ export interface Leases {
   stop(): void;
 }
 
+/**
+ * For a store that fences a statement of its own: a select that finds (and locks) the lease while `owner` still holds it
+ * under that fence. Takes four parameters, from the one numbered `first` on: see `leaseColumns`.
+ */
+export const leaseHeld = (first: number): string => `
+  select 1 from core.leases where subject_type = $${first} and subject_id = $${first + 1} and fence = $${first + 2}
+    and owner = $${first + 3} and expires_at > now() for share`;
+
+export const leaseColumns = (lease: Lease, owner: string): readonly unknown[] => [
+  lease.subject.type,
+  lease.subject.id,
+  lease.fence,
+  owner,
+];
+
 const keyOf = (subject: Subject): string => `${subject.type}/${subject.id}`;
 const interval = (ms: number) => sql`make_interval(secs => ${ms / 1000})`;
 

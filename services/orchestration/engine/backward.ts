@@ -14,9 +14,11 @@ import {
   move,
   note,
   stateEvent,
+  waited,
   workOf,
 } from './drive.ts';
 import type { End } from './forward.ts';
+import { standsAt } from './hooks.ts';
 import { setStack } from './nesting.ts';
 import type { Live } from './state.ts';
 import type { StackNode } from './tree.ts';
@@ -77,6 +79,7 @@ async function remove(crew: Crew, node: StackNode, live: Live, failures: Failure
       // A failure that was told already is told once more by a new deletion, not by a new look of the same one.
       if (row.action === 'DELETE' && row.status === 'FAILED' && crew.session.tries.get(row.id) === mostTries)
         return 'failed';
+      if (await standsAt(crew, node, live, 'pre', 'DELETE')) return 'wait';
       await move(crew, node, live, { action: 'DELETE', status: 'IN_PROGRESS' });
     }
     const handler = handlerOf(row.type);
@@ -93,16 +96,17 @@ async function remove(crew: Crew, node: StackNode, live: Live, failures: Failure
     if (handler && !isNested(handler) && handler.delete && row.physical_id !== null) {
       const work = workOf(crew, node, live);
       const remover = handler.delete;
-      const outcome = await call(crew, handler, () => remover(work));
+      const outcome = await call(crew, handler, live, () => remover(work));
       if (outcome.kind === 'wait') {
-        await note(crew, node, live, outcome.wait);
+        await waited(crew, node, live, handler, outcome.wait);
         return 'wait';
       }
     }
     return await forget(crew, node, live);
   } catch (error) {
     const cause = caught(error);
-    const tries = (crew.session.tries.get(row.id) ?? 0) + 1;
+    // What took too long was tried all the while.
+    const tries = cause.code === 'resource-overdue' ? mostTries : (crew.session.tries.get(row.id) ?? 0) + 1;
     crew.session.tries.set(row.id, tries);
     if (tries >= mostTries)
       return give(crew, node, live, { path: joinPath(row.name), fault: cause, place: '' }, failures);

@@ -7,7 +7,7 @@ import { stackSubject } from '../model.ts';
 import { usualSeconds, writeResources } from '../store/resources.ts';
 import type { Handler, Outcome, Wait, Work } from './handler.ts';
 import type { Limit } from './limits.ts';
-import type { Session } from './session.ts';
+import type { Session, Transition } from './session.ts';
 import { emptyState, type Live, sealState } from './state.ts';
 import { nodesOf, type StackNode } from './tree.ts';
 
@@ -68,14 +68,14 @@ export const stateEvent = (node: StackNode, live: Live, durationMs?: number) => 
   ...(durationMs !== undefined && { options: { durationMs } }),
 });
 
-/** Puts the resource into a state, durably, with its event. */
-export async function move(
-  crew: Crew,
-  node: StackNode,
-  live: Live,
-  to: { action?: string; status: string; reason?: string },
-  more: { readonly also?: readonly Live[] } = {},
-): Promise<void> {
+export interface Goal {
+  readonly action?: string;
+  readonly status: string;
+  readonly reason?: string;
+}
+
+/** The transition that puts the resource into a state, with its event; in memory it is there already. */
+export function transitionTo(crew: Crew, node: StackNode, live: Live, to: Goal): Transition {
   const { row } = live;
   const now = crew.desk.house.clock.now();
   const begins =
@@ -89,14 +89,18 @@ export async function move(
   if (begins) row.started_at = new Date(now);
   const seconds = row.started_at ? (now - row.started_at.getTime()) / 1000 : 0;
   const ended = to.status !== 'IN_PROGRESS';
-  await crew.session.write({
-    rows: [live, ...(more.also ?? [])],
+  return {
+    rows: [live],
     events: [stateEvent(node, live, ended ? seconds * 1000 : undefined)],
     ...(to.status === 'COMPLETE' &&
       seconds >= keptSeconds && { durations: [{ type: row.type, action: row.action, seconds }] }),
     named: { stack: node.row.name, resource: row.name, transition: `${row.action}_${row.status}` },
-  });
+  };
 }
+
+/** Puts the resource into a state, durably, with its event. */
+export const move = (crew: Crew, node: StackNode, live: Live, to: Goal): Promise<void> =>
+  crew.session.write(transitionTo(crew, node, live, to));
 
 export function workOf(crew: Crew, node: StackNode, live: Live): Work {
   const { desk, run, session } = crew;
@@ -152,8 +156,54 @@ export function workOf(crew: Crew, node: StackNode, live: Live): Work {
   };
 }
 
-export async function call(crew: Crew, handler: Handler, work: () => Promise<Outcome> | Outcome): Promise<Outcome> {
-  return handler.backend ? crew.limits[handler.backend].run(async () => work()) : work();
+/** A single call of a handler that has not come back by then never will: what it asks answers long before. */
+const mostCallMs = 600_000;
+
+/** One call of a handler, under its backend's limit and bounded in time. */
+export async function call<T>(crew: Crew, handler: Handler, live: Live, work: () => Promise<T> | T): Promise<T> {
+  if (!handler.backend) return work();
+  return crew.limits[handler.backend].run(async () => {
+    const { row } = live;
+    let cancel = () => {};
+    const overdue = new Promise<never>((_, reject) => {
+      cancel = crew.desk.house.clock.after(mostCallMs, () =>
+        reject(
+          fault('resource-call-overdue', { resource: row.name, action: row.action, minutes: mostCallMs / 60_000 }),
+        ),
+      );
+    });
+    try {
+      return await Promise.race([work(), overdue]);
+    } finally {
+      cancel();
+    }
+  });
+}
+
+/** How long an action of the resource may take: its template says so under `metadata: {timeout_minutes: N}`, or its type. */
+export function minutesFor(handler: Handler, live: Live): number | null {
+  const { metadata } = live.state;
+  const own =
+    typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata) ? metadata.timeout_minutes : null;
+  const minutes = Number(own ?? handler.minutes ?? 0);
+  return Number.isFinite(minutes) && minutes > 0 ? minutes : null;
+}
+
+/** Notes the wait, or ends it when the resource has taken too long. @throws Fault `resource-overdue` */
+export async function waited(crew: Crew, node: StackNode, live: Live, handler: Handler, wait: Wait): Promise<void> {
+  const minutes = minutesFor(handler, live);
+  const { row } = live;
+  if (minutes === null || !row.started_at) return note(crew, node, live, wait);
+  const left = row.started_at.getTime() + minutes * 60_000 - crew.desk.house.clock.now();
+  if (left <= 0)
+    throw fault('resource-overdue', {
+      resource: row.name,
+      action: row.action,
+      minutes,
+      waiting: wait.on,
+      remedy: wait.remedy,
+    });
+  await note(crew, node, live, { ...wait, recheckMs: Math.min(wait.recheckMs ?? left, left) });
 }
 
 /** Notes what the resource waits for; written only when that changed. */

@@ -1,12 +1,12 @@
 /**
  * The way forward: every resource of the definition is made, kept, changed or replaced, as soon as all that it needs is
- * complete and durable. Returns when nothing more can be done now.
+ * complete and durable. What only waited for one resource is begun in the very transaction that completes that one: its
+ * work starts when the commit returns. Returns when nothing more can be done now.
  */
+import { breathing } from '../../core/breath.ts';
 import { fault } from '../../core/errors/index.ts';
-import { type Resource, resolve, toPlain } from '../language/index.ts';
-import type { Plain } from '../model.ts';
+import type { Resource } from '../language/index.ts';
 import { handlerOf, isNested } from '../resources/index.ts';
-import { isAborted, judge, type Present, type Verdict } from './change.ts';
 import {
   type Crew,
   call,
@@ -14,114 +14,168 @@ import {
   type Failure,
   failureText,
   joinPath,
-  move,
   newLive,
-  note,
-  shortId,
+  transitionTo,
+  waited,
   workOf,
 } from './drive.ts';
-import { explained, placeIn } from './faults.ts';
+import { placeIn } from './faults.ts';
 import type { Handler, NestedHandler } from './handler.ts';
-import { driveNested, nestedChanged } from './nesting.ts';
-import type { Live, Properties } from './state.ts';
+import { hookOn, standsAt } from './hooks.ts';
+import { driveNested } from './nesting.ts';
+import { create, isBegun, type Opening, open, stepAside, verdictOn, wantedOf } from './opening.ts';
+import { type Gates, gatesOf } from './rolling.ts';
+import type { Live } from './state.ts';
 import type { StackNode } from './tree.ts';
 
 export type End = 'done' | 'wait' | 'failed' | 'blocked';
 
+/** One look at one stack. */
+interface Way {
+  readonly crew: Crew;
+  readonly node: StackNode;
+  readonly failures: Failure[];
+  /** Complete, and durably so. */
+  readonly settled: Set<string>;
+  /** Begun together with the end of what they waited for. */
+  readonly begun: Map<string, Opening>;
+  readonly gates: Gates;
+}
+
 export async function forward(crew: Crew, node: StackNode, failures: Failure[]): Promise<End> {
   const { graph } = node.analysis;
   const ends = new Map<string, Promise<End>>();
-  for (const name of graph.order()) {
+  const order = graph.order();
+  const { promise: launched, resolve: allLaunched } = Promise.withResolvers<void>();
+  const way: Way = {
+    crew,
+    node,
+    failures,
+    settled: new Set(),
+    begun: new Map(),
+    gates: gatesOf(crew, node, order, launched, {
+      endOf: (name) => ends.get(name),
+      fail: (name, error) => failedOf(way, name, error),
+    }),
+  };
+  const breath = breathing();
+  for (const name of order) {
+    const pause = breath();
+    if (pause) await pause;
     const needs = [...graph.required(name)];
-    ends.set(
-      name,
-      (async () => {
-        for (const need of needs) if ((await ends.get(need)) !== 'done') return 'blocked';
-        if (crew.session.failed) return 'blocked';
-        return visit(crew, node, name, failures);
-      })(),
-    );
+    ends.set(name, turn(way, name, needs, ends));
   }
+  allLaunched();
   const all = await Promise.all(ends.values());
   if (failures.length > 0) return 'failed';
   return all.every((end) => end === 'done') ? 'done' : 'wait';
 }
 
-async function visit(crew: Crew, node: StackNode, name: string, failures: Failure[]): Promise<End> {
-  const resource = node.analysis.resources.get(name) as Resource;
-  let live = node.resources.get(name);
+async function turn(
+  way: Way,
+  name: string,
+  needs: readonly string[],
+  ends: ReadonlyMap<string, Promise<End>>,
+): Promise<End> {
+  for (const need of needs) if ((await ends.get(need)) !== 'done') return 'blocked';
+  const gate = way.gates.of(name);
+  if (gate && !(await gate)) return 'blocked';
+  if (way.crew.session.failed && !way.begun.has(name)) return 'blocked';
+  const end = await visit(way, name);
+  if (end === 'done') way.settled.add(name);
+  return end;
+}
+
+async function visit(way: Way, name: string): Promise<End> {
+  const { crew, node } = way;
   try {
-    const { generation } = node.row;
-    if (live?.row.generation === generation && live.row.action !== 'INIT') {
+    const begun = way.begun.get(name);
+    if (begun) return begun.kept ? 'done' : await drive(way, begun.live);
+    const live = node.resources.get(name);
+    if (isBegun(live) && live.row.generation === node.row.generation) {
       if (live.row.status === 'COMPLETE') return 'done';
-      if (live.row.status === 'FAILED') return toldAgain(crew, live, failures);
-      return await drive(crew, node, resource, live, failures);
+      if (live.row.status === 'FAILED') return toldAgain(way, live);
+      return await drive(way, live);
     }
-    const wanted = wantedOf(resource, node);
-    const requires = [...node.analysis.graph.required(name)];
-    if (live && live.row.action !== 'INIT') {
-      const verdict = verdictOn(node, live, resource, wanted);
-      if (verdict.kind === 'keep') {
-        Object.assign(live.row, { generation, requires });
-        await crew.session.write({ rows: [live] });
-        return 'done';
-      }
-      if (verdict.kind === 'resume') {
-        Object.assign(live.row, { generation, requires });
-        await move(crew, node, live, { action: 'CREATE', status: 'IN_PROGRESS' });
-        return await drive(crew, node, resource, live, failures);
-      }
-      if (verdict.kind === 'update') {
-        Object.assign(live.row, { generation, requires, retain: isRetained(resource) });
-        live.state.properties = wanted.properties;
-        live.state.metadata = wanted.metadata;
-        live.state.changed = verdict.changed;
-        await move(crew, node, live, { action: 'UPDATE', status: 'IN_PROGRESS' });
-        return await drive(crew, node, resource, live, failures);
-      }
-      live = await replace(crew, node, live, resource);
-    }
-    if (!live) {
-      live = newLive(node, name, resource.type.name, crew.desk.house.clock.now());
-      node.resources.set(name, live);
-    }
-    return await begin(crew, node, resource, live, wanted, failures);
+    if (await standsBefore(way, name)) return 'wait';
+    const opening = open(crew, node, name);
+    await crew.session.write(opening.transition);
+    return opening.kept ? 'done' : await drive(way, opening.live);
   } catch (error) {
-    const cause = caught(error);
-    return failed(
-      crew,
-      node,
-      name,
-      live,
-      { path: joinPath(name), fault: cause, place: placeOfResource(node, name) },
-      failures,
-    );
+    return failedOf(way, name, error);
   }
 }
 
-async function failed(
-  crew: Crew,
-  node: StackNode,
-  name: string,
-  live: Live | undefined,
-  failure: Failure,
-  failures: Failure[],
-): Promise<End> {
+/** Whether a hook of its environment holds the resource before it is begun. */
+async function standsBefore({ crew, node }: Way, name: string): Promise<boolean> {
+  const live = node.resources.get(name);
+  if (!isBegun(live)) {
+    if (!hookOn(node, name, 'pre', 'CREATE')) return false;
+    const stands = live ?? newLive(node, name, typeOf(node, name), crew.desk.house.clock.now());
+    node.resources.set(name, stands);
+    return standsAt(crew, node, stands, 'pre', 'CREATE');
+  }
+  if (!hookOn(node, name, 'pre', 'UPDATE')) return false;
+  const resource = node.analysis.resources.get(name) as Resource;
+  const { kind } = verdictOn(node, live, resource, wantedOf(resource, node));
+  return kind !== 'keep' && kind !== 'resume' && (await standsAt(crew, node, live, 'pre', 'UPDATE'));
+}
+
+const typeOf = (node: StackNode, name: string): string => node.analysis.resources.get(name)?.type.name ?? '';
+
+/** Those that nothing but `name` still holds back. One whose properties cannot be worked out finds that out in its own turn. */
+function followersOf(way: Way, name: string): Opening[] {
+  const { crew, node, settled, begun } = way;
+  const { graph } = node.analysis;
+  const openings: Opening[] = [];
+  if (crew.session.failed) return openings;
+  for (const next of graph.requiredBy(name)) {
+    const live = node.resources.get(next);
+    const ready = [...graph.required(next)].every((need) => need === name || settled.has(need));
+    if (
+      !ready ||
+      begun.has(next) ||
+      way.gates.of(next) ||
+      (live?.row.generation === node.row.generation && isBegun(live))
+    )
+      continue;
+    if (hookOn(node, next, 'pre', 'CREATE') || hookOn(node, next, 'pre', 'UPDATE')) continue;
+    try {
+      const opening = open(crew, node, next);
+      begun.set(next, opening);
+      openings.push(opening);
+    } catch {
+      // Told by its own turn, which comes next.
+    }
+  }
+  return openings;
+}
+
+/** @throws what only ends the look: the process is dead, the stack another's */
+async function failedOf(way: Way, name: string, error: unknown): Promise<End> {
+  const cause = caught(error);
+  return failed(way, name, { path: joinPath(name), fault: cause, place: placeOfResource(way.node, name) });
+}
+
+async function failed({ crew, node, failures }: Way, name: string, failure: Failure): Promise<End> {
   crew.session.failed = true;
   failures.push(failure);
-  let stands = live;
-  if (!stands) {
-    const type = node.analysis.resources.get(name)?.type.name ?? '';
-    stands = newLive(node, name, type, crew.desk.house.clock.now());
-    node.resources.set(name, stands);
+  let live = node.resources.get(name);
+  if (!live) {
+    live = newLive(node, name, typeOf(node, name), crew.desk.house.clock.now());
+    node.resources.set(name, live);
   }
-  const action = stands.row.action === 'INIT' ? 'CREATE' : stands.row.action;
-  await move(crew, node, stands, { action, status: 'FAILED', reason: failureText(failure) });
+  const { generation } = node.row;
+  // What was there before this action and could not be taken up by it is still there: it was its update that failed.
+  const isBefore = live.row.generation !== generation;
+  const action = live.row.action === 'INIT' ? 'CREATE' : isBefore ? 'UPDATE' : live.row.action;
+  live.row.generation = generation;
+  await crew.session.write(transitionTo(crew, node, live, { action, status: 'FAILED', reason: failureText(failure) }));
   return 'failed';
 }
 
 /** A process died between the failure and the end of the action: the row says what was wrong. */
-function toldAgain(crew: Crew, { row }: Live, failures: Failure[]): End {
+function toldAgain({ crew, failures }: Way, { row }: Live): End {
   const [, path = joinPath(row.name), reason = row.reason] = /^(resources\S*): (.*)$/s.exec(row.reason) ?? [];
   crew.session.failed = true;
   failures.push({ path, fault: fault('bad-request', { reason }), place: '' });
@@ -134,100 +188,9 @@ const placeOfResource = (node: StackNode, name: string): string => {
   return place === '' ? '' : ` (${place.slice(0, -2)})`;
 };
 
-const isRetained = (resource: Resource): boolean => resource.definition.deletionPolicy === 'Retain';
-
-export interface WantedResource {
-  readonly properties: Properties;
-  readonly metadata: Plain;
-}
-
-/** Everything that the definition says of the resource, worked out now and held against its schema. */
-function wantedOf(resource: Resource, node: StackNode): WantedResource {
-  try {
-    resource.properties.validate();
-    return { properties: propertiesOf(resource), metadata: metadataOf(resource, node) };
-  } catch (thrown) {
-    throw explained(thrown);
-  }
-}
-
-export function propertiesOf(resource: Resource): { [name: string]: Plain } {
-  const properties: { [name: string]: Plain } = {};
-  for (const name of Object.keys(resource.properties.schemas))
-    properties[name] = toPlain(resource.properties.get(name));
-  return properties;
-}
-
-export const metadataOf = (resource: Resource, node: StackNode): Plain =>
-  toPlain(resolve(resource.definition.metadata, node.analysis.scope)) ?? {};
-
-function verdictOn(node: StackNode, live: Live, resource: Resource, wanted: WantedResource): Verdict {
-  const handler = handlerOf(resource.type.name);
-  const nested = handler !== undefined && isNested(handler);
-  const verdict = judge(presentOf(live), {
-    type: resource.type.name,
-    ...wanted,
-    schemas: resource.type.properties,
-    updatable: nested || handler?.update !== undefined,
-  });
-  // A stack within is another matter than the properties given to it: its template may have changed, or part of it failed.
-  if (
-    nested &&
-    verdict.kind === 'replace' &&
-    live.row.type === resource.type.name &&
-    live.row.physical_id !== null &&
-    live.row.status !== 'COMPLETE'
-  )
-    return { kind: 'update', changed: verdict.changed };
-  if (nested && verdict.kind === 'keep' && nestedChanged(node, live, handler, resource, wanted.properties))
-    return { kind: 'update', changed: [] };
-  return verdict;
-}
-
-export const presentOf = (live: Live): Present => ({
-  type: live.row.type,
-  action: live.row.action,
-  status: live.row.status,
-  properties: live.state.properties,
-  metadata: live.state.metadata,
-  unfinished: live.state.changed,
-  aborted: isAborted(live.row),
-});
-
-/** The old one steps aside and is deleted once everything that uses it uses the new one. */
-async function replace(crew: Crew, node: StackNode, old: Live, resource: Resource): Promise<Live> {
-  const fresh = newLive(node, old.row.name, resource.type.name, crew.desk.house.clock.now());
-  old.row.current = false;
-  node.retired.push(old);
-  node.resources.set(old.row.name, fresh);
-  await crew.session.write({ rows: [old, fresh] });
-  return fresh;
-}
-
-async function begin(
-  crew: Crew,
-  node: StackNode,
-  resource: Resource,
-  live: Live,
-  wanted: WantedResource,
-  failures: Failure[],
-): Promise<End> {
-  const handler = handlerOf(resource.type.name);
-  Object.assign(live.row, {
-    generation: node.row.generation,
-    requires: [...node.analysis.graph.required(live.row.name)],
-    retain: isRetained(resource),
-  });
-  live.state.properties = wanted.properties;
-  live.state.metadata = wanted.metadata;
-  // A stack within bears its name until it is there: clients join the two by it.
-  if (handler && (isNested(handler) || handler.named))
-    live.row.physical_id ??= `${node.row.name}-${live.row.name}-${shortId()}`.slice(-255);
-  await move(crew, node, live, { action: 'CREATE', status: 'IN_PROGRESS' });
-  return drive(crew, node, resource, live, failures);
-}
-
-async function drive(crew: Crew, node: StackNode, resource: Resource, live: Live, failures: Failure[]): Promise<End> {
+async function drive(way: Way, live: Live): Promise<End> {
+  const { crew, node } = way;
+  const resource = node.analysis.resources.get(live.row.name) as Resource;
   const handler = handlerOf(resource.type.name);
   if (!handler) {
     const why = resource.type.service
@@ -235,54 +198,53 @@ async function drive(crew: Crew, node: StackNode, resource: Resource, live: Live
       : 'it is not built yet';
     throw fault('resource-type-parsed-only', { type: resource.type.name, why });
   }
-  if (isNested(handler)) return driveChild(crew, node, resource, live, handler, failures);
+  if (isNested(handler)) return driveChild(way, resource, live, handler);
   const work = workOf(crew, node, live);
-  const outcome = await call(crew, handler, () => act(handler, work, live));
+  const outcome = await call(crew, handler, live, () => act(handler, work, live));
   if (outcome.kind === 'wait') {
-    await note(crew, node, live, outcome.wait);
+    await waited(crew, node, live, handler, outcome.wait);
     return 'wait';
   }
   if (outcome.kind === 'replace') {
-    const fresh = await replace(crew, node, live, resource);
-    return begin(
-      crew,
-      node,
-      resource,
-      fresh,
-      { properties: live.state.properties, metadata: live.state.metadata },
-      failures,
-    );
+    const fresh = stepAside(crew, node, live, resource);
+    const { properties, metadata } = live.state;
+    const opening = create(crew, node, resource, fresh, { properties, metadata }, [live]);
+    await crew.session.write(opening.transition);
+    return drive(way, fresh);
   }
   live.state.attributes = (await handler.attributes?.(work)) ?? {};
   live.state.changed = [];
-  await move(crew, node, live, { status: 'COMPLETE' });
+  return complete(way, live);
+}
+
+async function complete(way: Way, live: Live): Promise<End> {
+  const { crew, node } = way;
+  if (await standsAt(crew, node, live, 'post', live.row.action)) return 'wait';
+  const own = transitionTo(crew, node, live, { status: 'COMPLETE' });
+  const followers = followersOf(way, live.row.name);
+  await crew.session.write(own, ...followers.map(({ transition }) => transition));
   return 'done';
 }
 
-const act = (handler: Handler, work: ReturnType<typeof workOf>, live: Live) =>
-  live.row.action === 'UPDATE'
-    ? handler.update && live.state.changed.length > 0
-      ? handler.update(work, live.state.changed)
-      : ({ kind: 'done' } as const)
-    : handler.create(work);
+async function act(handler: Handler, work: ReturnType<typeof workOf>, live: Live) {
+  const { action } = live.row;
+  if (action === 'ADOPT') {
+    await handler.check?.(work);
+    return { kind: 'done' } as const;
+  }
+  if (action !== 'UPDATE') return handler.create(work);
+  return handler.update && live.state.changed.length > 0
+    ? handler.update(work, live.state.changed)
+    : ({ kind: 'done' } as const);
+}
 
-async function driveChild(
-  crew: Crew,
-  node: StackNode,
-  resource: Resource,
-  live: Live,
-  handler: NestedHandler,
-  failures: Failure[],
-): Promise<End> {
+async function driveChild(way: Way, resource: Resource, live: Live, handler: NestedHandler): Promise<End> {
+  const { crew, node } = way;
   const { end, failure } = await driveNested(crew, node, resource, live, handler);
   if (end === 'failed' && failure) {
-    const whole = {
-      ...failure,
-      path: joinPath(live.row.name, failure.path),
-      place: failure.place || placeOfResource(node, live.row.name),
-    };
-    return failed(crew, node, live.row.name, live, whole, failures);
+    const path = joinPath(live.row.name, failure.path);
+    const place = failure.place || placeOfResource(node, live.row.name);
+    return failed(way, live.row.name, { ...failure, path, place });
   }
-  if (end === 'done') await move(crew, node, live, { status: 'COMPLETE' });
-  return end;
+  return end === 'done' ? complete(way, live) : end;
 }

@@ -65,6 +65,9 @@ export interface Work {
   ): Promise<void>;
 }
 
+/** `boot`: a free node is written and started; `rewrite`: its disk is written anew; `wipe`: what is on it is gone. */
+export type Impact = 'boot' | 'reboot' | 'rewrite' | 'wipe';
+
 /** What a handler is asked before anything is made; a property whose value is not known yet is undefined. */
 export interface Wish {
   readonly desk: Desk;
@@ -86,6 +89,8 @@ export interface Handler {
   readonly backend?: 'compute' | 'network' | 'database';
   /** It gets a physical id of Heat's form before it is begun. */
   readonly named?: boolean;
+  /** An action of it that takes longer has failed; default: the stack's own time-out alone. */
+  readonly minutes?: number;
   /** Checks against the world what the template alone cannot tell: @throws Fault with `details.property` where one is at fault */
   readonly validate?: (wish: Wish) => Promise<void>;
   readonly create: (work: Work) => Promise<Outcome> | Outcome;
@@ -94,6 +99,15 @@ export interface Handler {
   readonly delete?: (work: Work) => Promise<Outcome> | Outcome;
   /** Whether it is still what it was made to be: @throws Fault that says what is wrong */
   readonly check?: (work: Work) => Promise<void>;
+  /** Looks, like `create`. Without one the resource has nothing to suspend, and is told so. */
+  readonly suspend?: (work: Work) => Promise<Outcome> | Outcome;
+  readonly resume?: (work: Work) => Promise<Outcome> | Outcome;
+  /** What a snapshot keeps of it beside its properties; a copy that is made elsewhere is named in what it returns. */
+  readonly snapshot?: (work: Work) => Promise<{ [key: string]: Plain }>;
+  /** Properties as the world has them now, for those that can be told; null: it is not there any more. */
+  readonly observe?: (work: Work) => Promise<{ readonly [property: string]: Plain } | null>;
+  /** What a change means for the machine behind it, for the plan. */
+  readonly impact?: (change: 'create' | 'update' | 'replace' | 'delete', changed: readonly string[]) => Impact | null;
   readonly attributes?: (work: Work) => Promise<Record<string, Plain>> | Record<string, Plain>;
   /** What get_resource gives once it is made; default: the physical id. */
   readonly reference?: (of: {

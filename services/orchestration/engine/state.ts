@@ -15,12 +15,18 @@ export interface ResourceState {
   metadata: Plain;
   /** Properties that differ, while it is updated. */
   changed: readonly string[];
+  /** The hook at which it stands or stood last; cleared by a signal newer than `after`. */
+  hook?: { readonly name: string; readonly generation: number; readonly after: number };
+  /** From a stack that was abandoned elsewhere: what it stands for is there already. */
+  adopted?: Plain;
 }
 
 /** A resource in memory; its holder is the only one that writes it. */
 export interface Live {
   readonly row: ResourceRow;
   readonly state: ResourceState;
+  /** What `row.state` seals, while it is known. */
+  sealed?: string;
 }
 
 const owner = (row: Pick<ResourceRow, 'id'>): string => `resource ${row.id}`;
@@ -34,7 +40,12 @@ export const emptyState = (): ResourceState => ({
 });
 
 export const sealState = (secrets: Secrets, live: Live): ResourceRow => {
-  live.row.state = secrets.seal(JSON.stringify(live.state), owner(live.row));
+  const plain = JSON.stringify(live.state);
+  // Sealing costs more than all else about a row; most turns change the row and not the state.
+  if (live.sealed !== plain) {
+    live.row.state = secrets.seal(plain, owner(live.row));
+    live.sealed = plain;
+  }
   return { ...live.row };
 };
 

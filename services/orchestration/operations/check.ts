@@ -21,10 +21,7 @@ export function checkOperation(desk: Desk): Operation<CheckParams> {
     if (!handler || isNested(handler) || !handler.check || live.row.physical_id === null) return null;
     const { check } = handler;
     try {
-      await call(crew, handler, async () => {
-        await check(workOf(crew, node, live));
-        return { kind: 'done' };
-      });
+      await call(crew, handler, live, () => check(workOf(crew, node, live)));
       await move(crew, node, live, { action: 'CHECK', status: 'COMPLETE' });
       return null;
     } catch (error) {

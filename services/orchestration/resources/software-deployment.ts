@@ -113,8 +113,10 @@ async function look(work: Work): Promise<Outcome> {
     const stderr = lastLines(values.deploy_stderr) || lastLines(values.deploy_stdout) || row.reason;
     throw fault('deployment-failed', { code, stderr, deployment: row.id });
   }
+  // A tenant may name a server that is gone, or none of this undercloud's: then its id, as it was given.
+  const server = await work.desk.compute.findServer(work.context, row.server_id).catch(() => null);
   return waitFor({
-    on: `the agent on server ${work.peer(row.server_id)?.name ?? row.server_id} to run ${String(work.properties.name ?? work.name)} and report`,
+    on: `the agent on server ${server?.name ?? row.server_id} to run ${String(work.properties.name ?? work.name)} and report`,
     remedy: 'See the node’s console, or `journalctl -u undercloud-agent` on it.',
     recheckMs: 30_000,
   });

@@ -1,5 +1,5 @@
 /** All SQL of resources, their signals, keys and durations. */
-import { sql } from 'kysely';
+import { CompiledQuery, sql } from 'kysely';
 import type { Tx } from '../../core/database/index.ts';
 import type { Blocked } from '../model.ts';
 import type { Where } from './query.ts';
@@ -25,26 +25,48 @@ export interface ResourceRow {
   updated_at: Date;
 }
 
-/** Writes rows whole, new ones and known ones alike, in one statement. */
-export async function writeResources(tx: Tx, rows: readonly ResourceRow[]): Promise<void> {
-  if (rows.length === 0) return;
-  await sql`insert into orchestration.resources as r
+/** The rows' columns as arrays, in the order of `resourceInsert`. */
+export const resourceColumns = (rows: readonly ResourceRow[]): unknown[][] => [
+  rows.map((r) => r.id),
+  rows.map((r) => r.stack_id),
+  rows.map((r) => r.name),
+  rows.map((r) => r.type),
+  rows.map((r) => r.current),
+  rows.map((r) => r.generation),
+  rows.map((r) => r.action),
+  rows.map((r) => r.status),
+  rows.map((r) => r.reason),
+  rows.map((r) => r.physical_id),
+  rows.map((r) => r.state),
+  rows.map((r) => JSON.stringify(r.requires)),
+  rows.map((r) => r.retain),
+  rows.map((r) => (r.blocked_on ? JSON.stringify(r.blocked_on) : null)),
+  rows.map((r) => r.started_at),
+  rows.map((r) => r.created_at),
+  rows.map((r) => r.updated_at),
+];
+
+const columnTypes =
+  'uuid uuid text text boolean bigint text text text text text jsonb boolean jsonb timestamptz timestamptz timestamptz';
+
+/** Writes rows whole, new ones and known ones alike; takes `resourceColumns` from the parameter numbered `first` on. */
+export const resourceInsert = (first: number, where = ''): string => `insert into orchestration.resources as r
     (id, stack_id, name, type, current, generation, action, status, reason, physical_id, state, requires, retain,
      blocked_on, started_at, created_at, updated_at)
-    select * from unnest(
-      ${rows.map((r) => r.id)}::uuid[], ${rows.map((r) => r.stack_id)}::uuid[], ${rows.map((r) => r.name)}::text[],
-      ${rows.map((r) => r.type)}::text[], ${rows.map((r) => r.current)}::boolean[],
-      ${rows.map((r) => r.generation)}::bigint[], ${rows.map((r) => r.action)}::text[],
-      ${rows.map((r) => r.status)}::text[], ${rows.map((r) => r.reason)}::text[],
-      ${rows.map((r) => r.physical_id)}::text[], ${rows.map((r) => r.state)}::text[],
-      ${rows.map((r) => JSON.stringify(r.requires))}::jsonb[], ${rows.map((r) => r.retain)}::boolean[],
-      ${rows.map((r) => (r.blocked_on ? JSON.stringify(r.blocked_on) : null))}::jsonb[],
-      ${rows.map((r) => r.started_at)}::timestamptz[], ${rows.map((r) => r.created_at)}::timestamptz[],
-      ${rows.map((r) => r.updated_at)}::timestamptz[])
+    select * from unnest(${columnTypes
+      .split(' ')
+      .map((type, at) => `$${first + at}::${type}[]`)
+      .join(', ')}) ${where}
     on conflict (id) do update set current = excluded.current, generation = excluded.generation,
       action = excluded.action, status = excluded.status, reason = excluded.reason, physical_id = excluded.physical_id,
       state = excluded.state, requires = excluded.requires, retain = excluded.retain, blocked_on = excluded.blocked_on,
-      started_at = excluded.started_at, updated_at = excluded.updated_at`.execute(tx.kysely);
+      started_at = excluded.started_at, updated_at = excluded.updated_at`;
+
+const insertText = resourceInsert(1);
+
+export async function writeResources(tx: Tx, rows: readonly ResourceRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await tx.kysely.executeQuery(CompiledQuery.raw(insertText, resourceColumns(rows)));
 }
 
 export async function removeResources(tx: Tx, ids: readonly string[]): Promise<void> {
