@@ -14,9 +14,17 @@ export {
 } from './commands/boot.ts';
 export { type ChassisStatus, POWER_ACTIONS, type PowerAction, type PowerPolicy } from './commands/chassis.ts';
 export type { DeviceId, Guid } from './commands/device.ts';
+export { crossedNames, describeSelEntry, type EventText, SENSOR_TYPES, stateNames } from './commands/event-text.ts';
 export { type Fru, type FruArea, parseFru } from './commands/fru.ts';
 export type { LanParams, SolConfig } from './commands/lan.ts';
-export { parseSensorRecord, type SdrRecord, type SensorRecord } from './commands/sdr.ts';
+export {
+  type FruLocator,
+  parseFruLocator,
+  parseSensorRecord,
+  parseSensorRecords,
+  type SdrRecord,
+  type SensorRecord,
+} from './commands/sdr.ts';
 export { parseSelEntry, type SelEntry, type SelInfo } from './commands/sel.ts';
 export type { Sensor, SensorHealth, Thresholds } from './commands/sensor.ts';
 export type { BmcUser } from './commands/users.ts';
@@ -50,3 +58,4 @@ export {
   type SessionOptions,
   type TransportOptions,
 } from './transport.ts';
+export { vendorOf } from './vendors.ts';

@@ -7,6 +7,7 @@ import { Lan15Seal } from './lan15.ts';
 import { decodeResponse, encodeRequest, type IpmiResponse } from './message.ts';
 import { commandName } from './names.ts';
 import {
+  answersOutside,
   type Credentials,
   channelCipherSuites,
   type OpenedSession,
@@ -47,9 +48,12 @@ export interface LinkOptions {
 
 /** Unanswered datagrams after which a kept session counts as lost. */
 const TRIES_ON_SESSION = 4;
+/** After so many, a BMC that answers outside sessions is believed to have restarted: a new session costs 10 ms, patience 3 s. */
+const TRIES_IN_HASTE = 2;
 /** A session that answered this recently is believed alive before a `once` command; an older one is asked first. */
 const FRESH_MS = 2_000;
 const BUSY_PAUSE_MS = 200;
+const SLOW_MS = 500;
 const PING_COMMAND = { netfn: 0x06, cmd: 0x01 } as const;
 const NO_DATA = new Uint8Array(0);
 
@@ -60,6 +64,8 @@ export class Link implements Wire {
   #consoleId = 0;
   #rqSeq: number;
   #lastHeard = 0;
+  /** It was once silent in haste and then answered late on a fresh session: it had lost nothing, it is slow. */
+  #slow = false;
   #keepAliveTimer: unknown;
   /** Takes decrypted payloads of other types than IPMI messages (SOL), and hears of the session's end. */
   onPayload: ((type: number, payload: Buffer) => void) | undefined;
@@ -186,8 +192,9 @@ export class Link implements Wire {
     build: () => Buffer,
     judge: (packet: Packet) => T | undefined | typeof RESEND,
     tries: number,
+    before?: number,
   ): Promise<T | undefined> {
-    return this.#requests.ask(step, build, judge, tries);
+    return this.#requests.ask(step, build, judge, tries, before);
   }
 
   // --- the session ---
@@ -242,12 +249,20 @@ export class Link implements Wire {
   }
 
   async #command(job: Job, netfn: number, cmd: number, data: Uint8Array, options: CommandOptions): Promise<Buffer> {
+    let hurried = false;
     for (let sessions = 0; sessions < 3; sessions++) {
-      if (!this.#session) await this.#open(job);
+      const kept = this.#session !== undefined;
+      if (!kept) await this.#open(job);
       else if (options.once && this.#options.timers.now() - this.#lastHeard > FRESH_MS && !(await this.#alive(job)))
         continue;
-      const answer = await this.#patient(job, netfn, cmd, data, options.lun ?? 0);
-      if (answer) return this.#result(answer, netfn, cmd, options);
+      const haste = kept && sessions === 0 && !options.once && !this.#slow;
+      const sentAt = this.#options.timers.now();
+      const answer = await this.#patient(job, netfn, cmd, data, options.lun ?? 0, haste);
+      if (answer) {
+        if (hurried && this.#options.timers.now() - sentAt >= SLOW_MS) this.#slow = true;
+        return this.#result(answer, netfn, cmd, options);
+      }
+      hurried = haste;
       this.#parting();
       if (options.once) throw new IpmiError('uncertain', `no answer to ${TRIES_ON_SESSION} datagrams`);
     }
@@ -270,9 +285,10 @@ export class Link implements Wire {
     cmd: number,
     data: Uint8Array,
     lun: number,
+    haste: boolean,
   ): Promise<IpmiResponse | undefined> {
     for (;;) {
-      const answer = await this.#exchange(job, netfn, cmd, data, lun);
+      const answer = await this.#exchange(job, netfn, cmd, data, lun, haste);
       if (answer?.completionCode !== 0xc0 || this.#options.timers.now() + BUSY_PAUSE_MS >= job.deadlineAt)
         return answer;
       await this.#requests.pause(job, BUSY_PAUSE_MS);
@@ -286,6 +302,7 @@ export class Link implements Wire {
     cmd: number,
     data: Uint8Array,
     lun: number,
+    haste = false,
   ): Promise<IpmiResponse | undefined> {
     const session = this.#session;
     if (!session) return undefined;
@@ -293,20 +310,28 @@ export class Link implements Wire {
     const rqSeq = this.nextSeq();
     const message = encodeRequest(netfn, cmd, rqSeq, data, lun);
     const lan15 = seal instanceof Lan15Seal;
-    const answer = await this.ask(
-      job.name,
-      () => (lan15 ? seal.seal(message) : seal.seal(PAYLOAD.ipmi, message)),
-      (packet) => {
-        if (packet.kind !== 'rmcpp' && packet.kind !== 'lan15') return undefined;
-        if (packet.sessionId === 0 || (packet.kind === 'lan15') !== lan15) return undefined;
-        const payload = packet.kind === 'lan15' ? (seal as Lan15Seal).open(packet) : packet.payload;
-        const response = payload && decodeResponse(payload);
-        if (!response || response.rqSeq !== rqSeq || response.cmd !== cmd || response.netfn !== (netfn | 1))
-          return undefined;
-        return response;
-      },
-      TRIES_ON_SESSION,
-    );
+    const build = () => (lan15 ? seal.seal(message) : seal.seal(PAYLOAD.ipmi, message));
+    const judge = (packet: Packet): IpmiResponse | undefined => {
+      if (packet.kind !== 'rmcpp' && packet.kind !== 'lan15') return undefined;
+      if (packet.sessionId === 0 || (packet.kind === 'lan15') !== lan15) return undefined;
+      const payload = packet.kind === 'lan15' ? (seal as Lan15Seal).open(packet) : packet.payload;
+      const response = payload && decodeResponse(payload);
+      if (!response || response.rqSeq !== rqSeq || response.cmd !== cmd || response.netfn !== (netfn | 1))
+        return undefined;
+      return response;
+    };
+    let answer = await this.ask(job.name, build, judge, haste ? TRIES_IN_HASTE : TRIES_ON_SESSION);
+    if (!answer && haste) {
+      // Once more for a network that loses datagrams; with the wait of a first one where the BMC is known to be awake.
+      const awake = await answersOutside(this);
+      answer = await this.ask(
+        job.name,
+        build,
+        judge,
+        awake ? 1 : TRIES_ON_SESSION - TRIES_IN_HASTE,
+        awake ? 0 : TRIES_IN_HASTE,
+      );
+    }
     if (answer) this.#lastHeard = this.#options.timers.now();
     return answer;
   }

@@ -35,6 +35,7 @@ export interface Wire {
     build: () => Buffer,
     judge: (packet: Packet) => T | undefined | typeof RESEND,
     tries: number,
+    before?: number,
   ): Promise<T | undefined>;
   /** Sends without waiting for an answer. */
   tell(packet: Buffer): void;
@@ -201,6 +202,12 @@ function answerTo(packet: Packet, netfn: number, cmd: number, rqSeq: number): Ip
   if (packet.sessionId !== 0 || (packet.kind === 'rmcpp' && packet.payloadType !== PAYLOAD.ipmi)) return undefined;
   const answer = decodeResponse(packet.payload);
   return answer && answer.netfn === (netfn | 1) && answer.cmd === cmd && answer.rqSeq === rqSeq ? answer : undefined;
+}
+
+/** Whether the BMC answers anything outside sessions, asked once: one that does and is silent on a session has lost it. */
+export async function answersOutside(wire: Wire): Promise<boolean> {
+  const data = Uint8Array.of(0x0e, PRIVILEGE.administrator);
+  return (await sessionless(wire, 0x06, 0x38, data, 'Get Channel Authentication Capabilities', 1)) !== undefined;
 }
 
 /** Get Channel Authentication Capabilities (section 22.13), with the bit that asks for IPMI 2.0's part. Rejects when there is silence. */

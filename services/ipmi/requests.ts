@@ -103,6 +103,8 @@ export class RequestQueue {
     build: () => Buffer,
     judge: (packet: Packet) => T | undefined | typeof RESEND,
     tries: number,
+    /** Datagrams that were sent for the same question before: the wait grows from there. */
+    before = 0,
   ): Promise<T | undefined> {
     const job = this.#running;
     if (!job || job.settled) return Promise.reject(new IpmiError('aborted', 'called off by the caller', { step }));
@@ -131,7 +133,7 @@ export class RequestQueue {
         }
         sentAt = now;
         job.attempts += 1;
-        timer = timers.set(attempt, Math.min(left, this.#rtt.wait(sent)));
+        timer = timers.set(attempt, Math.min(left, this.#rtt.wait(before + sent)));
         sent += 1;
         try {
           send(build());
@@ -151,7 +153,7 @@ export class RequestQueue {
             return attempt();
           }
           // Karn: an answer to a repeated question does not say which of them it answers.
-          if (sent === 1) this.#rtt.measured(timers.now() - sentAt);
+          if (sent === 1 && before === 0) this.#rtt.measured(timers.now() - sentAt);
           end();
           resolve(verdict);
         } catch (error) {

@@ -200,7 +200,8 @@ describe('bad networks', () => {
     await net.run(it.open());
     const sent: Buffer[] = [];
     net.tap = (datagram, _from, to) => {
-      if (!to.startsWith('10.0.0.2 ')) return datagram;
+      // Byte 4 is 6 for RMCP+: the look whether the BMC is awake is outside the session.
+      if (!to.startsWith('10.0.0.2 ') || datagram[4] !== 6) return datagram;
       sent.push(datagram);
       return sent.length < 3 ? undefined : datagram;
     };
@@ -218,6 +219,20 @@ describe('bad networks', () => {
     net.bmc('10.0.0.2', bmcOf(net, its));
     await expect(net.run(it.chassisStatus({ deadline: 30_000 }))).resolves.toMatchObject({ power: 'off' });
     expect(rows.at(-1)?.attempts).toBeGreaterThan(5);
+    // Not the four seconds of a BMC that is merely silent: this one answers outside the session.
+    expect(rows.at(-1)?.ms).toBeLessThan(1_500);
+  });
+
+  it('is patient with a BMC that was slow once, and keeps its session', async () => {
+    const { net, its, bmc, session } = world();
+    const it = session();
+    await net.run(it.open());
+    const late = { completionCode: 0, data: Uint8Array.of(1, 0, 0) };
+    its.answer = () => new Promise((resolve) => net.timers.set(() => resolve(late), 1_600));
+    await expect(net.run(it.chassisStatus({ deadline: 30_000 }))).resolves.toMatchObject({ power: 'on' });
+    const [second] = bmc.sessions;
+    await expect(net.run(it.chassisStatus({ deadline: 30_000 }))).resolves.toMatchObject({ power: 'on' });
+    expect(bmc.sessions).toEqual([second]);
   });
 
   it('does not repeat a reset on a new session: it first asks whether the old one lives', async () => {

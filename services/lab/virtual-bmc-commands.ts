@@ -105,6 +105,18 @@ const setPassword: Run = (its, data) => {
 
 const application: readonly [number, Row][] = [
   [0x01, { level: 2, bytes: 0, run: (its) => its.deviceId() }],
+  // Cold and warm reset: answered first, as most BMCs do.
+  ...[0x02, 0x03].map((cmd): [number, Row] => [
+    cmd,
+    {
+      level: 4,
+      bytes: 0,
+      run(its) {
+        its.onReset();
+        return [];
+      },
+    },
+  ]),
   [0x04, { level: 2, bytes: 0, run: () => [0x55, 0] }],
   [0x08, { level: 2, bytes: 0, run: (its) => its.guid }],
   [

@@ -71,6 +71,8 @@ export class VirtualMachine {
   readonly sel = { entries: [] as Buffer[], added: 0, erased: 0 };
   readonly watchdog = { set: false, running: false, use: 0, action: 0, initial: 0 };
   readonly solParameters: Map<number, Buffer>;
+  /** Hears Cold Reset and Warm Reset. */
+  onReset: () => void = () => {};
   /** Seconds that the BMC's clock is ahead. */
   skew = 0;
   readonly #clock: Clock;

@@ -87,6 +87,7 @@ export function createVirtualBmc(options: VirtualBmcOptions = {}): VirtualBmc {
       ...(options.onBreak && { onBreak: options.onBreak }),
     },
   });
+  machine.onReset = () => void clock.after(1, restart);
   const accounts = options.users ?? [{ name: 'admin', password: 'secret', privilege: 'administrator' }];
   for (const [place, account] of accounts.entries()) machine.setUser(2 + place, account);
 
@@ -136,6 +137,10 @@ export function createVirtualBmc(options: VirtualBmcOptions = {}): VirtualBmc {
     }
   };
 
+  function restart(): void {
+    for (const { id } of session.sessions) session.end(id);
+  }
+
   return {
     machine,
     faults: plane.faults,
@@ -154,9 +159,7 @@ export function createVirtualBmc(options: VirtualBmcOptions = {}): VirtualBmc {
       side.receive(datagram, peer, (answer) => plane.answer(answer, peer, send));
       current = undefined;
     },
-    restart() {
-      for (const { id } of session.sessions) session.end(id);
-    },
+    restart,
     stop() {
       machine.chassis.stop();
       machine.console.deactivate();

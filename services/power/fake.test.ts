@@ -7,17 +7,19 @@ const access = {
   driver: 'fake',
   address: '',
   port: 623,
-  username: '',
-  password: '',
+  username: 'admin',
+  password: 'secret-of-fake',
   options: {},
 } as const;
 
 describe('fake machines', () => {
-  bmcConformance(async () => {
+  bmcConformance('fake', async () => {
     const fakes = createFakeMachines();
     const machine = fakes.machine('n1');
     return {
       bmc: fakes.bmc(access),
+      password: access.password,
+      say: (text) => machine.console?.onData(Buffer.from(text)),
       break() {
         machine.failing = 'it is unplugged';
       },

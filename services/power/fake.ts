@@ -7,8 +7,9 @@ import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
 import { fault } from '../core/errors/index.ts';
 import type { Bmc, BmcAccess, BootDevice, PowerState, PowerTarget } from './bmc.ts';
+import { type FakeHoldings, fakeCapabilities, newHoldings } from './fake-capabilities.ts';
 
-export interface FakeMachine {
+export interface FakeMachine extends FakeHoldings {
   power: PowerState;
   bootDevice: BootDevice | null;
   /** Milliseconds from a power command to its effect. */
@@ -32,6 +33,8 @@ export interface FakeMachines {
   forget(key: string): void;
 }
 
+const mostEntries = 100;
+
 export function createFakeMachines(clock: Clock = systemClock): FakeMachines {
   const machines = new Map<string, FakeMachine>();
   const listeners = new Set<(change: FakeChange) => void>();
@@ -39,7 +42,10 @@ export function createFakeMachines(clock: Clock = systemClock): FakeMachines {
   function machine(key: string): FakeMachine {
     let found = machines.get(key);
     if (!found) {
-      found = { power: 'off', bootDevice: null, delayMs: 0, failing: null, forgetsBootDevice: false, starts: 0 };
+      found = {
+        ...{ power: 'off', bootDevice: null, delayMs: 0, failing: null, forgetsBootDevice: false, starts: 0 },
+        ...newHoldings(),
+      };
       machines.set(key, found);
     }
     return found;
@@ -49,6 +55,12 @@ export function createFakeMachines(clock: Clock = systemClock): FakeMachines {
     const it = machine(key);
     const bootDevice = it.bootDevice;
     it.power = power;
+    it.log.push({
+      id: String(it.log.length + 1),
+      at: new Date(clock.now() + it.skewMs),
+      ...{ severity: 'ok', source: 'Power unit', text: `power ${power}`, raw: null },
+    });
+    if (it.log.length > mostEntries) it.log.shift();
     if (power === 'on') {
       it.starts += 1;
       if (bootDevice && !bootDevice.persistent) it.bootDevice = null;
@@ -77,6 +89,8 @@ export function createFakeMachines(clock: Clock = systemClock): FakeMachines {
       const it = machine(access.key);
       if (delay > 0) it.delayMs = delay;
       const name = `${access.address || 'fake'}:${access.port}`;
+      /** A session outlives a change of the password. */
+      let loggedIn = false;
 
       async function command<T>(title: string, signal: AbortSignal | undefined, work: () => T): Promise<T> {
         signal?.throwIfAborted();
@@ -86,11 +100,27 @@ export function createFakeMachines(clock: Clock = systemClock): FakeMachines {
           heard(title, failure.sentence);
           throw failure;
         }
+        const { password } = machine(access.key);
+        if (!loggedIn && password !== null && password !== access.password) {
+          const details = { bmc: name, node: access.name ?? access.key, user: access.username || '(empty)' };
+          const failure = fault('bmc-credentials', { ...details, text: 'it holds another password for this user' });
+          heard(title, failure.sentence);
+          throw failure;
+        }
+        loggedIn = true;
         heard(title, null);
         return work();
       }
 
       return {
+        ...fakeCapabilities({
+          access,
+          name,
+          command,
+          holdings: () => machine(access.key),
+          isOn: () => machine(access.key).power === 'on',
+          now: () => clock.now(),
+        }),
         power: (signal) => command('Get Chassis Status', signal, () => machine(access.key).power),
         setPower: (target, signal) =>
           command(`Chassis Control ${target}`, signal, () => {

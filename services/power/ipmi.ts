@@ -1,7 +1,8 @@
 /** Bmc over IPMI: one session for each node, opened at its first command and kept; faults become sentences. */
 import { type ErrorCode, type Fault, fault } from '../core/errors/index.ts';
-import { IpmiError, type IpmiErrorCode, type IpmiSession, type IpmiTransport } from '../ipmi/index.ts';
+import { IpmiError, type IpmiErrorCode, type IpmiSession, type IpmiTransport, vendorOf } from '../ipmi/index.ts';
 import { type Bmc, type BmcAccess, type BootDevice, bootDeviceNames } from './bmc.ts';
+import { type AskCall, ipmiCapabilities } from './ipmi-capabilities.ts';
 
 /** What a failed exchange means to an operator; the rest is `bmc-refused`. */
 const faults: Readonly<Partial<Record<IpmiErrorCode, ErrorCode>>> = {
@@ -40,6 +41,8 @@ export const bmcName = (access: Pick<BmcAccess, 'address' | 'port'>): string =>
 
 /** Milliseconds that one command may take: a healthy BMC answers in 10, a sick one in seconds; longer is as good as dead. */
 const deadline = 10_000;
+/** Calls of hundreds of exchanges (sensor records, logs, FRU data); each exchange still has its own ten seconds. */
+const longDeadline = 120_000;
 
 export interface IpmiBmc extends Bmc {
   close(): void;
@@ -48,14 +51,14 @@ export interface IpmiBmc extends Bmc {
 export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTransport>): IpmiBmc {
   let session: Promise<IpmiSession> | null = null;
 
-  async function open(): Promise<IpmiSession> {
+  async function open(password = access.password): Promise<IpmiSession> {
     const { cipherSuite, privilege, kg } = access.options;
     const opened = await transport();
     return opened.session({
       host: access.address,
       port: access.port,
       user: access.username,
-      password: access.password,
+      password,
       ...(cipherSuite !== undefined && cipherSuite !== '' && { suites: [Number(cipherSuite)] }),
       ...(typeof kg === 'string' && kg !== '' && { kg }),
       ...(typeof privilege === 'string' &&
@@ -66,12 +69,14 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
   async function ask<T>(
     command: string,
     signal: AbortSignal | undefined,
-    work: (session: IpmiSession, options: { deadline: number; signal?: AbortSignal }) => Promise<T>,
+    work: (session: IpmiSession, call: AskCall) => Promise<T>,
+    long = false,
     wanted?: string,
   ): Promise<T> {
+    const bound = long ? longDeadline : deadline;
     try {
       session ??= open();
-      return await work(await session, signal ? { deadline, signal } : { deadline });
+      return await work(await session, signal ? { deadline: bound, signal } : { deadline: bound });
     } catch (error) {
       // A session that could not even be made (bad argument) is made anew when the access is corrected.
       if (error instanceof IpmiError && error.code === 'bad-argument') session = null;
@@ -81,6 +86,12 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
   }
 
   const bmc: IpmiBmc = {
+    ...ipmiCapabilities({
+      access,
+      ask,
+      another: (password) => open(password),
+      fault: (command, error) => ipmiFault(access, command, error),
+    }),
     async power(signal) {
       return (await ask('read the power state', signal, (s, o) => s.chassisStatus(o))).power;
     },
@@ -107,17 +118,20 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
       return device ? { device, persistent: state.persistent, efi: state.efi } : null;
     },
     async setBootDevice(wanted, signal) {
-      await ask('set the boot device', signal, (s, o) => s.setBootOptions(wanted, o), wanted.device);
+      await ask('set the boot device', signal, (s, o) => s.setBootOptions(wanted, o), false, wanted.device);
     },
     async info(signal) {
       const id = await ask('identify itself', signal, (s, o) => s.deviceId(o));
+      const product = `0x${id.product.toString(16).padStart(4, '0')}`;
+      const vendor = vendorOf(id.manufacturer);
+      const maker = vendor ? `${vendor} (${id.manufacturer})` : `manufacturer ${id.manufacturer}`;
       return {
-        description: `IPMI ${id.ipmi}, manufacturer ${id.manufacturer}, product 0x${id.product.toString(16).padStart(4, '0')}`,
+        description: `IPMI ${id.ipmi}, ${maker}, product ${product}`,
         firmware: id.firmware,
         manufacturerId: id.manufacturer,
         productId: id.product,
-        vendor: null,
-        model: null,
+        vendor: vendor ?? `manufacturer ${id.manufacturer}`,
+        model: `product ${product}`,
       };
     },
     close() {

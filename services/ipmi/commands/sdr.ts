@@ -238,3 +238,39 @@ export function parseSensorRecord(record: SdrRecord): SensorRecord | undefined {
     convert: type === 1 ? conversion(body) : undefined,
   };
 }
+
+/** All sensors of a record: a compact one may stand for up to 15 alike, numbered on (section 43.2, bytes 24 and 25). */
+export function parseSensorRecords(record: SdrRecord): SensorRecord[] {
+  const first = parseSensorRecord(record);
+  if (!first) return [];
+  const { type, body } = record;
+  const shared = type === 2 ? body[18]! & 0x0f : 0;
+  if (shared <= 1) return [first];
+  const letters = (body[18]! & 0x30) === 0x10;
+  const offset = body[19]! & 0x7f;
+  return Array.from({ length: shared }, (_, place) => ({
+    ...first,
+    number: (first.number + place) & 0xff,
+    instance: body[19]! & 0x80 ? (first.instance + place) & 0x7f : first.instance,
+    name: `${first.name}${letters ? String.fromCharCode(0x41 + ((offset + place) % 26)) : offset + place}`,
+  }));
+}
+
+export interface FruLocator {
+  name: string;
+  /** FRU device id behind the BMC, for `readFru`. */
+  device: number;
+  /** Table 43-13: 3 processor, 7 system board, 8 memory module, 10 power supply, ... */
+  entity: number;
+  instance: number;
+}
+
+const FRU_LOCATOR = 0x11;
+const BMC_ADDRESS = 0x20;
+
+/** A FRU device that the BMC itself keeps (section 43.8); undefined for other records and for EEPROMs behind other controllers. */
+export function parseFruLocator(record: SdrRecord): FruLocator | undefined {
+  const { type, body } = record;
+  if (type !== FRU_LOCATOR || body.length < 11 || body[0] !== BMC_ADDRESS || !(body[2]! & 0x80)) return undefined;
+  return { name: sdrString(body, 10), device: body[1]!, entity: body[7]!, instance: body[8]! };
+}

@@ -1,7 +1,7 @@
 // Sensor readings and thresholds (IPMI 2.0 sections 35.9, 35.14), joined with their SDRs.
 
 import { type Ask, atLeast } from './ask.ts';
-import { parseSensorRecord, readSdrs, type SensorRecord } from './sdr.ts';
+import { parseSensorRecords, readSdrs, type SensorRecord } from './sdr.ts';
 
 export interface Thresholds {
   lowerNonCritical?: number;
@@ -20,6 +20,8 @@ export interface Sensor {
   entity: number;
   instance: number;
   sensorType: number;
+  /** 1 threshold, 2 to 0x0c generic states, 0x6f states of the sensor type. */
+  eventType: number;
   /** In `unit`; undefined for state sensors and where there is no reading now. */
   value: number | undefined;
   unit: string;
@@ -39,6 +41,8 @@ const ORDER = [
 ] as const;
 const NOT_THERE = [0xcb, 0xc1, 0xcd, 0xce, 0xd5, 0xd3, 0xc9, 0xcc, 0xff, 0x80] as const;
 const EVENT_THRESHOLD = 1;
+/** Owner in an SDR of what the BMC itself measures (section 43.1, byte 6). */
+const BMC_ADDRESS = 0x20;
 
 /** Answer of Get Sensor Thresholds: a mask of what is readable, then six raw bytes. */
 export function parseThresholds(data: Buffer, sensor: SensorRecord): Thresholds {
@@ -63,25 +67,26 @@ export function parseReading(data: Buffer, sensor: SensorRecord): Pick<Sensor, '
 }
 
 async function readSensor(ask: Ask, sensor: SensorRecord, withThresholds: boolean): Promise<Sensor> {
+  const { name, number, entity, instance, sensorType, eventType, unit } = sensor;
+  const common = { name, number, entity, instance, sensorType, eventType, unit };
+  const absent = { value: undefined, states: 0, health: 'absent' as SensorHealth, thresholds: undefined };
+  // The BMC has a sensor of this number too, and would give that one's reading.
+  if (sensor.owner !== BMC_ADDRESS) return { ...common, ...absent };
   const options = { lun: sensor.lun, accept: NOT_THERE };
-  const reading = await ask(0x04, 0x2d, [sensor.number], options);
-  const found =
-    reading[0] === 0
-      ? parseReading(reading.subarray(1), sensor)
-      : { value: undefined, states: 0, health: 'absent' as SensorHealth };
+  const reading = await ask(0x04, 0x2d, [number], options);
+  const found = reading[0] === 0 ? parseReading(reading.subarray(1), sensor) : absent;
   let thresholds: Thresholds | undefined;
   if (withThresholds && sensor.eventType === EVENT_THRESHOLD && sensor.convert) {
-    const answer = await ask(0x04, 0x27, [sensor.number], options);
+    const answer = await ask(0x04, 0x27, [number], options);
     if (answer[0] === 0) thresholds = parseThresholds(answer.subarray(1), sensor);
   }
-  const { name, number, entity, instance, sensorType, unit } = sensor;
-  return { name, number, entity, instance, sensorType, unit, ...found, thresholds };
+  return { ...common, ...found, thresholds };
 }
 
 /** Sensors that the SDR repository lists. Reading it takes seconds on a real BMC: keep the result for `readSensors`. */
 export async function listSensors(ask: Ask, piece?: number): Promise<SensorRecord[]> {
   const records = await readSdrs(ask, piece);
-  return records.map(parseSensorRecord).filter((sensor) => sensor !== undefined);
+  return records.flatMap(parseSensorRecords);
 }
 
 /** Readings of all `sensors`, one request each (two with thresholds). A sensor on another controller than the BMC is `absent`. */
