@@ -35,7 +35,7 @@ export const packageGroups = {
     'xz-utils',
     'kmod',
   ],
-  lab: ['qemu-system-x86', 'ovmf', 'ipxe-qemu', 'openipmi', 'ipmitool', 'iproute2', 'util-linux', 'socat'],
+  lab: ['qemu-system-x86', 'ovmf', 'ipxe-qemu', 'openipmi', 'ipmitool', 'iproute2', 'util-linux', 'socat', 'curl'],
   tests: [
     'python3-openstackclient',
     'python3-ironicclient',
