@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createRack, diskOf, type Rack, type RackMachine } from '../../test/setup/rack.ts';
 import { createWorld, type World } from '../../test/setup/world.ts';
 import type { Baremetal } from './index.ts';
+import { patchNode } from './store/nodes.ts';
 
 async function enrol(world: World, baremetal: Baremetal, machine: RackMachine): Promise<void> {
   await baremetal.createNode(world.context, {
@@ -77,6 +78,23 @@ describe('deploy', () => {
       provisionState: 'active',
       powerState: 'on',
     });
+  });
+
+  it('hands over as the node says where nobody asks, and never by kexec where the node forbids it', async () => {
+    const { world, baremetal, machine } = await setUp();
+    const again = async (patch: Record<string, unknown>) => {
+      await world.db.transaction((tx) => patchNode(tx, machine.uuid, { provisionState: 'available', ...patch }));
+      const row = await world.operations.ended(await deploy(world, baremetal, machine.uuid));
+      expect(row.error).toBeNull();
+    };
+    await again({ properties: { capabilities: 'boot_mode:bios,hand_over:kexec' } });
+    await again({ instanceInfo: { hand_over: 'reset' } });
+    await again({ instanceInfo: {}, driverInfo: { kexec: false } });
+    expect(machine.ends).toEqual(['kexec', 'power off', 'power off']);
+    await world.db.transaction((tx) =>
+      patchNode(tx, machine.uuid, { provisionState: 'available', instanceInfo: { hand_over: 'jump' } }),
+    );
+    await expect(deploy(world, baremetal, machine.uuid)).rejects.toThrow(/hand_over is "jump".*kexec or reset/);
   });
 
   it('says what it waits for while a machine does not boot, and can be taken back meanwhile', async () => {

@@ -7,6 +7,7 @@ import { requireIdle, startOn } from './busy.ts';
 import { fire, requireNode, usesAgent } from './change.ts';
 import { interfaceOf } from './drivers.ts';
 import { type Ground, nodeSubject } from './ground.ts';
+import { prefersKexec } from './hand-over.ts';
 import type { JsonObject } from './node.ts';
 import { type CleanParams, cleanOperation } from './operations/clean.ts';
 import { wantsCleaning } from './operations/cleaning.ts';
@@ -52,7 +53,7 @@ export interface DeployRequest {
   /** base64 of a gzipped ISO or FAT image. */
   readonly configDrive?: string;
   readonly serverId?: string;
-  /** Start the written system by kexec where the image says how. */
+  /** Start the written system by kexec where image and node allow it; absent: as the node says (hand-over.ts). */
   readonly kexec?: boolean;
   readonly instanceInfo?: JsonObject;
   /** `rebuild` keeps the instance of an active node. */
@@ -103,7 +104,8 @@ export function createProvision(ground: Ground, operations: NodeOperations): Pro
     }
     const imageId = request.imageId || String(node.instanceInfo.image_source ?? '');
     const operation = usesAgent(node) ? operations.deploy : operations.deployWithoutAgent;
-    const id = await startOn(ground, tx, operation, uuid, { imageId, kexec: request.kexec ?? false }, context);
+    const kexec = request.kexec ?? prefersKexec(node);
+    const id = await startOn(ground, tx, operation, uuid, { imageId, kexec }, context);
     await fire(ground, tx, uuid, event, {
       cause: verb,
       requestId: context.requestId,
@@ -251,7 +253,6 @@ export function createProvision(ground: Ground, operations: NodeOperations): Pro
           await deploy(tx, context, uuid, {
             imageId: String(node.instanceInfo.image_source ?? ''),
             rebuild: row.event === 'rebuild',
-            kexec: node.instanceInfo.kexec === true,
             ...(typeof drive === 'string' && drive !== '' && { configDrive: drive }),
           });
           return;

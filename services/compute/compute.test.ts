@@ -15,7 +15,7 @@ import { createCompute, serverSubject } from './index.ts';
 import { buildOperation } from './operations/build.ts';
 import { deleteOperation } from './operations/delete.ts';
 import { createRack, type Rack } from './rack.fixture.ts';
-import { server as storedServer } from './store.ts';
+import { insertFlavor, server as storedServer } from './store.ts';
 
 const image = { id: '11111111-1111-4111-8111-111111111111', name: 'lab', status: 'active' };
 const ca = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
@@ -122,7 +122,24 @@ describe('servers', () => {
     await expect(compute.createServer(world.context, { ...wanted, userData: 'x'.repeat(70_000) })).rejects.toThrow(
       /70000 bytes; 65535/,
     );
+    await expect(compute.createServer(world.context, { ...wanted, hints: { hand_over: 'jump' } })).rejects.toThrow(
+      /hint hand_over of the server web is “jump”\. Say kexec/,
+    );
     expect(await compute.listServers(world.context)).toEqual([]);
+  });
+
+  it('are handed over as a hint or the flavor says, the hint first, and as the node says where nobody does', async () => {
+    const world = await createWorld();
+    const { compute, rack } = await tenant(world, createRack(['n1', 'n2', 'n3']));
+    await world.operations.run();
+    const plain = await compute.flavor('baremetal');
+    const specs = { 'undercloud:hand_over': 'kexec' };
+    await insertFlavor(world.db, { ...plain, id: 'quick', name: 'quick', extra_specs: specs });
+    for (const more of [{ flavor: 'quick' }, { flavor: 'quick', hints: { hand_over: 'reset' } }, {}]) {
+      const { id } = await compute.createServer(world.context, { ...wanted, ...more });
+      expect((await ended(world, id)).error).toBeNull();
+    }
+    expect(rack.requests.map(({ kexec }) => kexec)).toEqual([true, false, undefined]);
   });
 });
 

@@ -7,6 +7,7 @@ import type { House } from '../core/house.ts';
 import type { Authenticate, Routes } from '../core/http/index.ts';
 import type { Activity } from '../core/operations/index.ts';
 import { type ComputeDeps, createDesk, userDataOwner } from './desk.ts';
+import { asksForKexec } from './hand-over.ts';
 import { metadataRoutes } from './metadata-routes.ts';
 import { type Flavor, type NetworkWish, type NewServer, type Server, serverSubject } from './model.ts';
 import { buildOperation } from './operations/build.ts';
@@ -98,6 +99,8 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
       if (wanted.keyName && !key) throw fault('keypair-not-found', { name: wanted.keyName });
       const size = Buffer.byteLength(wanted.userData ?? '');
       if (size > mostUserData) throw fault('user-data-too-large', { name: wanted.name, size, most: mostUserData });
+      // Asked again when the image is handed over; here what nobody understands is refused.
+      asksForKexec({ name: wanted.name, hints: wanted.hints ?? {}, specs: flavor.extra_specs });
       const id = randomUUID();
       const row: store.NewRow = {
         id,
@@ -115,7 +118,6 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
         metadata: wanted.metadata ?? {},
         user_data: wanted.userData === undefined ? null : secrets.seal(wanted.userData, userDataOwner(id)),
         config_drive: wanted.configDrive ?? true,
-        kexec: wanted.kexec ?? false,
         networks,
         hints: wanted.hints ?? {},
         tags: wanted.tags ?? [],

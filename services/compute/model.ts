@@ -42,7 +42,6 @@ export interface Server {
   /** Sealed: it may carry the collectors' credentials. */
   readonly user_data: string | null;
   readonly config_drive: boolean;
-  readonly kexec: boolean;
   readonly networks: readonly NetworkWish[];
   readonly hints: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
@@ -66,9 +65,7 @@ export interface NewServer {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly configDrive?: boolean;
   readonly description?: string;
-  /** Start the written system by kexec where image and node allow it. */
-  readonly kexec?: boolean;
-  /** `node`: this very node, by id or name. */
+  /** `node`: this very node, by id or name; `hand_over`: see hand-over.ts. */
   readonly hints?: Readonly<Record<string, string>>;
   readonly tags?: readonly string[];
 }

@@ -1,10 +1,12 @@
 /** Baremetal as far as compute sees it, in memory: nodes that deploy at once, or when they are told to. For tests. */
-import type { Baremetal, Node } from '../baremetal/index.ts';
+import type { Baremetal, DeployRequest, Node } from '../baremetal/index.ts';
 import { fault } from '../core/errors/index.ts';
 
 export interface Rack {
   readonly baremetal: Baremetal;
   readonly nodes: Map<string, Node>;
+  /** What deploys were asked for, in their order. */
+  readonly requests: DeployRequest[];
   /** What the next deploys end in. */
   outcome: 'active' | 'deploy failed' | 'hangs';
 }
@@ -25,6 +27,7 @@ export function createRack(names: readonly string[]): Rack {
   const change = (uuid: string, fields: Partial<Node>) => nodes.set(uuid, { ...(nodes.get(uuid) as Node), ...fields });
   const rack: Rack = {
     nodes,
+    requests: [],
     outcome: 'active',
     baremetal: {
       async claim(_tx: unknown, wanted: { serverId: string }) {
@@ -46,7 +49,8 @@ export function createRack(names: readonly string[]): Rack {
       portsOf: async (uuid: string) => [
         { id: 1, nodeUuid: uuid, address: `52:54:00:00:00:0${uuid.at(-1)}`, pxeEnabled: true },
       ],
-      async deploy(tx: { afterCommit(fn: () => void): void }, _context: unknown, uuid: string) {
+      async deploy(tx: { afterCommit(fn: () => void): void }, _context: unknown, uuid: string, request: DeployRequest) {
+        rack.requests.push(request);
         tx.afterCommit(() => {
           const failed = rack.outcome === 'deploy failed';
           change(uuid, {

@@ -25,6 +25,10 @@ const novaError = (error: Fault) => ({
   [bodies[error.status] ?? 'computeFault']: { code: error.status, message: error.message },
 });
 
+/** Nova takes any value; those that are no texts mean nothing here. */
+const hintsOf = (hints: Record<string, unknown> = {}): Record<string, string> =>
+  Object.fromEntries(Object.entries(hints).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+
 const NetworkRef = Type.Object({
   uuid: Type.Optional(Type.String()),
   port: Type.Optional(Type.String()),
@@ -202,7 +206,7 @@ function serverRoutes(api: Api, desk: Desk, compute: Compute, baseOf: (request: 
       ...(wanted.metadata && { metadata: wanted.metadata }),
       ...(wanted.config_drive !== undefined && { configDrive: /^(true|1|yes)$/i.test(String(wanted.config_drive)) }),
       // `--availability-zone nova::NODE` is how Ironic's users name a node.
-      ...(zone?.[2] && { hints: { node: zone[2] } }),
+      hints: { ...hintsOf(request.body['os:scheduler_hints']), ...(zone?.[2] && { node: zone[2] }) },
     });
     reply.status(202).header('location', `${baseOf(request)}/servers/${server.id}`);
     return {

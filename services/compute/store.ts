@@ -63,10 +63,10 @@ export type NewRow = Omit<
 
 export async function insertServer(tx: Tx, row: NewRow): Promise<void> {
   await sql`insert into compute.servers (id, project_id, user_id, name, description, image_id, flavor_id, flavor, status, task_state,
-      key_name, public_key, metadata, user_data, config_drive, kexec, networks, hints, tags)
+      key_name, public_key, metadata, user_data, config_drive, networks, hints, tags)
     values (${row.id}, ${row.project_id}, ${row.user_id}, ${row.name}, ${row.description}, ${row.image_id}, ${row.flavor_id},
       ${JSON.stringify(row.flavor)}, ${row.status}, ${row.task_state}, ${row.key_name}, ${row.public_key}, ${JSON.stringify(row.metadata)},
-      ${row.user_data}, ${row.config_drive}, ${row.kexec}, ${JSON.stringify(row.networks)}, ${JSON.stringify(row.hints)}, ${row.tags as string[]})`.execute(
+      ${row.user_data}, ${row.config_drive}, ${JSON.stringify(row.networks)}, ${JSON.stringify(row.hints)}, ${row.tags as string[]})`.execute(
     tx.kysely,
   );
 }

@@ -87,7 +87,6 @@ export function stage(
         metadata: wanted.metadata ?? {},
         user_data: null,
         config_drive: true,
-        kexec: false,
         networks: wanted.networks ?? [],
         hints: {},
         tags: [],

@@ -11,6 +11,7 @@ import { defineOperation, done, minutes, type Operation, type Run } from '../../
 import { nodeForAgent, portForAgent } from '../agent.ts';
 import { fire, intend, requireNode } from '../change.ts';
 import type { Ground } from '../ground.ts';
+import { allowsKexec } from '../hand-over.ts';
 import type { DeployInfo } from '../image.ts';
 import { agentStep } from '../steps/agent.ts';
 import { leaveAgent } from '../steps/leave.ts';
@@ -35,12 +36,12 @@ export const configDriveOwner = (uuid: string): string => `node ${uuid} config d
 
 const tryAgain = 'Correct it, then deploy again (`active`) or take the node back (`deleted`).';
 
-/** Where the request, the image and the node allow it; a node says no by driver_info kexec=false. */
+/** Where the request, the image and the node allow it. */
 async function wantsKexec(ground: Ground, run: Run<DeployParams>): Promise<boolean> {
   const possible = (run.results.validate as { kexec?: boolean } | undefined)?.kexec === true;
   if (!run.params.kexec || !possible) return false;
   const node = await requireNode(ground.house.db, run.subject.id);
-  return String(node.driverInfo.kexec ?? 'true').toLowerCase() !== 'false';
+  return allowsKexec(node);
 }
 
 function imageInfo(

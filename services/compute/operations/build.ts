@@ -4,6 +4,7 @@ import { fault } from '../../core/errors/index.ts';
 import { defineOperation, done, minutes, type Operation, seconds, waitFor } from '../../core/operations/index.ts';
 import { configDrive } from '../config-drive.ts';
 import type { Desk } from '../desk.ts';
+import { asksForKexec } from '../hand-over.ts';
 import type { NetworkWish, Server } from '../model.ts';
 import { updateServer } from '../store.ts';
 
@@ -117,10 +118,11 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
           const server = await desk.server(run.params.server);
           const drive = server.config_drive ? await configDrive(await desk.facts(server, run.context)) : undefined;
           const node = server.node_id ?? '';
+          const kexec = asksForKexec({ name: server.name, hints: server.hints, specs: server.flavor.extra_specs });
           const request = {
             imageId: server.image_id,
             serverId: server.id,
-            kexec: server.kexec,
+            ...(kexec !== null && { kexec }),
             ...(drive && { configDrive: drive }),
           };
           return done(null, async (tx) => {

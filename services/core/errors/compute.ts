@@ -29,6 +29,11 @@ export const computeErrors = {
     sentence: 'Image {id} is {status} and cannot be deployed.',
     remedy: 'Wait until it is active, or choose another.',
   },
+  'hand-over-unknown': {
+    status: 400,
+    sentence: 'The {where} of the server {name} is “{asked}”.',
+    remedy: 'Say kexec (past the firmware, where image and node allow it) or reset, or leave it out.',
+  },
   'no-provisioning-network': {
     status: 400,
     sentence: 'The server {name} names no network, and this undercloud has no provisioning network.',
