@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs, styleText } from 'node:util';
 import { labDown } from '../services/lab/index.ts';
 import { ensurePackages } from './packages.ts';
-import { runDir } from './run-dir.ts';
+import { leaveRunDir, runDir } from './run-dir.ts';
 import { stopServices } from './services.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -167,6 +167,7 @@ async function down(): Promise<void> {
     if (linksTo(link) === join(root, 'bootstrap', name)) rmSync(link);
   }
   rmSync(runDir(state), { recursive: true, force: true });
+  leaveRunDir(state);
   if (existsSync(state)) rmSync(state, { recursive: true });
   console.log(`removed ${state}; the Debian packages and the user \`undercloud\` stay.`);
 }

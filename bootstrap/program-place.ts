@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Fault, fault } from '../services/core/errors/index.ts';
 import { command } from './command.ts';
+import { removeEmpty } from './run-dir.ts';
 import { checkReachable, type Ids, serviceUser } from './user.ts';
 
 export const checkout = resolve(import.meta.dirname, '..');
@@ -44,7 +45,10 @@ async function mounted(root: string, why: Fault): Promise<string> {
 
 /** Takes the mount away, unless another undercloud's services still run from it: then it is busy, and theirs to take away. */
 export async function leavePlace(program: string): Promise<void> {
-  if (program !== checkout) await command('umount', [program]).catch(() => {});
+  if (program === checkout) return;
+  await command('umount', [program]).catch(() => {});
+  removeEmpty(program);
+  removeEmpty(place);
 }
 
 /** A path of the checkout as the service user finds it. */

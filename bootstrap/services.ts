@@ -10,7 +10,7 @@ import { command } from './command.ts';
 import { endOrphans, graceMs, orphans } from './family.ts';
 import { fingerprint } from './fingerprint.ts';
 import { forgetRecord, gone, livingPid } from './process.ts';
-import { runPaths } from './run-dir.ts';
+import { leaveRunDir, runPaths } from './run-dir.ts';
 import { unitText } from './systemd.ts';
 
 const launcher = join(import.meta.dirname, 'supervise');
@@ -128,15 +128,21 @@ export async function stopServices(stateDir: string): Promise<boolean> {
     await command('systemctl', ['disable', '--now', unit]);
     rmSync(`/etc/systemd/system/${unit}`);
     await command('systemctl', ['daemon-reload']);
+    leaveRunDir(stateDir);
     return true;
   }
   const pid = livingPid(run.supervisorPid);
-  if (pid === null) return (await endOrphans(stateDir)) > 0;
+  if (pid === null) {
+    const ended = await endOrphans(stateDir);
+    leaveRunDir(stateDir);
+    return ended > 0;
+  }
   process.kill(pid, 'SIGTERM');
   if (!(await gone(run.supervisorPid, stopPatienceMs))) {
     const log = join(statePaths(stateDir).logs, 'supervisor.log');
     throw fault('service-not-stopped', { pid, seconds: stopPatienceMs / 1000, last: lastLine(log), log });
   }
   forgetRecord(run.supervisorPid);
+  leaveRunDir(stateDir);
   return true;
 }

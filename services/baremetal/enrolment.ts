@@ -7,18 +7,11 @@ import { requireIdle } from './busy.ts';
 import { requireNode } from './change.ts';
 import { sealDriverInfo } from './driver-info.ts';
 import { requireHardware, requireInterface } from './drivers.ts';
+import { dropNode } from './farewell.ts';
 import { type Ground, nodeSubject } from './ground.ts';
 import type { InterfaceName, JsonObject } from './node.ts';
 import { deletableStates } from './states.ts';
-import {
-  insertNode,
-  type NodePatch,
-  type NodeRow,
-  nodeByName,
-  nodeByUuid,
-  patchedRow,
-  removeNode,
-} from './store/nodes.ts';
+import { insertNode, type NodePatch, type NodeRow, nodeByName, nodeByUuid, patchedRow } from './store/nodes.ts';
 import { addTraits, insertPort, ownersOf } from './store/ports.ts';
 
 export interface NewNode {
@@ -177,10 +170,9 @@ export function createEnrolment(ground: Ground): Enrolment {
             state: node.provisionState,
             remedy: 'Take it back with `baremetal node undeploy`, or set maintenance to remove its record alone.',
           });
-        await removeNode(tx, uuid);
+        await dropNode(ground, tx, node);
         const data = { name: node.name, reason: null };
         await recorder.append(tx, 'node.deleted', nodeSubject(uuid), data, { requestId: context.requestId });
-        tx.afterCommit(() => ground.power.forget(uuid));
       });
     },
     async find(idOrName) {

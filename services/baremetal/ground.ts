@@ -1,4 +1,5 @@
 /** What every part of this service stands on; built once by the front door. */
+import type { Tx } from '../core/database/index.ts';
 import type { House } from '../core/house.ts';
 import type { AgentTransport } from '../ipa/index.ts';
 import type { Power } from '../power/index.ts';
@@ -14,6 +15,8 @@ export interface Ground {
   readonly speed: number;
   readonly agentTransport?: AgentTransport;
   readonly automatedClean: boolean;
+  /** Gives back the address that the provisioning network holds for a MAC; nothing where there is none. */
+  forgetAddress(tx: Tx, mac: string): Promise<void>;
 }
 
 export const nodeSubject = (uuid: string) => ({ type: 'node', id: uuid }) as const;

@@ -13,9 +13,12 @@ async function setUp() {
     await rack.close();
     await world.close();
   });
-  const { baremetal, url } = await rack.attach(world);
+  /** MACs whose address the network was told to give back. */
+  const forgotten: string[] = [];
+  const forgetAddress = async (_tx: unknown, mac: string) => void forgotten.push(mac);
+  const { baremetal, url } = await rack.attach(world, { network: { forgetAddress } });
   await world.operations.run();
-  return { rack, world, baremetal, url };
+  return { rack, world, baremetal, url, forgotten };
 }
 
 const node = (n: number, more: Record<string, unknown> = {}) => ({
@@ -189,7 +192,7 @@ describe('import', () => {
   });
 
   it('removes a node again whose BMC does not answer, says why, and keeps its neighbours', async () => {
-    const { world, rack, baremetal, url } = await setUp();
+    const { world, rack, baremetal, url, forgotten } = await setUp();
     const uuid = '99999999-9999-4999-8999-999999999999';
     rack.fakes.machine(uuid).failing = 'no answer to 5 datagrams';
     const answer = await fetch(`${url}/baremetal/v1/nodes/import`, {
@@ -211,5 +214,21 @@ describe('import', () => {
       events: { kind: string }[];
     };
     expect(events.map(({ kind }) => kind)).toContain('node.deleted');
+    expect(forgotten).toEqual(['52:54:00:00:00:02']);
+  });
+
+  it('gives the addresses of a node’s MACs back when the node or one of its ports is deleted', async () => {
+    const { world, baremetal, url, forgotten } = await setUp();
+    const [made] = await baremetal.importNodes(world.context, {
+      nodes: [node(1, { ports: [{ address: '52:54:00:00:00:01' }, { address: '52:54:00:00:00:11' }] })],
+    });
+    const uuid = made?.uuid ?? '';
+    await world.operations.ended(made?.operation ?? '');
+    const [first] = await baremetal.portsOf(uuid);
+    const answer = await fetch(`${url}/baremetal/v1/ports/${first?.uuid}`, { method: 'DELETE' });
+    expect(answer.status).toBe(204);
+    expect(forgotten).toEqual([first?.address]);
+    await baremetal.deleteNode(world.context, uuid);
+    expect(forgotten.toSorted()).toEqual(['52:54:00:00:00:01', '52:54:00:00:00:11']);
   });
 });

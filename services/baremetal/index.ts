@@ -6,6 +6,7 @@ import type { House } from '../core/house.ts';
 import type { Authenticate, Routes } from '../core/http/index.ts';
 import type { Activity } from '../core/operations/index.ts';
 import type { AgentTransport } from '../ipa/index.ts';
+import type { Network } from '../network/index.ts';
 import type { Bmc, Power } from '../power/index.ts';
 import { type BootIntent, bootIntent } from './boot-intent.ts';
 import { bmcOf, requireNode } from './change.ts';
@@ -58,6 +59,8 @@ export interface BaremetalDeps {
   readonly automatedClean?: boolean;
   /** ms between rounds in which BMCs are asked for the power state of nodes at rest; default a minute, 0 never. */
   readonly powerSyncMs?: number;
+  /** Who holds the addresses of MACs; without one there is nothing to give back. */
+  readonly network?: Pick<Network, 'forgetAddress'>;
 }
 
 /** What a node does now: what it waits on, since when, how long that usually takes, and what to do. */
@@ -137,6 +140,7 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
   const operations = nodeOperations(ground);
   for (const operation of Object.values(operations)) house.operations.register(operation as never);
   const enrolment = createEnrolment(ground);
+    forgetAddress: async (tx, mac) => deps.network?.forgetAddress(tx, mac),
   const provision = createProvision(ground, operations);
   const powerSync = createPowerSync(ground, deps.powerSyncMs ?? 60_000);
   let leave = () => {};

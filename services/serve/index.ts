@@ -101,6 +101,7 @@ export async function serve({ config, descriptors, log }: ServeOptions): Promise
       await services.power.close();
       await house.close();
     },
+      services.closeBlobs();
   };
 }
 

@@ -19,6 +19,8 @@ import { bootPort, type Descriptors } from './descriptors.ts';
 export interface Services {
   readonly identity: Identity;
   readonly images: Images;
+  /** Lets go of the connections to where images lie. */
+  closeBlobs(): void;
   readonly power: Power;
   readonly network: Network;
   readonly baremetal: Baremetal;
@@ -48,9 +50,13 @@ export async function createServices(
   const authenticate: Authenticate = (token, requestId) => identity.authenticate(token, requestId);
   const common = { authenticate, ...links };
 
+  const s3 = config.s3 ? s3Blobs(config.s3) : null;
+  const blobs = s3 ?? diskBlobs(paths.images);
   const images: Images = createImages(house, {
     ...common,
-    blobs: config.s3 ? s3Blobs(config.s3) : diskBlobs(paths.images),
+    blobs,
+    workDir: join(paths.images, 'work'),
+    ...(config.images && { limits: config.images }),
     linkKey: derivedKey(paths.secretKey, 'image links'),
     deliveryUrl: provisioning ? `http://${provisioning.address}:${bootPort}` : null,
     users: async (imageId) => (await compute.serversOf(imageId)).map((server) => `server ${server.name}`),
@@ -71,6 +77,7 @@ export async function createServices(
     ...common,
     power,
     images,
+    network,
     prefix: '/baremetal',
     speed: config.lab ? emulationFactor * (await (await labRoom()).machineSpeed()) : 1,
   });
@@ -96,7 +103,7 @@ export async function createServices(
     authUrl: `${apiUrl}/identity/v3`,
     region: config.region,
   });
-  return { identity, images, power, network, baremetal, boot, compute, orchestration };
+  return { identity, images, closeBlobs: () => s3?.close(), power, network, baremetal, boot, compute, orchestration };
 }
 
 interface BootParts {

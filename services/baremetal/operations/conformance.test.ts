@@ -34,6 +34,7 @@ function living(): { ground: Ground; enter(world: World, ground: Omit<Ground, 'h
       hostname: 'undercloud',
       speed: 0.05,
       automatedClean: false,
+      forgetAddress: async () => {},
     },
     enter(world, ground) {
       house = world;
@@ -77,6 +78,7 @@ function conform<Name extends keyof NodeOperations>(test: Case<Name>): void {
         hostname: 'undercloud',
         speed: 0.05,
         automatedClean: false,
+        forgetAddress: async () => {},
       });
       world.operations.register(played);
       if (number === 1) {

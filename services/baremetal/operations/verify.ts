@@ -4,8 +4,9 @@
  */
 import { defineOperation, done, minutes, type Operation } from '../../core/operations/index.ts';
 import { bmcOf, fire, recordPower, requireNode } from '../change.ts';
+import { dropNode } from '../farewell.ts';
 import { type Ground, nodeSubject } from '../ground.ts';
-import { nodeByUuid, patchNode, removeNode } from '../store/nodes.ts';
+import { nodeByUuid, patchNode } from '../store/nodes.ts';
 import { failNode } from './ending.ts';
 
 export interface VerifyParams {
@@ -63,10 +64,9 @@ export function verifyOperation(ground: Ground): Operation<VerifyParams> {
       if (!run.params.removeOnFailure) return failNode(ground, run, error, tx, 'verify');
       const node = await nodeByUuid(tx, run.subject.id, true);
       if (!node) return;
-      await removeNode(tx, node.uuid);
+      await dropNode(ground, tx, node);
       const data = { name: node.name, reason: error.message };
       await ground.house.recorder.append(tx, 'node.deleted', nodeSubject(node.uuid), data);
-      tx.afterCommit(() => ground.power.forget(node.uuid));
     },
   });
 }

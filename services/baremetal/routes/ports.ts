@@ -5,19 +5,12 @@ import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import { requireIdle } from '../busy.ts';
 import { isNodeName, isUuid, uniquely } from '../enrolment.ts';
+import { dropPort } from '../farewell.ts';
 import type { Rooms } from '../index.ts';
 import type { JsonObject, Port } from '../node.ts';
 import { applyPatch, python, readPatch } from '../patch.ts';
 import { nodeByUuid } from '../store/nodes.ts';
-import {
-  insertPort,
-  listPorts,
-  type PortPatch,
-  patchPort,
-  portByName,
-  portByUuid,
-  removePort,
-} from '../store/ports.ts';
+import { insertPort, listPorts, type PortPatch, patchPort, portByName, portByUuid } from '../store/ports.ts';
 import { baseOf, linksOf, record, refuse, requireMinor, requireWrite, truth } from './dialect.ts';
 import { findNode, visibleNode } from './nodes.ts';
 import { nextLink, type Query, queryOf, readPage, requireKnown } from './paging.ts';
@@ -266,7 +259,7 @@ export function portRoutes(api: Api, rooms: Rooms, v: string): void {
         state: node.provisionState,
         remedy: 'Take the node back first, or set maintenance.',
       });
-    await db.transaction((tx) => removePort(tx, port.uuid));
+    await db.transaction((tx) => dropPort(ground, tx, port));
     return reply.code(204).send();
   });
 }

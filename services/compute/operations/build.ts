@@ -145,7 +145,8 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
                   () => true,
                   () => false,
                 );
-            await new Promise<void>((resolve) => desk.house.clock.after(500, resolve));
+            // The node's every change of state wakes this server.
+            await run.pause(lookEvery);
           }
         },
       },

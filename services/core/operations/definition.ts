@@ -52,6 +52,8 @@ export interface Run<Params> {
   assertHeld(forMs: number): Promise<void>;
   /** A fenced transaction: it commits only while this process holds the lease. */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Sleeps until something about the subject happens, at most `ms`: for an `undo` that waits, as it cannot return `waitFor`. */
+  pause(ms: number): Promise<void>;
   /** Shown with the operation (bytes, items); kept in the row at most once a second, never an event. */
   progress(done: number, total: number, unit: string): void;
   emit<K extends EventKind>(kind: K, data: EventMap[K]): void;

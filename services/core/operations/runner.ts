@@ -113,6 +113,7 @@ export function drive(env: DriveEnvironment, row: OperationRow, lease: Lease, lo
         }
       },
       transaction: fenced,
+      pause: park,
       progress(done, total, unit) {
         if (clock.now() < progressDue) return;
         progressDue = clock.now() + progressEveryMs;
