@@ -7,7 +7,7 @@ import type { Authenticate, Routes } from '../core/http/index.ts';
 import type { Activity } from '../core/operations/index.ts';
 import type { AgentTransport } from '../ipa/index.ts';
 import type { Network } from '../network/index.ts';
-import type { Bmc, Power } from '../power/index.ts';
+import type { Bmc, FleetSettings, FleetView, Power } from '../power/index.ts';
 import { type BootIntent, bootIntent } from './boot-intent.ts';
 import { bmcOf, requireNode } from './change.ts';
 import { type ClaimWanted, claim, release } from './claim.ts';
@@ -57,10 +57,12 @@ export interface BaremetalDeps {
   /** Whether a used node's partition tables are erased by the agent before it is given away again. Default false: the next
    *  image overwrites them, and the lab stays quick. A node's own automated_clean wins. */
   readonly automatedClean?: boolean;
-  /** ms between rounds in which BMCs are asked for the power state of nodes at rest; default a minute, 0 never. */
-  readonly powerSyncMs?: number;
   /** Who holds the addresses of MACs; without one there is nothing to give back. */
   readonly network?: Pick<Network, 'forgetAddress'>;
+  /** How often BMCs are looked at, and how long one may be silent; null: never. */
+  readonly fleet?: Partial<FleetSettings> | null;
+  /** Where consoles are recorded, and which; without it they are shown and not recorded. */
+  readonly consoles?: ConsoleSettings & { readonly directory: string };
 }
 
 /** What a node does now: what it waits on, since when, how long that usually takes, and what to do. */
@@ -134,13 +136,13 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
     hostname: deps.hostname ?? house.operations.owner,
     speed: deps.speed ?? 1,
     automatedClean: deps.automatedClean ?? false,
+    forgetAddress: async (tx, mac) => deps.network?.forgetAddress(tx, mac),
     ...(deps.agentTransport && { agentTransport: deps.agentTransport }),
   };
   const { db, recorder } = house;
   const operations = nodeOperations(ground);
   for (const operation of Object.values(operations)) house.operations.register(operation as never);
   const enrolment = createEnrolment(ground);
-    forgetAddress: async (tx, mac) => deps.network?.forgetAddress(tx, mac),
   const provision = createProvision(ground, operations);
   const powerSync = createPowerSync(ground, deps.powerSyncMs ?? 60_000);
   let leave = () => {};

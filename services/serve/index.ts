@@ -99,9 +99,9 @@ export async function serve({ config, descriptors, log }: ServeOptions): Promise
       baremetal.stop();
       for (const one of apis) await one.close();
       await services.power.close();
+      services.closeBlobs();
       await house.close();
     },
-      services.closeBlobs();
   };
 }
 
