@@ -7,6 +7,9 @@ type Sentences = { readonly [K in EventKind]?: (data: EventMap[K]) => string };
 const times = (n: number, what: string): string => (n === 1 ? '' : `, ${n} ${what}`);
 const because = (reason: string | null | undefined): string => (reason ? `: ${reason}` : '');
 
+/** For `node console NODE --log --from OFFSET`. */
+const consolePlace = (offset: number | null): string => (offset === null ? '' : ` (log offset ${offset})`);
+
 export const eventSentences: Sentences = {
   'node.created': (e) => `enrolled with driver ${e.driver}`,
   'node.updated': (e) => `changed: ${e.fields.join(', ')}`,
@@ -28,6 +31,14 @@ export const eventSentences: Sentences = {
     }`,
   'node.agent-command': (e) => `agent: ${e.command} ${e.status.toLowerCase()}${because(e.error)}`,
   'node.agent-gone': (e) => `the agent is gone: ${e.reason}`,
+  'node.console': (e) =>
+    `console ${e.state}${e.by === null ? '' : ` by ${e.by}`}${because(e.reason)}${consolePlace(e.offset)}`,
+  'node.console-writer': (e) =>
+    e.who === null
+      ? `nobody types at the console${e.from === null ? '' : `; ${e.from} did`}`
+      : `${e.who} types at the console${e.from === null ? '' : `, after ${e.from}`}`,
+  'node.console-milestone': (e) =>
+    `console: ${e.milestone}${e.level === 'fault' ? ' (fault)' : ''}: ${e.line}${consolePlace(e.offset)}`,
   'node.inspected': (e) =>
     `inspected: ${e.cpus ?? '?'} CPUs, ${e.memoryMb ?? '?'} MB memory, ${e.localGb ?? '?'} GB disk, ${e.interfaces} network interfaces`,
   'bmc.command': (e) => `BMC ${e.bmc}: ${e.command}${times(e.attempts, 'tries')}${because(e.error)}`,
@@ -46,6 +57,12 @@ export const eventSentences: Sentences = {
   'network.port-bound': (e) => `port ${e.port} on ${e.mac}: ${e.addresses.join(', ')}`,
   'network.port-unbound': (e) => `port ${e.port} taken off ${e.mac}`,
   'network.address-kept': (e) => `${e.address} is kept for ${e.mac}`,
+  'image.created': (e) => `image ${e.name ?? ''} made`,
+  'image.active': (e) => `image ${e.name ?? ''} has its ${e.size} bytes`,
+  'image.not-converted': (e) => `not converted to a raw disk: ${e.reason} ${e.remedy}`,
+  'image.import-failed': (e) => `not imported: ${e.reason} ${e.remedy}`,
+  'image.collected': (e) => `removed ${e.blobs} blobs that nothing named, ${e.bytes} bytes`,
+  'image.deleted': (e) => `image ${e.name ?? ''} deleted`,
   'server.created': (e) => `server ${e.name} wanted: image ${e.image}, flavor ${e.flavor}`,
   'server.status': (e) => `${e.from} → ${e.to}${e.task ? `, ${e.task}` : ''}${e.node ? ` on node ${e.node}` : ''}`,
   'server.deleted': (e) => `server ${e.name} deleted`,

@@ -16,6 +16,32 @@ export interface ProvisioningConfig {
   pool: [first: string, last: string];
   gateway?: string;
   nameservers?: string[];
+  /** Unknown machines: no answer (the default), or the discovery ramdisk. */
+  unknownMachines?: UnknownMachines;
+  /** Where `bmc scan` may look: `198.51.100.0/24`. */
+  bmcNetworks?: string[];
+  /** Foreign DHCP and PXE servers: reported (the default), or no machine is switched on for a deploy while one is there. */
+  foreignServers?: ForeignServers;
+  /** Addresses that may answer DHCP here beside us. */
+  knownServers?: string[];
+  /** The nodes' DNS domain: names below it are answered on our address, others asked of `nameservers`. */
+  domain?: string;
+  /** NTP servers that DHCP names (option 42). */
+  ntp?: string[];
+}
+
+export const unknownMachines = ['nothing', 'discover'] as const;
+export type UnknownMachines = (typeof unknownMachines)[number];
+export const foreignServers = ['report', 'hold'] as const;
+export type ForeignServers = (typeof foreignServers)[number];
+
+export interface ConsoleConfig {
+  /** Which consoles are recorded: see docs/guides/consoles.md. Default `operations`. */
+  record?: 'always' | 'operations' | 'watched' | 'never';
+  /** Names or uuids of nodes that are recorded all the time. */
+  nodes?: string[];
+  /** Bytes of log kept for a node. Default 8 MiB. */
+  mostBytes?: number;
 }
 
 export interface Config {
@@ -30,6 +56,9 @@ export interface Config {
   lab: boolean;
   provisioning: ProvisioningConfig | null;
   region: string;
+  console?: ConsoleConfig;
+  /** What a project may keep of images, and the hosts that `openstack image import --method web-download` may fetch from. */
+  images?: { projectBytes?: number; projectImages?: number; importHosts?: string[] };
   /** Images in S3 instead of on the local disk. */
   s3?: { endpoint: string; region: string; bucket: string; accessKey: string; secretKey: string };
 }
@@ -54,6 +83,8 @@ export const statePaths = (stateDir: string) => ({
   boot: join(stateDir, 'boot'),
   lab: join(stateDir, 'lab'),
   logs: join(stateDir, 'logs'),
+  /** What nodes said on their serial lines, a directory each. */
+  consoles: join(stateDir, 'consoles'),
 });
 
 export type StatePaths = ReturnType<typeof statePaths>;

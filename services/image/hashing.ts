@@ -9,6 +9,7 @@ export interface Hashing {
 }
 
 /**
+ * @param each called with every piece as it passes; what it throws fails the stream
  * @param check called when all bytes have passed and before the stream ends: what it throws fails the stream, so that
  *   bytes with a wrong digest never become visible
  */
@@ -16,14 +17,20 @@ export function hashing(
   bytes: Readable,
   algorithms: readonly string[],
   check: (digest: Hashing['digest']) => void = () => {},
+  each: (piece: Buffer) => void = () => {},
 ): Hashing {
   const hashes = new Map<string, Hash>(algorithms.map((name) => [name, createHash(name)]));
   const digests = new Map<string, string>();
   const digest = (name: string): string => digests.get(name) ?? '';
   const stream = new Transform({
     transform(piece: Buffer, _encoding, done) {
-      for (const hash of hashes.values()) hash.update(piece);
-      done(null, piece);
+      try {
+        each(piece);
+        for (const hash of hashes.values()) hash.update(piece);
+        done(null, piece);
+      } catch (error) {
+        done(error as Error);
+      }
     },
     flush(done) {
       for (const [name, hash] of hashes) digests.set(name, hash.digest('hex'));

@@ -1,7 +1,8 @@
 /** The nouns of the image store. */
 import type { ChunkIndex } from '../ipa/index.ts';
 
-export type ImageStatus = 'queued' | 'saving' | 'active' | 'killed' | 'deactivated';
+/** `uploading`: bytes were staged for an import; `importing`: the import runs; `deactivated`: an administrator withheld its bytes. */
+export type ImageStatus = 'queued' | 'uploading' | 'importing' | 'saving' | 'active' | 'killed' | 'deactivated';
 export type Visibility = 'public' | 'private' | 'shared' | 'community';
 
 export interface Image {
@@ -26,7 +27,19 @@ export interface Image {
   readonly properties: Readonly<Record<string, string>>;
   /** Set when the image's bytes are the chunks of this index. */
   readonly chunk_index_sha256: string | null;
+  /** The raw disk within a stream of another format, as chunks: what a deploy writes. */
+  readonly disk_index_sha256: string | null;
   readonly manifest: ImageManifest | null;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+}
+
+export type MemberStatus = 'pending' | 'accepted' | 'rejected';
+
+export interface Member {
+  readonly image_id: string;
+  readonly member: string;
+  readonly status: MemberStatus;
   readonly created_at: Date;
   readonly updated_at: Date;
 }

@@ -68,6 +68,13 @@ export class ObjectPacker {
   }
 }
 
+/** Where a chunk lies that some store has already. */
+export interface KnownChunk {
+  object: ChunkObject;
+  offset: number;
+  length: number;
+}
+
 export interface ChunkOptions {
   raw: string;
   /** Directory for the objects; it is created. */
@@ -76,6 +83,8 @@ export interface ChunkOptions {
   threads?: number;
   objectMinimum?: number;
   signal?: AbortSignal | undefined;
+  /** Those of these chunks (by the sha256 of their raw bytes) that need not be packed again. Asked for a few at a time. */
+  known?: (sha256s: readonly string[]) => Promise<ReadonlyMap<string, KnownChunk>>;
   onProgress?: (done: number, total: number) => void;
 }
 
@@ -83,6 +92,43 @@ export interface ChunkedImage {
   index: ChunkIndex;
   sha256: string;
   sha512: string;
+}
+
+const nothing: ReadonlyMap<string, KnownChunk> = new Map();
+
+/** Takes the chunks out that follow one another from `next` on. */
+function inOrder(waiting: Map<number, ChunkDone>, next: number): ChunkDone[] {
+  const ready: ChunkDone[] = [];
+  for (let done = waiting.get(next); done !== undefined; done = waiting.get(next + ready.length)) {
+    waiting.delete(done.index);
+    ready.push(done);
+  }
+  return ready;
+}
+
+/** Objects of other images. They are counted from -1 downwards until all of the image's own are known, which come first. */
+class LentObjects {
+  #places = new Map<string, number>();
+  #objects: ChunkObject[] = [];
+
+  refer({ object, offset, length }: KnownChunk, sha256: string): ChunkRef {
+    let place = this.#places.get(object.name);
+    if (place === undefined) {
+      this.#objects.push(object);
+      place = -this.#objects.length;
+      this.#places.set(object.name, place);
+    }
+    return [place, offset, length, sha256];
+  }
+
+  joined(own: ChunkObject[], chunks: (null | ChunkRef)[]): Pick<ChunkIndex, 'objects' | 'chunks'> {
+    const settled = chunks.map((chunk): null | ChunkRef => {
+      if (chunk === null || chunk[0] >= 0) return chunk;
+      const [place, ...rest] = chunk;
+      return [own.length - place - 1, ...rest];
+    });
+    return { objects: [...own, ...this.#objects], chunks: settled };
+  }
 }
 
 function startWorker<Message>(
@@ -106,6 +152,7 @@ export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
   const total = Math.ceil(size / CHUNK_SIZE);
   await mkdir(options.objects, { recursive: true });
   const packer = new ObjectPacker(options.objects, options.objectMinimum);
+  const lent = new LentObjects();
   const chunks: (null | ChunkRef)[] = new Array<null | ChunkRef>(total).fill(null);
   const threads = Math.max(1, Math.min(options.threads ?? availableParallelism(), 8, total));
   const workers: Worker[] = [];
@@ -130,11 +177,15 @@ export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
       const drain = async (): Promise<void> => {
         if (packing) return;
         packing = true;
-        for (let done = waiting.get(next); done !== undefined; done = waiting.get(next)) {
-          waiting.delete(next);
-          if (done.frame !== undefined) chunks[next] = await packer.add(done.sha256, done.frame);
-          next += 1;
-          if (next % 64 === 0) onProgress?.(next, total);
+        for (let ready = inOrder(waiting, next); ready.length > 0; ready = inOrder(waiting, next)) {
+          const fresh = ready.filter(({ frame, sha256 }) => frame !== undefined && !packer.find(sha256));
+          const known = (fresh.length > 0 && (await options.known?.(fresh.map(({ sha256 }) => sha256)))) || nothing;
+          for (const { frame, sha256 } of ready) {
+            const there = known.get(sha256);
+            if (frame !== undefined) chunks[next] = there ? lent.refer(there, sha256) : await packer.add(sha256, frame);
+            next += 1;
+            if (next % 64 === 0) onProgress?.(next, total);
+          }
         }
         packing = false;
         feed();
@@ -162,7 +213,7 @@ export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
     const { sha256, sha512 } = await digests;
     onProgress?.(total, total);
     return {
-      index: { format: CHUNK_FORMAT, size, chunkSize: CHUNK_SIZE, objects: packer.objects, chunks },
+      index: { format: CHUNK_FORMAT, size, chunkSize: CHUNK_SIZE, ...lent.joined(packer.objects, chunks) },
       sha256,
       sha512,
     };

@@ -65,6 +65,7 @@ export async function serve({ config, descriptors, log }: ServeOptions): Promise
   await baremetal.start();
   await compute.start();
   await orchestration.start();
+  images.start();
   // What firmware sees, in plain HTTP: images by signed links, and boot, which takes every other path.
   await openHanded('boot', false, (bootApi) => {
     bootApi.register(images.deliveryRoutes);
@@ -95,8 +96,9 @@ export async function serve({ config, descriptors, log }: ServeOptions): Promise
       for (const listener of listeners) await listener.close();
       await boot?.stop();
       orchestration.stop();
+      images.stop();
       compute.stop();
-      baremetal.stop();
+      await baremetal.stop();
       for (const one of apis) await one.close();
       await services.power.close();
       services.closeBlobs();

@@ -79,6 +79,7 @@ export async function createServices(
     images,
     network,
     prefix: '/baremetal',
+    consoles: { ...config.console, directory: paths.consoles },
     speed: config.lab ? emulationFactor * (await (await labRoom()).machineSpeed()) : 1,
   });
   const boot = provisioning

@@ -11,6 +11,7 @@ import {
   type BlobStore,
   createImages,
   diskBlobs,
+  type ImageLimits,
   type ImageManifest,
   type Images,
 } from '../../services/image/index.ts';
@@ -60,7 +61,9 @@ export interface ImageServer {
   close(): Promise<void>;
 }
 
-export async function imageServer(options: { blobs?: BlobStore; databaseUrl?: string } = {}): Promise<ImageServer> {
+export async function imageServer(
+  options: { blobs?: BlobStore; databaseUrl?: string; limits?: ImageLimits } = {},
+): Promise<ImageServer> {
   const { databaseUrl } = options;
   const world = await createWorld({ keep: true, ...(databaseUrl && { databaseUrl }) });
   const dir = mkdtempSync(join(tmpdir(), 'uc-images-'));
@@ -70,6 +73,8 @@ export async function imageServer(options: { blobs?: BlobStore; databaseUrl?: st
   const used: string[] = [];
   const images = createImages(world, {
     blobs,
+    workDir: join(dir, 'work'),
+    ...(options.limits && { limits: options.limits }),
     linkKey: Buffer.from('key'),
     deliveryUrl: '',
     authenticate: (token, id) => identity.authenticate(token, id),

@@ -24,6 +24,11 @@ export const imageErrors = {
     sentence: 'Image {id} has no data yet.',
     remedy: 'Upload it: `openstack image set --file FILE {id}`.',
   },
+  'image-deactivated': {
+    status: 403,
+    sentence: 'Image {id} is deactivated: its bytes are withheld.',
+    remedy: 'An administrator gives them back: `openstack image set --activate {id}`.',
+  },
   'image-incomplete': {
     status: 409,
     sentence: 'Image {id} cannot become active: the object {object} was not uploaded.',
@@ -43,6 +48,44 @@ export const imageErrors = {
     status: 400,
     sentence: 'Image {id} has disk format {format}, which cannot be written to a node.',
     remedy: 'Convert it: `qemu-img convert -O raw FILE FILE.raw`.',
+  },
+  'image-quota': {
+    status: 413,
+    sentence: 'Project {project} may have {limit} {what} and has {used}.',
+    remedy: 'Delete what is not needed any more (`undercloud image list`), or raise the limits in undercloud.json.',
+  },
+  'image-not-shared': {
+    status: 403,
+    sentence: 'Image {id} is {visibility}; only a shared image has members.',
+    remedy: 'Make it so first: `openstack image set --shared {id}`.',
+  },
+  'image-member-there': { status: 409, sentence: 'Image {id} is shared with {member} already.', remedy: '' },
+  'image-import-refused': {
+    status: 400,
+    sentence: 'Image {id} cannot be imported by {method}: {reason}',
+    remedy:
+      'See `openstack image import --help`; `imageImportHosts` in undercloud.json names where images may come from.',
+  },
+  'image-fetch': {
+    status: 502,
+    sentence: 'Image {id} could not be fetched from {url}: {reason}',
+    remedy: 'Start the import again when it can: `openstack image import`.',
+  },
+  'image-convert': {
+    status: 409,
+    sentence: 'Image {id} could not be converted to a raw disk: {reason}',
+    remedy:
+      'Check it with `qemu-img check FILE`, convert it with `qemu-img convert -O raw FILE DISK`, and upload that.',
+  },
+  'image-converting': {
+    status: 409,
+    sentence: 'Image {id} is still being converted to a raw disk.',
+    remedy: 'It takes some seconds a GiB; see `undercloud image show {id}`.',
+  },
+  'image-not-converted': {
+    status: 409,
+    sentence: 'Image {id} was not converted to a raw disk: {reason}',
+    remedy: 'Delete it and upload it again, best as raw.',
   },
   'image-link-refused': {
     status: 403,

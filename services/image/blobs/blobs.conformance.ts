@@ -103,6 +103,25 @@ export function blobStoreConformance(name: string, open: () => Promise<BlobStore
       await expect(store.get(at)).rejects.toThrow(/there is none/);
     });
 
+    it('lists what lies below a prefix, and nothing beside it', async () => {
+      const store = await open();
+      const id = randomBytes(8).toString('hex');
+      const sizes = Array.from({ length: 3 }, (_, number) => number + 1);
+      for (const size of sizes) await store.put(`objects/${id}/${size}`, Readable.from([Buffer.alloc(size)]));
+      await store.put(`indexes/${id}`, Readable.from([Buffer.from('x')]));
+      const listed: { key: string; size: number }[] = [];
+      for await (const { key, size, modified } of store.list(`objects/${id}/`)) {
+        expect(Math.abs(Date.now() - modified)).toBeLessThan(600_000);
+        listed.push({ key, size });
+      }
+      expect(listed.sort((a, b) => a.size - b.size)).toEqual(
+        sizes.map((size) => ({ key: `objects/${id}/${size}`, size })),
+      );
+      for await (const { key } of store.list('staged/none/')) expect.unreachable(key);
+      await store.dropAbandoned(0);
+      expect(await store.stat(`objects/${id}/1`)).toEqual({ size: 1 });
+    });
+
     it('refuses keys that could leave its place', async () => {
       const store = await open();
       for (const bad of ['../x', '/etc/passwd', 'a//b', 'objects/..', 'a\\b', '']) {

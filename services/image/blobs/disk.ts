@@ -1,8 +1,8 @@
 /** Blobs as files below one directory, written aside and renamed. */
 import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fault } from '../../core/errors/index.ts';
 import { type BlobStore, keyPattern } from './index.ts';
@@ -63,6 +63,25 @@ export function diskBlobs(directory: string): BlobStore {
     },
     async delete(key) {
       await rm(place(key), { force: true }).catch(failed('delete', key));
+    },
+    async *list(prefix) {
+      const from = join(directory, prefix);
+      const found = await readdir(from, { recursive: true, withFileTypes: true }).catch((error) =>
+        error.code === 'ENOENT' ? [] : failed('list', prefix)(error),
+      );
+      for (const entry of found) {
+        const file = join(entry.parentPath, entry.name);
+        // One that was deleted meanwhile is no blob any more.
+        const about = entry.isFile() ? await stat(file).catch(() => null) : null;
+        if (about) yield { key: relative(directory, file), size: about.size, modified: about.mtimeMs };
+      }
+    },
+    async dropAbandoned(olderThanMs) {
+      const aside = join(directory, 'incoming');
+      for (const name of await readdir(aside).catch(() => [])) {
+        const about = await stat(join(aside, name)).catch(() => null);
+        if (about && about.mtimeMs < Date.now() - olderThanMs) await rm(join(aside, name), { force: true });
+      }
     },
     async url() {
       return null;

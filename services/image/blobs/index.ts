@@ -7,6 +7,13 @@ export interface BlobRange {
   readonly end: number;
 }
 
+export interface ListedBlob {
+  readonly key: string;
+  readonly size: number;
+  /** ms since the epoch. */
+  readonly modified: number;
+}
+
 export interface BlobStore {
   /** Whole or not at all: a reader never sees a half-written blob, and a failed put leaves nothing. Overwrites. */
   put(key: string, bytes: Readable): Promise<{ size: number }>;
@@ -16,6 +23,10 @@ export interface BlobStore {
   get(key: string, range?: BlobRange): Promise<Readable>;
   /** No error when there is none. */
   delete(key: string): Promise<void>;
+  /** Every blob below the prefix, in no order: what the collector looks through. */
+  list(prefix: string): AsyncIterable<ListedBlob>;
+  /** Removes what processes that died left half-written, if it is older than this. */
+  dropAbandoned(olderThanMs: number): Promise<void>;
   /** A URL that a node may fetch without credentials for `seconds`, with ranges; null where the undercloud serves it itself. */
   url(key: string, seconds: number): Promise<string | null>;
 }
@@ -27,5 +38,7 @@ export const keys = {
   object: (sha256: string) => `objects/${sha256.slice(0, 2)}/${sha256}`,
   index: (sha256: string) => `indexes/${sha256}.json`,
   stream: (imageId: string) => `streams/${imageId}`,
-  prefixes: ['objects/', 'indexes/', 'streams/'],
+  /** Bytes that wait for their import. */
+  staged: (imageId: string) => `staged/${imageId}`,
+  prefixes: ['objects/', 'indexes/', 'streams/', 'staged/'],
 };

@@ -11,6 +11,7 @@ import {
   HeadBucketCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
   UploadPartCommand,
@@ -41,8 +42,6 @@ export interface S3Blobs extends BlobStore {
 /** A store that says nothing for so long is away. A node that reads slowly keeps a stream open, hence not less. */
 const silenceMs = 120_000;
 const connectMs = 5_000;
-/** An upload that began so long ago is not one of ours that still goes on. */
-const abandonedMs = 24 * 3600 * 1000;
 /** S3's longest presigned URL. */
 const longestLink = 7 * 24 * 3600;
 
@@ -80,24 +79,21 @@ export function s3Blobs(options: S3Options, clock: Clock = systemClock): S3Blobs
   }
 
   /** What a process that was killed left: parts of uploads that nobody will complete, invisible and paid for. */
-  async function dropAbandoned(): Promise<void> {
+  async function dropAbandoned(olderThanMs: number): Promise<void> {
     for (const Prefix of keys.prefixes) {
       const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket, Prefix }));
       for (const { Key, UploadId, Initiated } of Uploads)
-        if (Initiated && Initiated.getTime() < clock.now() - abandonedMs)
+        if (Initiated && Initiated.getTime() < clock.now() - olderThanMs)
           await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
     }
   }
 
   /** At the first write and not at the start: an undercloud starts also while its store is away. */
   const prepared = (): Promise<void> => {
-    ready ??= ensureBucket().then(
-      () => dropAbandoned().catch(() => {}),
-      (error) => {
-        ready = undefined;
-        throw error;
-      },
-    );
+    ready ??= ensureBucket().catch((error) => {
+      ready = undefined;
+      throw error;
+    });
     return ready;
   };
 
@@ -167,6 +163,25 @@ export function s3Blobs(options: S3Options, clock: Clock = systemClock): S3Blobs
         if (statusOf(error) !== 404) throw failed('delete', key, error);
       });
     },
+    async *list(prefix) {
+      let ContinuationToken: string | undefined;
+      try {
+        do {
+          const page = await client.send(
+            new ListObjectsV2Command({ Bucket, Prefix: prefix, ...(ContinuationToken && { ContinuationToken }) }),
+          );
+          for (const { Key, Size, LastModified } of page.Contents ?? [])
+            if (Key) yield { key: Key, size: Size ?? 0, modified: LastModified?.getTime() ?? clock.now() };
+          ContinuationToken = page.NextContinuationToken;
+        } while (ContinuationToken);
+      } catch (error) {
+        if (statusOf(error) !== 404) throw failed('list', prefix, error);
+      }
+    },
+    dropAbandoned: (olderThanMs) =>
+      dropAbandoned(olderThanMs).catch((error) => {
+        if (statusOf(error) !== 404) throw failed('list', 'uploads', error);
+      }),
     url: (key, seconds) =>
       getSignedUrl(client, new GetObjectCommand({ Bucket, Key: named(key) }), {
         expiresIn: Math.min(seconds, longestLink),

@@ -68,3 +68,29 @@ export const imageSchema = {
     { rel: 'describedby', href: '{schema}' },
   ],
 } as const;
+
+export const memberSchema = {
+  name: 'member',
+  properties: {
+    member_id: { type: 'string', description: 'An identifier for the image member (tenantId)' },
+    image_id: {
+      type: 'string',
+      description: 'An identifier for the image',
+      pattern: imageSchema.properties.id.pattern,
+    },
+    created_at: { type: 'string', description: 'Date and time of image member creation' },
+    updated_at: { type: 'string', description: 'Date and time of last modification of image member' },
+    status: {
+      type: 'string',
+      description: 'The status of this image member',
+      enum: ['pending', 'accepted', 'rejected'],
+    },
+    schema: { type: 'string', readOnly: true },
+  },
+} as const;
+
+export const listOf = (name: string, item: object) => ({
+  name,
+  properties: { [name]: { type: 'array', items: item } },
+  links: [],
+});

@@ -1,0 +1,48 @@
+/** Glance v2 over HTTP, and our way to register an image that was built in chunks. */
+import type { FastifyRequest } from 'fastify';
+import type { Fault } from '../../core/errors/index.ts';
+import { type Api, baseUrl, errorsAs, type Routes, requireToken } from '../../core/http/index.ts';
+import type { ImageDesk } from '../index.ts';
+import { chunkRoutes, objectRoutes } from './chunks.ts';
+import { dataRoutes } from './data.ts';
+import { importRoutes } from './imports.ts';
+import { memberRoutes } from './members.ts';
+import { recordRoutes } from './records.ts';
+import { imageSchema, listOf, memberSchema } from './schemas.ts';
+
+const glanceError = (error: Fault) => ({ message: error.message, code: error.status, title: error.code });
+
+const versions = ['v2.16', 'v2.15', 'v2.9', 'v2.7', 'v2.6', 'v2.5', 'v2.4', 'v2.3', 'v2.2', 'v2.1', 'v2.0'];
+
+export function imageRoutes(desk: ImageDesk): Routes {
+  return async (api) => {
+    api.setErrorHandler(errorsAs(glanceError));
+    const document = (request: FastifyRequest) => ({
+      versions: versions.map((id, place) => ({
+        id,
+        status: place === 0 ? 'CURRENT' : 'SUPPORTED',
+        links: [{ rel: 'self', href: `${baseUrl(request, '/image/v2/', desk.publicUrl)}` }],
+      })),
+    });
+    api.get('/', async (request, reply) => reply.status(300).send(document(request)));
+    api.get('/versions', async (request) => document(request));
+    await api.register(
+      async (inside: Api) => {
+        inside.addHook('onRequest', requireToken(desk.authenticate));
+        recordRoutes(inside, desk);
+        memberRoutes(inside, desk);
+        importRoutes(inside, desk);
+        chunkRoutes(inside, desk);
+        inside.register(async (bytes) => {
+          dataRoutes(bytes as Api, desk);
+          objectRoutes(bytes as Api, desk);
+        });
+        inside.get('/schemas/image', async () => imageSchema);
+        inside.get('/schemas/images', async () => listOf('images', imageSchema));
+        inside.get('/schemas/member', async () => memberSchema);
+        inside.get('/schemas/members', async () => listOf('members', memberSchema));
+      },
+      { prefix: '/v2' },
+    );
+  };
+}
