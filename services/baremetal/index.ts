@@ -7,7 +7,7 @@ import type { Authenticate, Routes } from '../core/http/index.ts';
 import type { Activity } from '../core/operations/index.ts';
 import type { AgentTransport } from '../ipa/index.ts';
 import type { Network } from '../network/index.ts';
-import type { Bmc, FleetSettings, FleetView, Power } from '../power/index.ts';
+import type { Bmc, Power } from '../power/index.ts';
 import { type BootIntent, bootIntent } from './boot-intent.ts';
 import { bmcOf, requireNode } from './change.ts';
 import { type ClaimWanted, claim, release } from './claim.ts';
@@ -59,10 +59,8 @@ export interface BaremetalDeps {
   readonly automatedClean?: boolean;
   /** Who holds the addresses of MACs; without one there is nothing to give back. */
   readonly network?: Pick<Network, 'forgetAddress'>;
-  /** How often BMCs are looked at, and how long one may be silent; null: never. */
-  readonly fleet?: Partial<FleetSettings> | null;
-  /** Where consoles are recorded, and which; without it they are shown and not recorded. */
-  readonly consoles?: ConsoleSettings & { readonly directory: string };
+  /** ms between rounds in which BMCs are asked for the power state of nodes at rest; default a minute, 0 never. */
+  readonly powerSyncMs?: number;
 }
 
 /** What a node does now: what it waits on, since when, how long that usually takes, and what to do. */
