@@ -6,8 +6,16 @@
  * device; the machine goes over into the written system, by kexec where image and node allow it, else by power off and
  * on → active. A failure ends in `deploy failed` with the machine off: `active` tries again, `deleted` takes it back.
  */
-import { fault } from '../../core/errors/index.ts';
-import { defineOperation, done, minutes, type Operation, type Run } from '../../core/operations/index.ts';
+import { Fault, fault } from '../../core/errors/index.ts';
+import {
+  defineOperation,
+  done,
+  minutes,
+  type Operation,
+  type Run,
+  seconds,
+  waitFor,
+} from '../../core/operations/index.ts';
 import { nodeForAgent, portForAgent } from '../agent.ts';
 import { fire, intend, requireNode } from '../change.ts';
 import type { Ground } from '../ground.ts';
@@ -101,7 +109,8 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
       {
         name: 'validate',
         title: 'check node and image',
-        deadlineMs: minutes(1) * ground.speed,
+        // As long as an image's conversion may take.
+        deadlineMs: minutes(360),
         async do(run) {
           const node = await requireNode(ground.house.db, run.subject.id);
           const refuse = (reason: string, remedy: string) =>
@@ -114,7 +123,16 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
               'it has no port that boots from the network.',
               `Enrol its MAC: baremetal port create --node ${node.uuid} MAC`,
             );
-          const info = await ground.images.deployInfo(run.params.imageId, { ttl: urlSeconds });
+          const info = await ground.images.deployInfo(run.params.imageId, { ttl: urlSeconds }).catch((error: Error) => {
+            if (error instanceof Fault && error.code === 'image-converting') return null;
+            throw error;
+          });
+          if (!info)
+            return waitFor({
+              on: `image ${run.params.imageId} to be converted to a raw disk`,
+              remedy: 'It takes some seconds a GiB; see `undercloud image show`.',
+              recheckMs: seconds(2),
+            });
           const localGb = Number(node.properties.local_gb ?? 0);
           // An inspected local_gb is one less than the disk has; the agent knows the truth in the end.
           if (localGb > 0 && info.size > (localGb + 1) * gib)
