@@ -18,7 +18,7 @@ export const floors: readonly (readonly string[])[] = [
 export const beside: Readonly<Record<string, readonly string[]>> = {
   agent: ['ipa'],
   builder: ['core', 'ipa'],
-  lab: ['core', 'ipmi'],
+  lab: ['core', 'ipmi', 'redfish'],
   ui: ['core'],
   cli: ['core', 'builder', 'lab', 'bootstrap', 'serve'],
 };

@@ -30,3 +30,5 @@ export {
 export type { BootTruth, VirtualBoot } from './virtual-bmc-chassis.ts';
 export type { VirtualFaults } from './virtual-bmc-faults.ts';
 export type { VirtualMachine, VirtualModel } from './virtual-bmc-machine.ts';
+export { type ServeRedfishOptions, serveVirtualRedfish, type VirtualRedfish } from './virtual-redfish.ts';
+export type { VirtualRedfishMachine, VirtualRedfishOptions } from './virtual-redfish-machine.ts';
