@@ -5,6 +5,7 @@ import type { Identity } from '../identity/index.ts';
 import type { Network } from '../network/index.ts';
 import type { Probe } from './engine/session.ts';
 import type { TypeCatalog } from './language/index.ts';
+import type { Reader } from './reading/pool.ts';
 
 export interface OrchestrationDeps {
   readonly compute: Pick<Compute, 'createServer' | 'deleteServer' | 'findServer' | 'addresses' | 'activity' | 'flavor'>;
@@ -35,6 +36,8 @@ export interface OrchestrationDeps {
   readonly authUrl: string;
   /** `…/orchestration/v1`, the project left out. */
   readonly heatUrl: string;
+  /** Other threads to read templates than the process's own. */
+  readonly reader?: Reader;
   /** Where tests make the process die. */
   readonly probe?: Probe;
 }
@@ -42,4 +45,5 @@ export interface OrchestrationDeps {
 export interface Desk extends OrchestrationDeps {
   readonly house: House;
   readonly types: TypeCatalog;
+  readonly reader: Reader;
 }

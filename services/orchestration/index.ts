@@ -13,6 +13,7 @@ import {
   type StackWish,
   stackSubject,
 } from './model.ts';
+import { sharedReader } from './reading/pool.ts';
 import { createRoutes } from './routes/index.ts';
 import { showOutputs, showTree, stackActivity } from './show.ts';
 import { createStacks } from './stacks.ts';
@@ -56,7 +57,7 @@ export function createOrchestration(
   house: House,
   deps: OrchestrationDeps & { authenticate: Authenticate },
 ): Orchestration {
-  const desk: Desk = { ...deps, house, types: builtInCatalog };
+  const desk: Desk = { ...deps, house, types: builtInCatalog, reader: deps.reader ?? sharedReader() };
   const stacks = createStacks(desk);
   let leave = () => {};
   return {

@@ -1,5 +1,6 @@
 /** The nouns of orchestration, as other services, the routes and the command line see them. */
 import type { Plain } from './language/index.ts';
+import type { Policy } from './plan/policy.ts';
 
 export type { Plain };
 
@@ -29,6 +30,10 @@ export interface StackWish {
   readonly disableRollback?: boolean;
   readonly timeoutMinutes?: number | null;
   readonly tags?: readonly string[];
+  /** What it may not do to what is there. */
+  readonly policy?: Policy;
+  /** In place of all else about the definition: it was read already, when a plan was made of it. */
+  readonly prepared?: Definition;
 }
 
 export interface StackUpdate extends Omit<StackWish, 'template'> {
@@ -39,6 +44,8 @@ export interface StackUpdate extends Omit<StackWish, 'template'> {
   readonly clearParameters?: readonly string[];
   /** Visit unchanged resources too (Heat's `converge`). */
   readonly converge?: boolean;
+  /** Refuses where another action has come in between. */
+  readonly onlyGeneration?: number;
 }
 
 export interface Stack {

@@ -5,11 +5,11 @@ import type { Tx } from '../core/database/index.ts';
 import { fault } from '../core/errors/index.ts';
 import type { Operation } from '../core/operations/index.ts';
 import type { Desk } from './desk.ts';
-import { definitionOf, filesId, openDefinition, sealDefinition, updatedDefinition } from './engine/definition.ts';
-import { explained } from './engine/faults.ts';
+import { filesId, openDefinition, sealDefinition } from './engine/definition.ts';
 import { type Action, type Definition, type Stack, type StackUpdate, type StackWish, stackSubject } from './model.ts';
 import { type ActionParams, createActions, defaultMinutes } from './operations/action.ts';
 import { checkOperation } from './operations/check.ts';
+import { enforce } from './plan/index.ts';
 import * as store from './store/stacks.ts';
 import { check } from './validation.ts';
 
@@ -42,6 +42,7 @@ export interface Stacks {
 
 const nameRule = /^[a-zA-Z][\w.-]{0,254}$/;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const identityOf = ({ id, name, project_id }: store.StackRow) => ({ id, name, project_id });
 const pendingOwner = (id: string): string => `stack ${id} pending`;
 
 export function createStacks(desk: Desk): Stacks {
@@ -108,10 +109,13 @@ export function createStacks(desk: Desk): Stacks {
     return 'begun';
   }
 
-  async function demand(row: store.StackRow, wanted: Pending): Promise<void> {
+  /** @param only the generation that it is for: where another action came in between it is refused */
+  async function demand(row: store.StackRow, wanted: Pending, only?: number): Promise<void> {
     const end = await db.transaction(async (tx) => {
       const locked = await store.lockStack(tx, row.id);
       if (!locked || locked.deleted_at) throw fault('stack-not-found', { stack: row.name });
+      if (only !== undefined && (locked.generation !== only || locked.status === 'IN_PROGRESS'))
+        throw fault('plan-stale', { stack: row.name, reason: `${locked.action} came in between` });
       return begin(tx, locked, wanted);
     });
     if (end === 'begun') return;
@@ -139,14 +143,6 @@ export function createStacks(desk: Desk): Stacks {
     return { definition: sealDefinition(secrets, id, definition), files_id: hash };
   }
 
-  const readWish = <T>(work: () => T): T => {
-    try {
-      return work();
-    } catch (thrown) {
-      throw explained(thrown);
-    }
-  };
-
   return {
     find,
     async create(context, name, wish) {
@@ -154,13 +150,10 @@ export function createStacks(desk: Desk): Stacks {
       const project = context.projectId ?? '';
       if (await store.stackNamed(db, project, name)) throw fault('stack-exists', { stack: name });
       const id = randomUUID();
-      const definition = readWish(() => definitionOf(wish));
-      const files = wish.files ?? {};
-      const { description } = await check(desk, context, {
-        definition,
-        files,
-        stack: { id, name, project_id: project },
-      });
+      const { files = {}, ...own } = wish;
+      const source = { wish: own, present: null, files, stack: { id, name, project_id: project } };
+      const { definition, description } = await check(desk, context, source);
+      await enforce(desk, null, source, wish.policy);
       return db
         .transaction(async (tx) => {
           const row: store.NewStackRow = {
@@ -198,10 +191,12 @@ export function createStacks(desk: Desk): Stacks {
       refuseNested(row);
       if (row.deleted_at) throw fault('stack-not-found', { stack: idOrName });
       const present = openDefinition(secrets, row.id, row.definition);
-      const definition = readWish(() => updatedDefinition(present, wish));
       const kept = wish.existing ? await store.filesOf(db, row.files_id) : {};
-      const files = { ...kept, ...wish.files };
-      const { description } = await check(desk, context, { definition, files, stack: row });
+      const { files: given, ...own } = wish;
+      const files = { ...kept, ...given };
+      const source = { wish: own, present, files, stack: identityOf(row) };
+      const { definition, description } = await check(desk, context, source);
+      await enforce(desk, row, source, wish.policy);
       const parts = await db.transaction(async (tx) => {
         await store.patchStack(tx, row.id, {
           ...(wish.disableRollback !== undefined && { disable_rollback: wish.disableRollback }),
@@ -211,7 +206,11 @@ export function createStacks(desk: Desk): Stacks {
         });
         return sealed(tx, row.id, definition, files);
       });
-      await demand(row, { action: 'UPDATE', context, sealed: parts.definition, files_id: parts.files_id, description });
+      await demand(
+        row,
+        { action: 'UPDATE', context, sealed: parts.definition, files_id: parts.files_id, description },
+        wish.onlyGeneration,
+      );
       return (await store.stack(db, row.id)) as Stack;
     },
     async remove(context, idOrName) {

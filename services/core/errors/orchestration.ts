@@ -26,6 +26,31 @@ export const orchestrationErrors = {
   },
   /** `place` is `file:line:column: ` where the text is known; `kind` is Heat's class. */
   'template-invalid': { status: 400, sentence: '{place}{message}', remedy: '{remedy}' },
+  'template-too-costly': {
+    status: 400,
+    sentence: 'The template cannot be read: {reason}.',
+    remedy: 'Make it smaller, or split it into several stacks.',
+  },
+  'plan-unreadable': {
+    status: 400,
+    sentence: 'That is not a plan: its format is not {format}.',
+    remedy: 'Make one with `overcloud plan FILE --output PLAN`.',
+  },
+  'plan-tampered': {
+    status: 400,
+    sentence: 'The plan is not carried out: {what}.',
+    remedy: 'Make it anew with `overcloud plan FILE --output PLAN`, and hand it over as it is.',
+  },
+  'plan-stale': {
+    status: 409,
+    sentence: 'The plan for the stack {stack} is stale: {reason}.',
+    remedy: 'Make it anew, and look at what it says now.',
+  },
+  'plan-refused': {
+    status: 400,
+    sentence: 'The policy refuses this change of the stack {stack}: {violations}',
+    remedy: 'Nothing was begun. Change the template, or the policy.',
+  },
   'template-wish-unmet': {
     status: 400,
     sentence: '{place}The resource {resource} of stack {stack} cannot be made: {reason}',

@@ -7,7 +7,7 @@ import { type Fault, fault } from '../../core/errors/index.ts';
 import { type Api, baseUrl, type Routes } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
 import { type Live, openState } from '../engine/state.ts';
-import { nodeOf, type StackNode } from '../engine/tree.ts';
+import { meansOf, nodeOf, type StackNode } from '../engine/tree.ts';
 import { stackArn } from '../language/index.ts';
 import type { Plain } from '../model.ts';
 import { documentOf } from '../routes/resources.ts';
@@ -139,7 +139,7 @@ export function createCfnRoutes(desk: Desk): Routes {
     const found = await resource(db, id);
     if (!found) throw fault('cfn-denied');
     const live = openState(desk.house.secrets, found);
-    const node = nodeOf(desk, row, null, {});
+    const node = nodeOf(meansOf(desk), row, null, {});
     node.resources.set(found.name, live);
     return { node, live };
   }

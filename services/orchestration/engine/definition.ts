@@ -49,8 +49,8 @@ export interface AnalysisWish {
 }
 
 /**
- * The template with all that is given to it. Everything that parses passes through here, so that a worker thread can
- * take it over for large templates without the callers noticing. @throws language Fault
+ * The template with all that is given to it. Requests have it read by a thread of their own (reading/pool.ts); the engine
+ * reads here what such a thread has found good. @throws language Fault
  */
 export function analyse(wish: AnalysisWish): Analysis {
   return new Analysis({

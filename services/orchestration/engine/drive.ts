@@ -5,7 +5,7 @@ import { Killed, type Run } from '../../core/operations/index.ts';
 import type { Desk } from '../desk.ts';
 import { stackSubject } from '../model.ts';
 import { usualSeconds, writeResources } from '../store/resources.ts';
-import type { Handler, Outcome, Wait, Work } from './handler.ts';
+import type { Handler, Wait, Work } from './handler.ts';
 import type { Limit } from './limits.ts';
 import type { Session, Transition } from './session.ts';
 import { emptyState, type Live, sealState } from './state.ts';

@@ -106,6 +106,8 @@ export interface Handler {
   readonly snapshot?: (work: Work) => Promise<{ [key: string]: Plain }>;
   /** Properties as the world has them now, for those that can be told; null: it is not there any more. */
   readonly observe?: (work: Work) => Promise<{ readonly [property: string]: Plain } | null>;
+  /** The changed property that `update` will answer with a replacement, if it will: so that a plan can tell. */
+  readonly replacedBy?: (changed: readonly string[], wanted: Properties) => string | undefined;
   /** What a change means for the machine behind it, for the plan. */
   readonly impact?: (change: 'create' | 'update' | 'replace' | 'delete', changed: readonly string[]) => Impact | null;
   readonly attributes?: (work: Work) => Promise<Record<string, Plain>> | Record<string, Plain>;

@@ -10,7 +10,7 @@ import { type Crew, type Failure, failureText, shortId } from './drive.ts';
 import type { End } from './forward.ts';
 import type { NestedHandler } from './handler.ts';
 import type { Live, Properties } from './state.ts';
-import { nodeOf, type StackNode } from './tree.ts';
+import { meansOf, nodeOf, type StackNode } from './tree.ts';
 
 /** Heat's own bound is 5; tripleo-heat-templates needs more. */
 const deepest = 10;
@@ -137,7 +137,7 @@ async function start(
     created_at: new Date(desk.house.clock.now()),
     updated_at: null,
   };
-  const child = nodeOf(desk, row, node, node.files);
+  const child = nodeOf(meansOf(desk), row, node, node.files);
   live.row.physical_id = id;
   node.children.set(live.row.id, child);
   await crew.session.write({

@@ -1,4 +1,5 @@
 /** A stack with its resources and the stacks nested in it, in memory: what the engine drives and the API shows. */
+import { breathing } from '../../core/breath.ts';
 import type { Desk } from '../desk.ts';
 import {
   type Analysis,
@@ -10,6 +11,7 @@ import {
   resolve,
   selectFromAttribute,
   stackArn,
+  type TypeCatalog,
   text,
   toPlain,
   unknownView,
@@ -41,8 +43,19 @@ export interface StackNode {
   forget(): void;
 }
 
+/** What a tree is read with: the types, and how a stored definition is opened. */
+export interface NodeMeans {
+  readonly types: TypeCatalog;
+  readonly definitionOf: (row: stackStore.StackRow) => Definition;
+}
+
+export const meansOf = (desk: Pick<Desk, 'types' | 'house'>): NodeMeans => ({
+  types: desk.types,
+  definitionOf: (row) => openDefinition(desk.house.secrets, row.id, row.definition),
+});
+
 export function nodeOf(
-  desk: Desk,
+  means: NodeMeans,
   row: stackStore.StackRow,
   parent: StackNode | null,
   files: Readonly<Record<string, string>>,
@@ -55,7 +68,7 @@ export function nodeOf(
     retired: [],
     children: new Map(),
     files,
-    definition: () => openDefinition(desk.house.secrets, node.row.id, node.row.definition),
+    definition: () => means.definitionOf(node.row),
     get analysis() {
       if (!known) {
         const definition = node.definition();
@@ -63,7 +76,7 @@ export function nodeOf(
         const fresh = analyse({
           definition,
           files: node.files,
-          types: desk.types,
+          types: means.types,
           stack: { id: node.row.id, name: node.row.name, project: node.row.project_id },
           ...(facade && { facade }),
         });
@@ -105,20 +118,33 @@ export async function loadTree(desk: Desk, where: Where, rootId: string): Promis
     (row) => row.stack_id,
   );
   const byParent = Map.groupBy(rows, (row) => row.parent_id);
-  const build = (row: stackStore.StackRow, parent: StackNode | null): StackNode => {
-    const node = nodeOf(desk, row, parent, files.get(row.files_id) ?? {});
+  const means = meansOf(desk);
+  const breath = breathing();
+  const build = async (row: stackStore.StackRow, parent: StackNode | null): Promise<StackNode> => {
+    const node = nodeOf(means, row, parent, files.get(row.files_id) ?? {});
     for (const resource of byStack.get(row.id) ?? []) {
-      const live = openState(desk.house.secrets, resource);
-      if (resource.current) node.resources.set(resource.name, live);
-      else node.retired.push(live);
+      const pause = breath();
+      if (pause) await pause;
+      adopt(node, openState(desk.house.secrets, resource));
     }
     for (const child of byParent.get(row.id) ?? []) {
-      const own = [...node.resources.values(), ...node.retired].find((live) => live.row.physical_id === child.id);
-      if (own) node.children.set(own.row.id, build(child, node));
+      const own = ownerOf(node, child.id);
+      if (own) node.children.set(own.row.id, await build(child, node));
     }
     return node;
   };
   return build(root, null);
+}
+
+export function adopt(node: StackNode, live: Live): void {
+  if (live.row.current) node.resources.set(live.row.name, live);
+  else node.retired.push(live);
+}
+
+/** The resource that stands for the stack of that id. */
+export function ownerOf(node: StackNode, stackId: string): Live | undefined {
+  for (const live of node.resources.values()) if (live.row.physical_id === stackId) return live;
+  return node.retired.find((live) => live.row.physical_id === stackId);
 }
 
 /** The stack of `id` within a tree. */

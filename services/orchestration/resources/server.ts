@@ -109,6 +109,18 @@ async function look(work: Work): Promise<Outcome> {
   });
 }
 
+/** Names, metadata and tags are looked at by nobody on a running machine; what is on its disk or wire makes it anew. */
+const inPlace: ReadonlySet<string> = new Set([
+  'name',
+  'metadata',
+  'tags',
+  'software_config_transport',
+  'user_data_update_policy',
+  'flavor_update_policy',
+  'image_update_policy',
+  'admin_pass',
+]);
+
 export const server: Handler = {
   type: 'OS::Nova::Server',
   backend: 'compute',
@@ -125,18 +137,10 @@ export const server: Handler = {
     if (work.physicalId === null) await start(work);
     return look(work);
   },
-  // Names, metadata and tags are looked at by nobody on a running machine; what is on its disk or wire makes it anew.
+  minutes: 120,
+  replacedBy: (changed) => changed.find((name) => !inPlace.has(name)),
+  impact: (change) => (change === 'create' ? 'boot' : change === 'update' ? null : 'wipe'),
   update: (_work, changed) => {
-    const inPlace = new Set([
-      'name',
-      'metadata',
-      'tags',
-      'software_config_transport',
-      'user_data_update_policy',
-      'flavor_update_policy',
-      'image_update_policy',
-      'admin_pass',
-    ]);
     const fixed = changed.find((name) => !inPlace.has(name));
     return fixed ? { kind: 'replace', property: fixed } : done;
   },

@@ -21,14 +21,15 @@ function look(work: Work, action: string): Outcome {
   return done;
 }
 
+const isReplaced = (properties: Work['properties']): boolean =>
+  properties.update_replace === true || properties.value === properties.update_replace_value;
+
 export const testResource: Handler = {
   type: 'OS::Heat::TestResource',
   named: true,
   create: (work) => look(work, 'create'),
-  update: (work) =>
-    work.properties.update_replace === true || work.properties.value === work.properties.update_replace_value
-      ? replaceFor('update_replace')
-      : look(work, 'update'),
+  replacedBy: (_changed, wanted) => (isReplaced(wanted) ? 'update_replace' : undefined),
+  update: (work) => (isReplaced(work.properties) ? replaceFor('update_replace') : look(work, 'update')),
   delete: (work) => look(work, 'delete'),
   attributes: ({ properties }) => ({ output: properties.value ?? null }),
 };

@@ -128,8 +128,26 @@ export function detailedStack(link: Links, stack: Stack, parameters: Readonly<Re
   };
 }
 
-export const requiredBy = (node: StackNode, name: string): string[] =>
-  [...node.resources.values()].filter((live) => live.row.requires.includes(name)).map((live) => live.row.name);
+const dependants = new WeakMap<StackNode, Map<string, string[]>>();
+
+/** Worked out once for a tree that is shown: a list of thousands asks for each of them. */
+export function requiredBy(node: StackNode, name: string): string[] {
+  const known = dependants.get(node) ?? requiredIn([...node.resources.values()].map(({ row }) => row));
+  dependants.set(node, known);
+  return known.get(name) ?? [];
+}
+
+export function requiredIn(all: readonly { readonly name: string; readonly requires: readonly string[] }[]) {
+  const out = new Map<string, string[]>();
+  for (const { name, requires } of all) {
+    for (const need of requires) {
+      const list = out.get(need);
+      if (list) list.push(name);
+      else out.set(need, [name]);
+    }
+  }
+  return out;
+}
 
 export function listedResource(link: Links, node: StackNode, live: Live, depth: number) {
   const { row } = live;

@@ -6,6 +6,7 @@ import type { Stacks } from '../stacks.ts';
 import { actionRoutes } from './actions.ts';
 import { heatError, mayUse } from './dialect.ts';
 import { eventRoutes } from './events.ts';
+import { planRoutes } from './plans.ts';
 import { resourceRoutes } from './resources.ts';
 import { softwareRoutes } from './software.ts';
 import { stackRoutes } from './stacks.ts';
@@ -28,6 +29,7 @@ export function createRoutes(desk: Desk, stacks: Stacks, authenticate: Authentic
         v1.addHook('onRequest', mayUse);
         templateRoutes(v1, desk);
         stackRoutes(v1, desk, stacks);
+        planRoutes(v1, desk, stacks);
         resourceRoutes(v1, desk, stacks);
         eventRoutes(v1, desk, stacks);
         actionRoutes(v1, stacks);

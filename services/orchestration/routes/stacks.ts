@@ -4,16 +4,15 @@ import { isAdmin } from '../../core/context.ts';
 import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
-import { definitionOf, openDefinition, updatedDefinition } from '../engine/definition.ts';
-import { explained } from '../engine/faults.ts';
+import { openDefinition } from '../engine/definition.ts';
 import type { StackNode } from '../engine/tree.ts';
 import { registryTree, toPlain } from '../language/index.ts';
-import type { Definition, Plain, Stack } from '../model.ts';
-import { type PlannedResource, plan } from '../plan.ts';
+import type { Plain, Stack, StackWish } from '../model.ts';
+import type { PlannedResource } from '../plan/resources.ts';
+import { handOver, shownParameters } from '../reading/hand-over.ts';
 import { showOutputs, showTree, stackActivity } from '../show.ts';
 import type { Stacks } from '../stacks.ts';
 import * as store from '../store/stacks.ts';
-import { descriptionOf, read } from '../validation.ts';
 import {
   detailedStack,
   flag,
@@ -24,6 +23,7 @@ import {
   number,
   one,
   type Query,
+  requiredIn,
   type StackPath,
   stackLink,
 } from './dialect.ts';
@@ -51,18 +51,6 @@ const filtersOf = (query: Query): Partial<store.StackFilters> => {
   };
 };
 
-export function parametersOf(node: Pick<StackNode, 'analysis'>): Record<string, string> {
-  const out: Record<string, string> = {};
-  for (const [name, parameter] of node.analysis.parameters.all) {
-    try {
-      out[name] = parameter.shown();
-    } catch {
-      // A parameter that was never given has nothing to show; validation told of it.
-    }
-  }
-  return out;
-}
-
 export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
   const { db, secrets, clock } = desk.house;
 
@@ -73,9 +61,8 @@ export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
   }
 
   async function shown(link: Links, row: store.StackRow, outputs: boolean) {
-    const node = await showTree(desk, row);
-    const stack = detailedStack(link, row, parametersOf(node));
-    return outputs && row.deleted_at === null ? { ...stack, outputs: showOutputs(node) } : stack;
+    const stack = detailedStack(link, row, await shownParameters(desk, row));
+    return outputs && row.deleted_at === null ? { ...stack, outputs: showOutputs(await showTree(desk, row)) } : stack;
   }
 
   /** One of the short and the whole path: heatclient looks for the whole one in Location, everybody else wants the answer. */
@@ -111,32 +98,21 @@ export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
     const body = bodyOf(request.body);
     const name = stackName(body);
     const wish = stackWish(body);
-    const analysis = readNew(request, name, wish);
+    const { resources, outputs, parameters, description } = await previewNew(request, name, wish);
     const now = new Date(clock.now());
-    const row = previewRow(request, name, descriptionOf(analysis), now, wish.tags ?? []);
-    const planned = plan(null, analysis);
+    const row = previewRow(request, name, description, now, wish.tags ?? []);
     const {
       stack_status: _status,
       stack_status_reason: _reason,
       ...stack
-    } = detailedStack(linksFor(desk, request), row, parametersOf({ analysis }));
-    const outputs = [...analysis.outputs.values()].map((output) => ({
-      output_key: output.name,
-      description: typeof output.description === 'string' ? output.description : 'No description given',
-      output_value: null,
-    }));
-    return { stack: { ...stack, outputs, resources: planned.map((entry) => previewed(entry, row, planned)) } };
+    } = detailedStack(linksFor(desk, request), row, parameters);
+    const dependants = requiredIn(resources);
+    return { stack: { ...stack, outputs, resources: resources.map((entry) => previewed(entry, row, dependants)) } };
   });
 
-  function readNew(request: FastifyRequest, name: string, wish: ReturnType<typeof stackWish>) {
-    let definition: Definition;
-    try {
-      definition = definitionOf(wish);
-    } catch (thrown) {
-      throw explained(thrown);
-    }
+  async function previewNew(request: FastifyRequest, name: string, { files = {}, ...wish }: StackWish) {
     const stack = { id: 'None', name, project_id: request.context.projectId ?? '' };
-    return read(desk, { definition, files: wish.files ?? {}, stack });
+    return desk.reader.ask('preview', { source: { wish, present: null, files, stack }, tree: null });
   }
 
   function previewRow(
@@ -170,7 +146,7 @@ export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
     };
   }
 
-  const previewed = (entry: PlannedResource, stack: Stack, all: readonly PlannedResource[]) => ({
+  const previewed = (entry: PlannedResource, stack: Stack, dependants: ReadonlyMap<string, readonly string[]>) => ({
     updated_time: null,
     creation_time: null,
     resource_name: entry.name,
@@ -187,23 +163,11 @@ export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
     },
     stack_identity: { tenant: stack.project_id, stack_name: stack.name, stack_id: stack.id, path: '' },
     stack_name: stack.name,
-    required_by: all.filter((other) => other.requires.includes(entry.name)).map((other) => other.name),
+    required_by: dependants.get(entry.name) ?? [],
     description: '',
     metadata: {},
     attributes: {},
     properties: Object.fromEntries(entry.properties.map(({ name, to }) => [name, to])),
-  });
-
-  /** Our own: what `overcloud plan` shows; the stack need not be there yet. */
-  api.post<{ Params: { stack: string } }>('/stacks/:stack/plan', async (request) => {
-    const wish = stackWish(bodyOf(request.body));
-    const analysis = readNew(request, request.params.stack, wish);
-    const row = await stacks.find(request.context, request.params.stack).catch((error) => {
-      if (error.code === 'stack-not-found') return null;
-      throw error;
-    });
-    const node = row && row.deleted_at === null ? await showTree(desk, row) : null;
-    return { stack: request.params.stack, generation: row?.generation ?? 0, resources: plan(node, analysis) };
   });
 
   const paths = ['/stacks/:stack', '/stacks/:stack/:id'];
@@ -288,17 +252,16 @@ export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
       handler: async (request) => {
         const row = await stacks.find(request.context, request.params.id);
         const wish = stackUpdate(bodyOf(request.body), method === 'PATCH');
-        let definition: Definition;
-        try {
-          definition = updatedDefinition(openDefinition(secrets, row.id, row.definition), wish);
-        } catch (thrown) {
-          throw explained(thrown);
-        }
+        const present = openDefinition(secrets, row.id, row.definition);
         const kept = wish.existing ? await store.filesOf(db, row.files_id) : {};
-        const analysis = read(desk, { definition, files: { ...kept, ...wish.files }, stack: row });
-        const planned = plan(await showTree(desk, row), analysis);
+        const { files: given, ...own } = wish;
+        const { id, name, project_id } = row;
+        const source = { wish: own, present, files: { ...kept, ...given }, stack: { id, name, project_id } };
+        const tree = handOver(await showTree(desk, row));
+        const { resources: planned } = await desk.reader.ask('preview', { source, tree });
+        const dependants = requiredIn(planned);
         const of = (...changes: string[]) =>
-          planned.filter(({ change }) => changes.includes(change)).map((entry) => previewed(entry, row, planned));
+          planned.filter(({ change }) => changes.includes(change)).map((entry) => previewed(entry, row, dependants));
         return {
           resource_changes: {
             unchanged: of('keep'),

@@ -2,40 +2,16 @@
 import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
-import { definitionOf } from '../engine/definition.ts';
-import { explained } from '../engine/faults.ts';
 import {
-  type Analysis,
-  describeParameters,
   type FaultKind,
   FORMATS,
   type PropertySchema,
   type PropertySchemas,
   type ResourceType,
-  registryTree,
   type TemplateFormat,
-  toPlain,
 } from '../language/index.ts';
-import { descriptionOf, read } from '../validation.ts';
 import { flag, one, type Query } from './dialect.ts';
 import { bodyOf, stackWish } from './wishes.ts';
-
-function validated(analysis: Analysis): Record<string, unknown> {
-  const { parameters, environment, template } = analysis;
-  const section = template.format.sections.parameterGroups;
-  const groups = section === undefined ? undefined : template.tree.get(section);
-  return {
-    Description: descriptionOf(analysis),
-    Parameters: describeParameters(parameters),
-    ...(groups !== undefined && groups !== null && { ParameterGroups: toPlain(groups) }),
-    Environment: {
-      resource_registry: { resources: {}, ...(toPlain(registryTree(environment.registry)) as object) },
-      parameters: toPlain(environment.parameters),
-      parameter_defaults: toPlain(environment.parameterDefaults),
-      event_sinks: toPlain(environment.eventSinks),
-    },
-  };
-}
 
 const schemaOf = (schema: PropertySchema): Record<string, unknown> => ({
   type: schema.type.toLowerCase(),
@@ -170,16 +146,11 @@ function formatOf(name: string): TemplateFormat {
 
 export function templateRoutes(api: Api, desk: Desk): void {
   api.post<{ Querystring: Query }>('/validate', async (request) => {
-    const wish = stackWish(bodyOf(request.body));
+    const { files = {}, ...wish } = stackWish(bodyOf(request.body));
     const stack = { id: 'None', name: 'None', project_id: request.context.projectId ?? '' };
-    try {
-      const definition = definitionOf(wish);
-      const given = { definition, files: wish.files ?? {}, stack };
-      // As Heat's own: a parameter that is still to be given is no mistake of the template.
-      return validated(read(desk, given, { strict: false }));
-    } catch (thrown) {
-      throw explained(thrown);
-    }
+    const { body, advice } = await desk.reader.ask('describe', { wish, present: null, files, stack });
+    // Beside what Heat says: what is valid and hardly meant. Asked for, so that Heat's clients get Heat's answer.
+    return flag(request.query.lint) ? { ...body, Advice: advice } : body;
   });
 
   api.get<{ Querystring: Query }>('/resource_types', async (request) => {

@@ -1,6 +1,7 @@
 /** Bodies of stack requests, read into what the rules take. */
 import { fault } from '../../core/errors/index.ts';
 import type { Plain, StackUpdate, StackWish } from '../model.ts';
+import { policyFrom } from '../plan/policy.ts';
 
 type Body = { readonly [key: string]: Plain | undefined };
 
@@ -80,6 +81,7 @@ function common(body: Body) {
     disableRollback: truth(body.disable_rollback, 'disable_rollback'),
     timeoutMinutes: minutes(body.timeout_mins),
     tags: tags(body.tags),
+    policy: policyFrom(body.policy),
   });
 }
 
@@ -101,3 +103,9 @@ export function stackName(body: Body): string {
   if (typeof body.stack_name !== 'string') throw fault('bad-request', { reason: 'No stack name specified' });
   return body.stack_name;
 }
+
+export const startOptions = (body: Body): Pick<StackWish, 'timeoutMinutes' | 'disableRollback'> =>
+  present({
+    timeoutMinutes: minutes(body.timeout_mins),
+    disableRollback: truth(body.disable_rollback, 'disable_rollback'),
+  }) as Pick<StackWish, 'timeoutMinutes' | 'disableRollback'>;

@@ -200,3 +200,12 @@ export async function usualSeconds(where: Where, type: string, action: string): 
   const usual = rows[0]?.usual;
   return usual === null || usual === undefined ? null : Math.round(usual * 10) / 10;
 }
+
+/** The same for every type and action at once, by `TYPE ACTION`. */
+export async function usualOfAll(where: Where): Promise<Record<string, number>> {
+  const { rows } = await sql<{ type: string; action: string; usual: number }>`
+    select type, action, percentile_cont(0.5) within group (order by seconds) as usual from (
+      select type, action, seconds, row_number() over (partition by type, action order by at desc) as place
+      from orchestration.durations) recent where place <= 50 group by type, action`.execute(where.kysely);
+  return Object.fromEntries(rows.map(({ type, action, usual }) => [`${type} ${action}`, Math.round(usual * 10) / 10]));
+}
