@@ -146,6 +146,21 @@ describe('the baremetal client', { timeout: 240_000 }, () => {
     expect((await json('conductor', 'list'))[0]).toMatchObject({ Hostname: 'undercloud', Alive: true });
   });
 
+  it('tells the truth of a console: kept open or not, and where it is', async () => {
+    const { uuid } = await json('node', 'create', '--driver', 'fake-hardware', '--name', 'talkative');
+    expect(await json('node', 'console', 'show', 'talkative')).toEqual({ console_enabled: false, console_info: null });
+    await well('node', 'console', 'enable', 'talkative');
+    const { console_enabled: enabled, console_info: info } = await json('node', 'console', 'show', 'talkative');
+    expect(enabled).toBe(true);
+    expect(info).toEqual({
+      type: 'websocket',
+      url: `${url.replace('http', 'ws')}/baremetal/v1/nodes/${uuid}/console`,
+    });
+    expect((await json('node', 'show', uuid)).console_enabled).toBe(true);
+    await well('node', 'console', 'disable', 'talkative');
+    expect((await json('node', 'console', 'show', uuid)).console_enabled).toBe(false);
+  });
+
   it('fails with Ironic’s sentences and a code that is not zero', async () => {
     const none = await baremetal('node', 'show', 'nosuch');
     expect(none).toMatchObject({

@@ -11,6 +11,7 @@ import type { Bmc, Power } from '../power/index.ts';
 import { type BootIntent, bootIntent } from './boot-intent.ts';
 import { bmcOf, requireNode } from './change.ts';
 import { type ClaimWanted, claim, release } from './claim.ts';
+import { type ConsoleSettings, type Consoles, createConsoles } from './console/index.ts';
 import { createEnrolment, type Enrolment, type NewNode } from './enrolment.ts';
 import { type Ground, nodeSubject } from './ground.ts';
 import type { DeployImages } from './image.ts';
@@ -32,6 +33,7 @@ import { listPorts } from './store/ports.ts';
 
 export type { BootIntent } from './boot-intent.ts';
 export type { ClaimWanted } from './claim.ts';
+export type { ConsoleSettings, RecordPolicy } from './console/index.ts';
 export type { NewNode } from './enrolment.ts';
 export type { DeployImages, DeployInfo } from './image.ts';
 export type { ImportedNode, ImportOptions } from './import.ts';
@@ -59,8 +61,12 @@ export interface BaremetalDeps {
   readonly automatedClean?: boolean;
   /** Who holds the addresses of MACs; without one there is nothing to give back. */
   readonly network?: Pick<Network, 'forgetAddress'>;
-  /** ms between rounds in which BMCs are asked for the power state of nodes at rest; default a minute, 0 never. */
-  readonly powerSyncMs?: number;
+  /** What a machine has to wait for before it is switched on for the ramdisk; default: nothing. */
+  readonly bootHold?: () => Wait | null;
+  /** How often BMCs are looked at, and how long one may be silent; null: never. */
+  readonly fleet?: Partial<FleetSettings> | null;
+  /** Where consoles are recorded, and which; without it they are shown and not recorded. */
+  readonly consoles?: ConsoleSettings & { readonly directory: string };
 }
 
 /** What a node does now: what it waits on, since when, how long that usually takes, and what to do. */
@@ -113,7 +119,8 @@ export interface Baremetal {
   syncPower(): Promise<number>;
   /** Listens for what happens to nodes, and takes up what a dead process left pending. Call before operations.run(). */
   start(): Promise<void>;
-  stop(): void;
+  /** Resolves when the BMCs have been told that their consoles are no longer watched. */
+  stop(): Promise<void>;
   readonly operations: NodeOperations;
 }
 
@@ -128,6 +135,7 @@ export interface Rooms {
 
 export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
   const ground: Ground = {
+  readonly consoles: Consoles;
     house,
     power: deps.power,
     images: deps.images,
@@ -142,12 +150,13 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
   for (const operation of Object.values(operations)) house.operations.register(operation as never);
   const enrolment = createEnrolment(ground);
   const provision = createProvision(ground, operations);
-  const powerSync = createPowerSync(ground, deps.powerSyncMs ?? 60_000);
+  const powerWatch = createPowerWatch(ground, deps.fleet === undefined ? {} : deps.fleet);
+  const consoles = createConsoles(ground, { directory: null, ...deps.consoles });
   let leave = () => {};
 
   const baremetal: Baremetal = {
-    routes: async (api) => allRoutes(api, { ground, enrolment, provision, baremetal, deps }),
-    agentRoutes: async (api) => agentRoutes(api, { ground, enrolment, provision, baremetal, deps }),
+    routes: async (api) => allRoutes(api, { ground, enrolment, provision, baremetal, consoles, deps }),
+    agentRoutes: async (api) => agentRoutes(api, { ground, enrolment, provision, baremetal, consoles, deps }),
     nodeByMac: (mac) => nodeByMac(db, mac.toLowerCase().replaceAll('-', ':')),
     findNode: (_context, idOrName) => enrolment.find(idOrName),
     listNodes: (_context, filters = {}) => listNodes(db, filters),
@@ -195,7 +204,8 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
           provision.takeUpPending(event.subject.id).catch(() => {});
       });
       await provision.takeUpPending();
-      powerSync.start();
+      await consoles.start();
+      await powerWatch.start();
     },
     stop() {
       powerSync.stop();
@@ -206,3 +216,4 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
   };
   return baremetal;
 }
+      await consoles.stop();

@@ -16,6 +16,8 @@ export interface ViewContext {
   readonly traits: ReadonlyMap<string, readonly string[]>;
   /** Nodes that an operation works on. */
   readonly busy: { has(uuid: string): boolean };
+  /** Consoles that are kept open. */
+  readonly consoles: { enabled(uuid: string): boolean };
 }
 
 type Read = (node: Node, context: ViewContext) => unknown;
@@ -56,7 +58,7 @@ export const nodeFields: readonly Field[] = (
     ['boot_mode', 75, (n) => n.bootMode],
     ['clean_step', 7, (n) => n.cleanStep],
     ['conductor_group', 46, (n) => n.conductorGroup],
-    ['console_enabled', 1, () => false],
+    ['console_enabled', 1, (n, { consoles }) => consoles.enabled(n.uuid)],
     ['console_interface', 31, chosen('console')],
     ['deploy_interface', 31, chosen('deploy')],
     ['deploy_step', 44, (n) => n.deployStep],

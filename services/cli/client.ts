@@ -41,8 +41,18 @@ export interface Client {
   find<T>(service: string, path: string, options?: RequestOptions): Promise<T | undefined>;
   /** All pages of a list, following its links; `key` is the member that holds the items. */
   list<T>(service: string, path: string, key: string): Promise<T[]>;
+  /** What a WebSocket on that path needs; the token is proved by a request first, and is a new one where it has expired. */
+  socketAddress(service: string, path: string): Promise<SocketAddress>;
   readonly projectId: string;
   close(): void;
+}
+
+export interface SocketAddress {
+  readonly url: string;
+  readonly token: string;
+  /** PEM text; null trusts the system's own authorities. */
+  readonly ca: string | null;
+  readonly verify: boolean;
 }
 
 export interface ClientOptions {
@@ -295,6 +305,11 @@ export async function connect(cloud: Cloud, options: ClientOptions = {}): Promis
         next = got.length > 0 ? link : undefined;
       }
       return items;
+    },
+    async socketAddress(service, path) {
+      // Node's WebSocket hides the body of a refused handshake: whatever is wrong is said by the plain request.
+      await client.get(service, path.split('?')[0] ?? path);
+      return { url: locate(service, path).replace(/^http/, 'ws'), token, ca: cloud.ca, verify: cloud.verify };
     },
     close: () => send.close(),
   };

@@ -7,8 +7,12 @@ const longest = 2000;
 
 export function refusal(status: number, text: string, url: string): Fault {
   const message = sentenceIn(text) ?? `${url} answered ${status}.`;
-  return Object.assign(fault('cloud-refused', { message }), { status });
+  return refusalOf(status, message);
 }
+
+/** A refusal whose sentence is known already. */
+export const refusalOf = (status: number, message: string): Fault =>
+  Object.assign(fault('cloud-refused', { message }), { status });
 
 export function sentenceIn(text: string): string | null {
   let body: unknown;

@@ -44,6 +44,13 @@ export interface ConsoleConfig {
   mostBytes?: number;
 }
 
+export interface FleetConfig {
+  /** Seconds between two looks at a healthy BMC; 0: its power state is never looked at. Default 9. */
+  everySeconds?: number;
+  /** Seconds without an answer after which a node is taken aside (maintenance, with the reason). Default 300. */
+  maintenanceAfterSeconds?: number;
+}
+
 export interface Config {
   stateDir: string;
   /** Host and port of the API listener on the host: `127.0.0.1:6385`. */

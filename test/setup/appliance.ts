@@ -66,6 +66,7 @@ export async function createAppliance({ builds }: { builds?: 'at once' | 'when t
     authenticate,
     hostname: 'undercloud',
     speed: 0.05,
+    consoles: { directory: join(dir, 'consoles') },
   });
   const stacks = stage(world, { authenticate, outside: newOutside(3), ...(builds && { builds }) });
   const makeApi = () => {
@@ -157,7 +158,7 @@ export async function createAppliance({ builds }: { builds?: 'at once' | 'when t
     async close() {
       await listener?.close();
       await api.close();
-      baremetal.stop();
+      await baremetal.stop();
       stacks.orchestration.stop();
       await world.close();
       rmSync(dir, { recursive: true, force: true });

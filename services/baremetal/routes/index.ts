@@ -3,6 +3,7 @@ import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import type { Rooms } from '../index.ts';
 import { ramdiskRoutes } from './agent.ts';
+import { consoleRoutes, consoleSocket } from './console.ts';
 import { letIn, requireRoute, speakIronic } from './dialect.ts';
 import { driverRoutes } from './drivers.ts';
 import { managementRoutes } from './management.ts';
@@ -29,6 +30,7 @@ export async function allRoutes(api: Api, rooms: Rooms): Promise<void> {
   speakIronic(api, { fallback: true });
   versionRoutes(api, rooms);
   ramdiskRoutes(api, rooms);
+  await api.register(async (inner) => consoleSocket(inner as unknown as Api, rooms));
   await api.register(async (inner) => {
     const closed = inner as unknown as Api;
     letIn(closed, rooms.deps);
@@ -39,6 +41,7 @@ export async function allRoutes(api: Api, rooms: Rooms): Promise<void> {
       managementRoutes(closed, rooms, v);
       driverRoutes(closed, rooms, v);
       ownRoutes(closed, rooms, v);
+      consoleRoutes(closed, rooms, v);
       for (const [path, key, since] of empty)
         closed.get(`${v}/${path}`, async (request) => {
           requireRoute(request, since);

@@ -60,7 +60,14 @@ export async function viewContext(
     request.ironicMinor >= 37 && needs('traits') ? traitsOf(db, uuids) : new Map<string, string[]>(),
     needs('reservation') ? operations.activities('node', uuids) : new Map<string, never>(),
   ]);
-  return { base: baseOf(rooms, request), minor: request.ironicMinor, hostname: rooms.ground.hostname, traits, busy };
+  return {
+    base: baseOf(rooms, request),
+    minor: request.ironicMinor,
+    hostname: rooms.ground.hostname,
+    traits,
+    busy,
+    consoles: rooms.consoles,
+  };
 }
 
 /** Admins see all; a project sees what it owns or rents. Names only from version 1.5 on. @throws Fault `node-not-found` */
@@ -83,6 +90,7 @@ const bareContext = (rooms: Rooms, request: FastifyRequest): ViewContext => ({
   hostname: rooms.ground.hostname,
   traits: new Map(),
   busy: new Map(),
+  consoles: rooms.consoles,
 });
 
 function fieldsOf(request: FastifyRequest, query: Query, plain: readonly string[] | null): Field[] {

@@ -2,7 +2,8 @@
 import type { FastifyRequest } from 'fastify';
 import { fault, toFault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
-import { usesAgent } from '../change.ts';
+import { requireCapability } from '../../power/index.ts';
+import { bmcOf, usesAgent } from '../change.ts';
 import { accessOf } from '../driver-info.ts';
 import { nodeSubject } from '../ground.ts';
 import type { Rooms } from '../index.ts';
@@ -80,13 +81,7 @@ export function stateRoutes(api: Api, rooms: Rooms, v: string): void {
     return reply.code(202).header('location', location(request, node)).send();
   });
 
-  api.get(`${v}/nodes/:node/states/console`, async (request) => {
-    await findNode(rooms, request);
-    return { console_enabled: false, console_info: null };
-  });
-
   for (const [path, extension] of [
-    ['console', 'console'],
     ['raid', 'raid'],
     ['boot_mode', 'set_boot_mode'],
     ['secure_boot', 'set_secure_boot_state'],
@@ -140,6 +135,7 @@ export function stateRoutes(api: Api, rooms: Rooms, v: string): void {
         );
     });
     const fine = { result: true };
+    const speaks = () => requireCapability(bmcOf(ground, row), 'console', accessOf(ground.house.secrets, row));
     const absent = (name: string) => ({
       result: null,
       reason: `Driver ${node.driver} does not support ${name} (disabled or not implemented).`,
@@ -151,7 +147,7 @@ export function stateRoutes(api: Api, rooms: Rooms, v: string): void {
       network: fine,
       power: access,
       bios: absent('bios'),
-      console: absent('console'),
+      console: access.result ? attempt(speaks) : access,
       firmware: absent('firmware'),
       inspect: fine,
       raid: absent('raid'),

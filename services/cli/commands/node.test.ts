@@ -144,12 +144,6 @@ describe('undercloud node', () => {
     expect((await site.run('undercloud', 'node', 'show', 'i1')).stderr).toContain('Node i1 could not be found.');
   });
 
-  it('says that the console of a node outside the lab is not there yet', async () => {
-    const ran = await site.run('undercloud', 'node', 'console', 'a1');
-    expect(ran.code).toBe(exitCodes.failed);
-    expect(ran.stderr).toContain('a1 is no node of the lab');
-  });
-
   it('uses the command line’s exit code for nonsense', async () => {
     expect((await site.run('undercloud', 'node', 'power', 'a1', 'sideways')).code).toBe(exitCodes.usage);
     expect((await site.run('undercloud', 'node', 'nonsense')).code).toBe(exitCodes.usage);

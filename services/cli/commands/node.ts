@@ -1,13 +1,13 @@
-/** `undercloud node`: the machines, over the API like any other client; a lab node's console from the lab itself. */
-import { styleText } from 'node:util';
+/** `undercloud node`: the machines, over the API like any other client. */
 import type { Command } from 'commander';
 import { fault, toFault } from '../../core/errors/index.ts';
 import type { Client } from '../client.ts';
 import { exitCodes } from '../exit.ts';
 import { doingText, type NodeActivity, nodeActivity, nodeRow } from '../node-activity.ts';
 import { fields, table } from '../output.ts';
-import { action, requireRoot } from '../program.ts';
+import { action } from '../program.ts';
 import { inParallel, watch } from '../watch.ts';
+import { nodeConsoleCommand } from './node-console.ts';
 import { nodeImportCommand } from './node-import.ts';
 import { nodePowerCommands } from './node-power.ts';
 import { nodeTimelineCommand } from './node-timeline.ts';
@@ -43,7 +43,7 @@ export function nodeCommands(program: Command): void {
   nodeTimelineCommand(node);
   verbCommands(node);
   maintenanceCommand(node);
-  consoleCommand(node);
+  nodeConsoleCommand(node);
   deleteCommand(node);
 }
 
@@ -229,33 +229,6 @@ function maintenanceCommand(node: Command): void {
           ...(on && { body: { reason: flags.reason ?? null } }),
         });
         session.output.result({ node: name, maintenance: on }, () => `${name}: maintenance ${onOff}`);
-        return undefined;
-      }),
-    );
-}
-
-function consoleCommand(node: Command): void {
-  node
-    .command('console')
-    .argument('<node>', 'name or uuid')
-    .description('the serial console; `~.` after a new line leaves')
-    .action(
-      action(async (session, name: string) => {
-        const { labConsole, readDescription } = await import('../../lab/index.ts');
-        const lab = readDescription(session.stateDir);
-        let labName = lab?.nodes.find((one) => one.name === name)?.name;
-        if (lab && labName === undefined) {
-          // It may be enrolled under another name or be meant by its uuid: its MACs tell.
-          const cloud = await session.cloud();
-          const { uuid } = await cloud.get<Node>('baremetal', at(name));
-          const ports = await cloud.list<{ address: string }>('baremetal', `/v1/ports?node=${uuid}`, 'ports');
-          labName = lab.nodes.find((one) => ports.some((port) => port.address.toLowerCase() === one.mac))?.name;
-        }
-        if (labName === undefined) throw fault('console-elsewhere', { node: name, state: session.stateDir });
-        requireRoot('node console', 'opens the lab’s serial line');
-        if (session.output.live)
-          session.output.progress(styleText('dim', `${labName}: \`~.\` after a new line leaves`));
-        await labConsole({ stateDir: session.stateDir, node: labName, signal: session.interrupted });
         return undefined;
       }),
     );

@@ -120,5 +120,20 @@ export const baremetalErrors = {
     sentence: 'Failed to validate the deploy of node {node}: {reason}',
     remedy: '{remedy}',
   },
+  'console-in-use': {
+    status: 409,
+    sentence: 'The console of node {node} is in use: another program holds it at the BMC.',
+    remedy: 'Close that program (`ipmitool … sol deactivate` ends it), or take the console with --take-over.',
+  },
+  'console-closed': {
+    status: 503,
+    sentence: 'The console of node {node} was closed while it was being opened.',
+    remedy: 'Open it again.',
+  },
+  'console-not-recorded': {
+    status: 404,
+    sentence: 'The console of node {node} is not recorded: `console.record` in undercloud.json says never.',
+    remedy: 'Set it to operations, watched or always, and restart the undercloud.',
+  },
   'import-invalid': { status: 400, sentence: 'instackenv: {where}: {reason}', remedy: '{remedy}' },
 } as const satisfies Record<string, ErrorRow>;

@@ -49,12 +49,6 @@ export const cliErrors = {
     sentence: 'Node {node} did not reach “{target}” within {seconds} s; it is “{state}”.',
     remedy: '`undercloud node timeline {node}` shows what its BMC answered.',
   },
-  'console-elsewhere': {
-    status: 404,
-    sentence:
-      'Node {node} is no node of the lab in {state}, and serial over LAN for other nodes is not in this release.',
-    remedy: 'For a lab node give the lab’s --state; for others use `ipmitool -I lanplus sol activate`.',
-  },
   'build-failed': { status: 500, sentence: '{message}', remedy: '' },
   'image-built-without-chunks': {
     status: 400,

@@ -5,7 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Context } from '../context.ts';
@@ -130,6 +131,9 @@ export function baseUrl(request: FastifyRequest, prefix: string, publicUrl?: str
   return `${request.protocol}://${request.headers.host ?? 'localhost'}${prefix}`;
 }
 
+/** For a WebSocket's token and route to be looked at. */
+const upgradeMs = 60_000;
+
 export type ListenOn = { fd: number } | { host: string; port: number } | { path: string };
 
 export interface Listener {
@@ -141,7 +145,21 @@ export interface Listener {
 export async function listen(api: Api, on: ListenOn, tls?: { cert: string; key: string }): Promise<Listener> {
   await api.ready();
   const answer = api.routing as unknown as http.RequestListener;
-  const server = tls ? https.createServer({ cert: tls.cert, key: tls.key }, answer) : http.createServer(answer);
+  // Only WebSockets are other than requests: a client that offers HTTP/2 by `Upgrade: h2c` is answered as if it had not.
+  const sockets = api.server.listenerCount('upgrade') > 0;
+  const shouldUpgradeCallback = (request: http.IncomingMessage) =>
+    sockets && request.headers.upgrade?.toLowerCase() === 'websocket';
+  const server = tls
+    ? https.createServer({ cert: tls.cert, key: tls.key, shouldUpgradeCallback }, answer)
+    : http.createServer({ shouldUpgradeCallback }, answer);
+  const upgraded = new Set<Duplex>();
+  server.on('upgrade', (request, socket, head) => {
+    upgraded.add(socket);
+    socket.on('close', () => upgraded.delete(socket));
+    // Until it is a WebSocket, which then has its own pings: a refused one must not stay.
+    (socket as Socket).setTimeout(upgradeMs, () => socket.destroy());
+    api.server.emit('upgrade', request, socket, head);
+  });
   // Image uploads and long polls take longer than Node's five minutes for a whole request; headers keep their limit.
   server.requestTimeout = 0;
   server.keepAliveTimeout = 65_000;
@@ -157,6 +175,7 @@ export async function listen(api: Api, on: ListenOn, tls?: { cert: string; key: 
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
+        for (const socket of upgraded) socket.destroy();
       }),
   };
 }

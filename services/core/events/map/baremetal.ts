@@ -23,5 +23,17 @@ export interface BaremetalEvents {
   };
   'node.agent-command': { command: string; id: string; status: string; error: string | null };
   'node.agent-gone': { reason: string };
+  /** The serial line to the BMC. The offset points into the console's log; null where none is kept. */
+  'node.console': {
+    state: 'open' | 'taken over' | 'lost' | 'closed' | 'unrecorded';
+    reason: string | null;
+    /** Who made it open; null: the recording policy. */
+    by: string | null;
+    offset: number | null;
+  };
+  /** Who types from now on; null: nobody. */
+  'node.console-writer': { who: string | null; from: string | null };
+  /** A line that the machine said and that is worth telling (services/baremetal/console/milestones.ts). */
+  'node.console-milestone': { milestone: string; level: 'step' | 'fault'; line: string; offset: number | null };
   'node.inspected': { cpus: number | null; memoryMb: number | null; localGb: number | null; interfaces: number };
 }
