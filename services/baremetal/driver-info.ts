@@ -43,7 +43,10 @@ function text(value: unknown): string {
 const ipmiPort = 623;
 
 /** How the node's BMC is reached, with its password open. @throws Fault `bmc-access-incomplete`, `driver-unknown` */
-export function accessOf(secrets: Secrets, node: NodeRow): BmcAccess {
+export function accessOf(
+  secrets: Secrets,
+  node: Pick<NodeRow, 'uuid' | 'name' | 'driver' | 'driverInfo' | 'driverSecrets'>,
+): BmcAccess {
   const hardware = hardwareTypes.find(({ name }) => name === node.driver);
   const named = node.name ?? node.uuid;
   if (!hardware)

@@ -7,7 +7,7 @@ import type { Authenticate, Routes } from '../core/http/index.ts';
 import type { Activity } from '../core/operations/index.ts';
 import type { AgentTransport } from '../ipa/index.ts';
 import type { Network } from '../network/index.ts';
-import type { Bmc, Power } from '../power/index.ts';
+import type { Bmc, FleetSettings, FleetView, Power } from '../power/index.ts';
 import { type BootIntent, bootIntent } from './boot-intent.ts';
 import { bmcOf, requireNode } from './change.ts';
 import { type ClaimWanted, claim, release } from './claim.ts';
@@ -17,7 +17,7 @@ import { type Ground, nodeSubject } from './ground.ts';
 import type { DeployImages } from './image.ts';
 import { type ImportedNode, type ImportOptions, importNodes } from './import.ts';
 import type { JsonObject, Node, Port } from './node.ts';
-import { createPowerSync } from './power-sync.ts';
+import { createPowerWatch, type PowerWatch } from './power-watch.ts';
 import {
   createProvision,
   type DeployRequest,
@@ -115,8 +115,11 @@ export interface Baremetal {
   importNodes(context: Context, instackenv: unknown, options?: ImportOptions): Promise<ImportedNode[]>;
   activity(nodeUuid: string): Promise<NodeActivity>;
   timeline(nodeUuid: string, options?: { limit?: number; after?: number }): Promise<RecordedEvent[]>;
-  /** Asks the BMCs of nodes at rest now; returns how many power states had changed. */
+  /** Looks at the BMCs of nodes at rest now; returns how many power states had changed. */
   syncPower(): Promise<number>;
+  /** What the fleet loop knows of a node's BMC; null: it does not look at it. */
+  bmcView(nodeUuid: string): FleetView | null;
+  fleetCounts: PowerWatch['counts'];
   /** Listens for what happens to nodes, and takes up what a dead process left pending. Call before operations.run(). */
   start(): Promise<void>;
   /** Resolves when the BMCs have been told that their consoles are no longer watched. */
@@ -193,7 +196,9 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
         },
       };
     },
-    syncPower: () => powerSync.sweep(),
+    syncPower: () => powerWatch.sweep(),
+    bmcView: (uuid) => powerWatch.view(uuid),
+    fleetCounts: () => powerWatch.counts(),
     timeline: (uuid, options) => recorder.timeline(nodeSubject(uuid), options),
     async start() {
       leave();
@@ -208,7 +213,7 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
       await powerWatch.start();
     },
     stop() {
-      powerSync.stop();
+      powerWatch.stop();
       leave();
       leave = () => {};
     },

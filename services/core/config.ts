@@ -51,6 +51,13 @@ export interface FleetConfig {
   maintenanceAfterSeconds?: number;
 }
 
+export interface FleetConfig {
+  /** Seconds between two looks at a healthy BMC; 0: its power state is never looked at. Default 9. */
+  everySeconds?: number;
+  /** Seconds without an answer after which a node is taken aside (maintenance, with the reason). Default 300. */
+  maintenanceAfterSeconds?: number;
+}
+
 export interface Config {
   stateDir: string;
   /** Host and port of the API listener on the host: `127.0.0.1:6385`. */
@@ -63,6 +70,8 @@ export interface Config {
   lab: boolean;
   provisioning: ProvisioningConfig | null;
   region: string;
+  /** How BMCs are kept in view: see docs/guides/bmcs.md. */
+  fleet?: FleetConfig;
   console?: ConsoleConfig;
   /** What a project may keep of images, and the hosts that `openstack image import --method web-download` may fetch from. */
   images?: { projectBytes?: number; projectImages?: number; importHosts?: string[] };

@@ -85,9 +85,18 @@ function blockRandom(): (bytes: number) => Buffer {
   };
 }
 
-/** A bound socket fit for a fleet: no name look-up in front of each send, and a receive buffer for a sweep's worth of answers. */
+/**
+ * A bound socket fit for a fleet: no name look-up in front of each send, and a receive buffer for a sweep's worth of answers.
+ * Without options it reaches IPv6 and IPv4 BMCs alike, or IPv4 alone where the kernel has no IPv6.
+ */
 export function openIpmiSocket(options: { address?: string; family?: 4 | 6 } = {}): Promise<Socket> {
-  const family = options.family ?? (options.address && isIPv6(options.address) ? 6 : 4);
+  const { address, family } = options;
+  if (address === undefined && family === undefined) return bound(6, '::').catch(() => bound(4, '0.0.0.0'));
+  const wanted = family ?? (address !== undefined && isIPv6(address) ? 6 : 4);
+  return bound(wanted, address ?? (wanted === 6 ? '::' : '0.0.0.0'));
+}
+
+function bound(family: 4 | 6, address: string): Promise<Socket> {
   const socket = createSocket({
     type: family === 6 ? 'udp6' : 'udp4',
     // Addresses are resolved before they come here; dgram would otherwise pass every datagram through dns.lookup.
@@ -96,7 +105,7 @@ export function openIpmiSocket(options: { address?: string; family?: 4 | 6 } = {
   });
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
-    socket.bind(0, options.address ?? (family === 6 ? '::' : '0.0.0.0'), () => {
+    socket.bind(0, address, () => {
       socket.off('error', reject);
       resolve(socket);
     });

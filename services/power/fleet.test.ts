@@ -1,40 +1,11 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { handClock } from '../../test/setup/hand-clock.ts';
 import { createWorld } from '../../test/setup/world.ts';
-import type { Clock } from '../core/clock.ts';
 import { type ErrorCode, fault } from '../core/errors/index.ts';
 import { serveVirtualBmcs } from '../lab/index.ts';
 import type { PowerState } from './bmc.ts';
 import { createFleet, type FleetHooks, type FleetSettings } from './fleet.ts';
 import { createPower } from './index.ts';
-
-/** Time that only the test moves; promises settle between two timers. */
-function handClock() {
-  let now = 1_000_000;
-  let waiting: { at: number; fn: () => void }[] = [];
-  const clock: Clock = {
-    now: () => now,
-    after(ms, fn) {
-      const one = { at: now + ms, fn };
-      waiting.push(one);
-      return () => {
-        waiting = waiting.filter((other) => other !== one);
-      };
-    },
-  };
-  const pass = async (ms: number) => {
-    const until = now + ms;
-    for (;;) {
-      const next = waiting.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
-      if (!next) break;
-      waiting = waiting.filter((other) => other !== next);
-      now = Math.max(now, next.at);
-      next.fn();
-      await new Promise(setImmediate);
-    }
-    now = until;
-  };
-  return { clock, pass };
-}
 
 type Told = ['state', string, PowerState, PowerState | null] | ['silent', string, string] | ['return', string];
 

@@ -64,15 +64,22 @@ export interface FleetView {
 }
 
 export interface Fleet {
-  /** Looks at the node from now on; one that is watched already only learns what is known. */
-  watch(key: string, known?: PowerState | null): void;
+  /**
+   * Looks at the node from now on; one that is watched already only learns what is known. `silent`: somebody before us has told
+   * of its silence already, so that an answer is a return.
+   */
+  watch(key: string, known?: PowerState | null, silent?: boolean): void;
   /** Whoever switched a node says so, that it is no news. */
   know(key: string, power: PowerState): void;
   /** The next look is now, whatever the breaker says: somebody corrected the access. */
   hurry(key: string): void;
   unwatch(key: string): void;
   view(key: string): FleetView | null;
+  /** Of all that is watched. */
+  keys(): Iterable<string>;
   counts(): { watched: number; open: number; silent: number; looking: number; looks: number; failures: number };
+  /** Looks at all nodes once, now, whatever their turns; the number of changed states that were told. */
+  sweep(): Promise<number>;
   start(): void;
   /** No look begins and no hook is called after it. */
   stop(): void;
@@ -111,6 +118,7 @@ export function createFleet(source: FleetSource, hooks: FleetHooks, wanted: Part
   let looking = 0;
   let looks = 0;
   let failed = 0;
+  let changes = 0;
 
   const now = () => clock.now();
   const tickAt = (ms: number) => Math.ceil(ms / tickMs);
@@ -152,6 +160,7 @@ export function createFleet(source: FleetSource, hooks: FleetHooks, wanted: Part
     const from = it.power;
     if (power === from) return;
     await hooks.onState(it.key, power, from);
+    changes += 1;
     // While the hook wrote, whoever switched the node may have said so: that is newer.
     if (it.power === from) it.power = power;
   }
@@ -218,15 +227,18 @@ export function createFleet(source: FleetSource, hooks: FleetHooks, wanted: Part
   }
 
   return {
-    watch(key, known = null) {
+    watch(key, known = null, silent = false) {
       const found = watched.get(key);
       if (found) {
         if (known !== null) found.power = known;
+        // Whoever puts a silent node back into use gives it the whole time again.
+        if (found.told && !silent) found.heardAt = now();
+        found.told = silent;
         return;
       }
       const it: Watched = {
         ...{ key, power: known, failures: 0, reason: null, heardAt: now() },
-        ...{ told: false, looking: false, turn: 0 },
+        ...{ told: silent, looking: false, turn: 0 },
       };
       watched.set(key, it);
       if (running) place(it, now() + everyMs * random());
@@ -252,6 +264,7 @@ export function createFleet(source: FleetSource, hooks: FleetHooks, wanted: Part
       const { power, failures, reason, heardAt } = it;
       return { power, failures, reason, breaker: isOpen(it) ? 'open' : 'closed', silentMs: now() - heardAt };
     },
+    keys: () => watched.keys(),
     counts() {
       let [open, silent] = [0, 0];
       for (const it of watched.values()) {
@@ -259,6 +272,13 @@ export function createFleet(source: FleetSource, hooks: FleetHooks, wanted: Part
         if (it.told) silent += 1;
       }
       return { watched: watched.size, open, silent, looking, looks, failures: failed };
+    },
+    async sweep() {
+      const before = changes;
+      const idle = [...watched.values()].filter((it) => running && !it.looking);
+      for (const it of idle) take(it);
+      await Promise.all(idle.map(look));
+      return changes - before;
     },
     start() {
       if (running) return;

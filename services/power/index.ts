@@ -33,7 +33,7 @@ export type { Fleet, FleetHooks, FleetReason, FleetSettings, FleetView } from '.
 
 export interface PowerFleet extends Omit<Fleet, 'watch'> {
   /** Looks at the node from now on, over the session that `power.bmc` keeps; call it again when the access has changed. */
-  watch(access: BmcAccess, known?: PowerState | null): void;
+  watch(access: BmcAccess, known?: PowerState | null, silent?: boolean): void;
 }
 
 export interface Power {
@@ -76,20 +76,25 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
   const openSocket = deps.socketFactory ?? openIpmiSocket;
   let transport: Promise<{ ipmi: IpmiTransport; socket: { close?(): unknown } }> | null = null;
 
-  function record(
-    key: string,
-    event: { bmc: string; command: string; attempts: number; ms: number; error: string | null },
-  ) {
-    house.recorder.emit('bmc.command', { type: 'node', id: key }, event, { durationMs: event.ms });
+  interface Heard {
+    readonly bmc: string;
+    readonly command: string;
+    readonly attempts: number;
+    readonly ms: number;
+    /** The sentence of what went wrong. */
+    readonly error: string | null;
   }
 
-  function onExchange(exchange: Exchange): void {
-    const { bmc, command, attempts } = exchange;
-    const ms = Math.round(exchange.ms * 10) / 10;
-    const healthy = exchange.error === undefined && attempts === 1 && command === 'Get Chassis Status';
-    for (const key of nodesAt.get(bmc) ?? [])
-      if (!healthy || !swept.has(key))
-        record(key, { bmc, command, attempts, ms, error: exchange.error?.message ?? null });
+  /** Every exchange is an event of its node, but for looks of the fleet loop at which nothing is worth telling. */
+  function hear(key: string, heard: Heard): void {
+    const { attempts, command, error } = heard;
+    if (error === null && attempts === 1 && command === 'Get Chassis Status' && swept.has(key)) return;
+    house.recorder.emit('bmc.command', { type: 'node', id: key }, { ...heard }, { durationMs: heard.ms });
+  }
+
+  function onExchange({ bmc, command, attempts, ms, error }: Exchange): void {
+    const heard = { bmc, command, attempts, ms: Math.round(ms * 10) / 10, error: error?.message ?? null };
+    for (const key of nodesAt.get(bmc) ?? []) hear(key, heard);
   }
 
   function openTransport(): Promise<IpmiTransport> {
@@ -108,7 +113,7 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
     if (driver === 'fake') {
       const name = `${access.address || 'fake'}:${access.port}`;
       const bmc = fakes.bmc(access, (command, error) =>
-        record(access.key, { bmc: name, command, attempts: 1, ms: 0, error }),
+        hear(access.key, { bmc: name, command, attempts: 1, ms: 0, error }),
       );
       return { bmc, close: () => {} };
     }
@@ -145,9 +150,9 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
       fleets.add(fleet);
       return {
         ...fleet,
-        watch(access, known) {
+        watch(access, known, silent) {
           power.bmc(access);
-          fleet.watch(access.key, known);
+          fleet.watch(access.key, known, silent);
         },
       };
     },

@@ -1,6 +1,7 @@
+import { createSocket } from 'node:dgram';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createWorld } from '../../test/setup/world.ts';
-import { serveVirtualBmcs } from '../lab/index.ts';
+import { createVirtualBmc, serveVirtualBmcs } from '../lab/index.ts';
 import type { BmcAccess } from './bmc.ts';
 import { bmcConformance } from './conformance.ts';
 import { createPower, type PowerDeps } from './index.ts';
@@ -68,6 +69,22 @@ describe('IPMI', () => {
       data: { attempts: 1, error: null, bmc: `${access.address}:${access.port}` },
     });
     expect(JSON.stringify(events)).not.toContain(access.password);
+  });
+
+  it('reaches a BMC by IPv6 over the same socket', async () => {
+    const virtual = createVirtualBmc();
+    const socket = createSocket('udp6');
+    await new Promise<void>((resolve) => socket.bind(0, '::1', resolve));
+    onTestFinished(() => void socket.close());
+    socket.on('message', (datagram, from) =>
+      virtual.receive(datagram, `${from.address} ${from.port}`, (answer) =>
+        socket.send(answer, from.port, from.address),
+      ),
+    );
+    const { power, bmc, access } = await setUp();
+    const six = power.bmc({ ...access, key: 'six', address: '::1', port: socket.address().port });
+    expect([await bmc.power(), await six.power()]).toEqual(['off', 'off']);
+    power.forget('six');
   });
 
   it('refuses a driver that is not there, naming those that are', async () => {

@@ -13,7 +13,7 @@ import { createIdentity, type Identity } from '../identity/index.ts';
 import { createImages, diskBlobs, type Images, s3Blobs } from '../image/index.ts';
 import { createNetwork, type Network } from '../network/index.ts';
 import { createOrchestration, type Orchestration } from '../orchestration/index.ts';
-import { createPower, type Power } from '../power/index.ts';
+import { createPower, type FleetSettings, type Power } from '../power/index.ts';
 import { bootPort, type Descriptors } from './descriptors.ts';
 
 export interface Services {
@@ -79,6 +79,7 @@ export async function createServices(
     images,
     network,
     prefix: '/baremetal',
+    fleet: fleetSettings(config),
     consoles: { ...config.console, directory: paths.consoles },
     speed: config.lab ? emulationFactor * (await (await labRoom()).machineSpeed()) : 1,
   });
@@ -105,6 +106,15 @@ export async function createServices(
     region: config.region,
   });
   return { identity, images, closeBlobs: () => s3?.close(), power, network, baremetal, boot, compute, orchestration };
+}
+
+function fleetSettings({ fleet = {} }: Config): Partial<FleetSettings> | null {
+  const { everySeconds, maintenanceAfterSeconds } = fleet;
+  if (everySeconds === 0) return null;
+  return {
+    ...(everySeconds !== undefined && { everyMs: everySeconds * 1_000 }),
+    ...(maintenanceAfterSeconds !== undefined && { silenceMs: maintenanceAfterSeconds * 1_000 }),
+  };
 }
 
 interface BootParts {
