@@ -133,12 +133,12 @@ export interface Rooms {
   readonly enrolment: Enrolment;
   readonly provision: Provision;
   readonly baremetal: Baremetal;
+  readonly consoles: Consoles;
   readonly deps: BaremetalDeps;
 }
 
 export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
   const ground: Ground = {
-  readonly consoles: Consoles;
     house,
     power: deps.power,
     images: deps.images,
@@ -216,9 +216,9 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
       powerWatch.stop();
       leave();
       leave = () => {};
+      await consoles.stop();
     },
     operations,
   };
   return baremetal;
 }
-      await consoles.stop();
