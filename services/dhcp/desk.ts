@@ -1,8 +1,9 @@
 import { contains, formatAddress } from './address.ts';
-import type { BootAnswer, BootFor, Exchange } from './exchange.ts';
+import type { BootAnswer, BootFor, Deciding, Exchange, RequestState } from './exchange.ts';
 import type { LeaseStore } from './lease.ts';
 import type { LeaseBook } from './lease-book.ts';
 import type { MessageName } from './option-table.ts';
+import { nameOf, silence } from './reply.ts';
 import type { HeldReservation, Reservations } from './reservation.ts';
 import type { Subnet } from './subnet.ts';
 
@@ -14,6 +15,11 @@ export const DECLINE_HOLD_MS = 600_000;
 export const DECLINES_BELIEVED = 3;
 /** How long a renewal waits for a slow store before it is answered from what is durable already. */
 export const RENEWAL_PATIENCE_MS = 250;
+/**
+ * The store is told of a lease that lasts this much longer than what the client hears, as a part of it. Within that time a client that asks again
+ * gets a whole lease without another commit: firmware, iPXE, ramdisk and system each ask within minutes.
+ */
+export const STORED_LONGER = 0.25;
 /** Shorter than this is no lease worth giving. */
 export const SHORTEST_LEASE_SECONDS = 60;
 
@@ -61,28 +67,47 @@ export function isOurs(exchange: Exchange, serverId: number): boolean {
   return exchange.relay?.serverOverride === serverId || exchange.subnets.some((one) => one.server === serverId);
 }
 
-/** Asks `boot`, if this is a client that boots. Rejects when `boot` does. */
-export async function askBoot(
+export type BootGiven = BootAnswer | 'nothing' | undefined;
+
+/**
+ * Goes on with what `boot` says: at once for a client that does not boot, since nobody needs to be asked. Where `boot` fails, nothing is said and
+ * the client asks again.
+ */
+export function withBoot(
   desk: Desk,
   exchange: Exchange,
-  subnet: Subnet,
-  address: number | undefined,
-  message: MessageName,
-): Promise<BootAnswer | 'nothing' | undefined> {
+  at: {
+    readonly subnet: Subnet;
+    readonly address: number | undefined;
+    readonly message: MessageName;
+    readonly state?: RequestState;
+  },
+  then: (boot: BootGiven) => Deciding,
+): Deciding {
   const { who, arrival, packet } = exchange;
-  if (!who.boots) return undefined;
-  return desk.bootFor({
-    mac: who.mac,
-    arch: who.architectures[0] ?? null,
-    client: who,
-    isIpxe: who.isIpxe,
-    uuid: who.uuid,
-    address: address === undefined ? null : formatAddress(address),
-    subnet: subnet.id,
-    link: arrival.link,
-    relay: packet.giaddr === 0 ? null : formatAddress(packet.giaddr),
-    message,
-  });
+  if (!who.boots) return then(undefined);
+  const { subnet, address, message, state } = at;
+  return desk
+    .bootFor({
+      mac: who.mac,
+      arch: who.architectures[0] ?? null,
+      client: who,
+      isIpxe: who.isIpxe,
+      uuid: who.uuid,
+      address: address === undefined ? null : formatAddress(address),
+      subnet: subnet.id,
+      link: arrival.link,
+      relay: packet.giaddr === 0 ? null : formatAddress(packet.giaddr),
+      message,
+    })
+    .then(then, (error: unknown) =>
+      silence(
+        exchange,
+        'failed',
+        `no boot answer for ${nameOf(exchange)}: ${sentence(error)}; the client will ask again`,
+        state,
+      ),
+    );
 }
 
 export function sentence(error: unknown): string {

@@ -1,14 +1,14 @@
 import { formatAddress } from './address.ts';
 import {
-  askBoot,
   DECLINE_HOLD_MS,
   DECLINES_BELIEVED,
   type Desk,
   OFFER_HOLD_MS,
   reservationOf,
   sentence,
+  withBoot,
 } from './desk.ts';
-import { type BootAnswer, type Decision, type Exchange, holderOf } from './exchange.ts';
+import { type Deciding, type Exchange, holderOf } from './exchange.ts';
 import { bindingOf, type Entry } from './lease-book.ts';
 import { MESSAGE } from './option-table.ts';
 import { nameOf, reply, silence } from './reply.ts';
@@ -21,32 +21,26 @@ interface Choice {
   readonly reservation?: HeldReservation;
 }
 
-/** DISCOVER (RFC 2131 section 4.3.1): an address, unless there is none or the client is none of ours. */
-export async function discover(desk: Desk, exchange: Exchange): Promise<Decision> {
+/** DISCOVER (RFC 2131 section 4.3.1): an address, unless there is none or the client is none of ours. The store is not asked: offers are memory's. */
+export function discover(desk: Desk, exchange: Exchange): Deciding {
   const proxy = exchange.subnets.find((one) => one.mode === 'proxy');
   if (proxy) return proxyOffer(desk, exchange, proxy);
   const choice = choose(desk, exchange);
   if (typeof choice === 'string') return silence(exchange, 'silent', choice);
   const { subnet, entry, reservation } = choice;
-  let boot: BootAnswer | 'nothing' | undefined;
-  try {
-    boot = await askBoot(desk, exchange, subnet, entry.address, 'OFFER');
-  } catch (error) {
-    return silence(
-      exchange,
-      'failed',
-      `no boot answer for ${nameOf(exchange)}: ${sentence(error)}; the client will ask again`,
-    );
-  }
-  if (!reservation) probeInBackground(desk, entry);
-  return reply(exchange, {
-    message: MESSAGE.offer,
-    subnet,
-    outcome: 'offered',
-    address: entry.address,
-    leaseSeconds: subnet.leaseSeconds,
-    reservation,
-    boot,
+  const { address } = entry;
+  return withBoot(desk, exchange, { subnet, address, message: 'OFFER' }, (boot) => {
+    if (!reservation) probeInBackground(desk, entry);
+    const { leaseSeconds } = subnet;
+    return reply(exchange, {
+      message: MESSAGE.offer,
+      subnet,
+      outcome: 'offered',
+      address,
+      leaseSeconds,
+      reservation,
+      boot,
+    });
   });
 }
 
@@ -82,21 +76,13 @@ function choose(desk: Desk, exchange: Exchange): Choice | string {
 }
 
 /** Boot information beside another server's address (PXE 2.1 section 2.2): an OFFER without one. */
-async function proxyOffer(desk: Desk, exchange: Exchange, subnet: Subnet): Promise<Decision> {
+function proxyOffer(desk: Desk, exchange: Exchange, subnet: Subnet): Deciding {
   if (!exchange.who.boots) return silence(exchange, 'silent', 'no boot client, and this network is served as a proxy');
-  let boot: BootAnswer | 'nothing' | undefined;
-  try {
-    boot = await askBoot(desk, exchange, subnet, undefined, 'OFFER');
-  } catch (error) {
-    return silence(
-      exchange,
-      'failed',
-      `no boot answer for ${nameOf(exchange)}: ${sentence(error)}; the client will ask again`,
-    );
-  }
-  if (boot === undefined || boot === 'nothing')
-    return silence(exchange, 'silent', `nothing to boot for ${nameOf(exchange)}`);
-  return reply(exchange, { message: MESSAGE.offer, subnet, outcome: 'offered', boot });
+  return withBoot(desk, exchange, { subnet, address: undefined, message: 'OFFER' }, (boot) =>
+    boot === undefined || boot === 'nothing'
+      ? silence(exchange, 'silent', `nothing to boot for ${nameOf(exchange)}`)
+      : reply(exchange, { message: MESSAGE.offer, subnet, outcome: 'offered', boot }),
+  );
 }
 
 /**

@@ -56,7 +56,7 @@ export async function bench(
     asked,
     notices,
     clock,
-    send: (packet, arrival) => engine.answer(packet, { ...ON_LAN, ...arrival }),
+    send: async (packet, arrival) => engine.answer(packet, { ...ON_LAN, ...arrival }),
   };
 }
 

@@ -20,8 +20,11 @@ describe('four-way exchange', () => {
     expect(await at.store.find('lan', '192.0.2.100')).toMatchObject({
       state: 'leased',
       mac: A,
-      expiresAt: at.clock.now + 3_600_000,
+      // A quarter longer than the client hears.
+      expiresAt: at.clock.now + 4_500_000,
     });
+    expect(line(await at.send(ask('request', { requested: '192.0.2.100', server: US })))).toContain('ACK');
+    expect(at.store.commits).toBe(1);
     at.clock.now += 1_800_000;
     const renewed = await at.send(ask('request', { ciaddr: '192.0.2.100' }));
     expect(line(renewed)).toBe('ACK 192.0.2.100 to 192.0.2.100:68');
@@ -180,11 +183,11 @@ describe('when the store fails', () => {
     at.clock.now += 1_800_000;
     at.store.failure = new Error('away');
     const pool = await at.send(ask('request', { mac: A, ciaddr: '192.0.2.100' }));
-    expect(pool.record.answered).toMatchObject({ message: 'ACK', leaseSeconds: 1800 });
+    expect(pool.record.answered).toMatchObject({ message: 'ACK', leaseSeconds: 2700 });
     expect(pool.record.reason).toBe('renewed from memory: away');
     const reserved = await at.send(ask('request', { mac: B, ciaddr: '192.0.2.20' }));
     expect(reserved.record.answered).toMatchObject({ message: 'ACK', leaseSeconds: 3600 });
-    at.clock.now += 1_790_000;
+    at.clock.now += 2_650_000;
     expect((await at.send(ask('request', { mac: A, ciaddr: '192.0.2.100' }))).record.outcome).toBe('failed');
   });
 
@@ -196,6 +199,7 @@ describe('when the store fails', () => {
       },
     });
     await lease(at);
+    at.clock.now += 1_800_000;
     at.store.gate = new Promise(() => {});
     const decision = await at.send(ask('request', { ciaddr: '192.0.2.100' }));
     expect(decision.record.reason).toBe('renewed from memory: the lease store has not answered in time');

@@ -2,7 +2,7 @@ import { contains, readAddress } from './address.ts';
 import { classify } from './client-class.ts';
 import type { Desk, DeskNotice } from './desk.ts';
 import { discover } from './discover.ts';
-import { type Arrival, type BootFor, type Decision, type Exchange, holderOf } from './exchange.ts';
+import { type Arrival, type BootFor, type Deciding, type Exchange, holderOf } from './exchange.ts';
 import { decline, inform, release } from './farewell.ts';
 import type { LeaseStore } from './lease.ts';
 import { LeaseBook } from './lease-book.ts';
@@ -30,7 +30,7 @@ export interface EngineConfig {
   readonly onNotice?: (notice: DeskNotice) => void;
 }
 
-type Handler = (desk: Desk, exchange: Exchange) => Promise<Decision>;
+type Handler = (desk: Desk, exchange: Exchange) => Deciding;
 
 const HANDLERS: Readonly<Partial<Record<MessageName, Handler>>> = {
   DISCOVER: discover,
@@ -80,8 +80,8 @@ export class DhcpEngine {
     return engine;
   }
 
-  /** Never rejects: what goes wrong is the decision's record. */
-  async answer(packet: DhcpPacket, arrival: Arrival): Promise<Decision> {
+  /** At once where nobody has to be asked. Never rejects: what goes wrong is the decision's record. */
+  answer(packet: DhcpPacket, arrival: Arrival): Deciding {
     const exchange = this.#exchange(packet, arrival);
     const fault = refusal(exchange);
     if (fault) return silence(exchange, 'silent', fault);

@@ -26,6 +26,9 @@ export interface Exchange {
   readonly requested: number | undefined;
   readonly serverId: number | undefined;
   readonly now: number;
+  /** The client by its MAC and by its identifier, once it was asked for. */
+  byMac?: Holder;
+  byId?: Holder;
 }
 
 /** RFC 2131 section 4.3.2: what a REQUEST means follows from the fields it carries. */
@@ -84,12 +87,17 @@ export type Decision =
   | {
       readonly kind: 'reply';
       readonly packet: DhcpPacket;
-      readonly to: { readonly address: string; readonly port: number };
+      readonly to: { readonly address: number; readonly port: number };
       /** Bytes of UDP payload that the client takes (option 57). */
       readonly largest: number;
+      readonly outcome: Outcome;
+      /** Made when it is asked for: under load most are counted only. */
       readonly record: ExchangeRecord;
     }
-  | { readonly kind: 'none'; readonly record: ExchangeRecord };
+  | { readonly kind: 'none'; readonly outcome: Outcome; readonly record: ExchangeRecord };
+
+/** A decision, or the promise of one where the store or `boot` has to be asked first. */
+export type Deciding = Decision | Promise<Decision>;
 
 /** What is asked of `boot` about a machine that wants to boot from the network. */
 export interface BootQuery {
@@ -125,8 +133,13 @@ export type BootFor = (query: BootQuery) => Promise<BootAnswer | 'nothing'>;
 export function holderOf(exchange: Exchange, subnet: Subnet): Holder | undefined {
   const { mac, clientId } = exchange.who;
   const byId = subnet.identity === 'client-id' ? clientId !== null : mac === null;
-  if (byId && clientId === null) return undefined;
-  return { client: byId ? `id ${clientId}` : `mac ${mac}`, mac, clientId, hostName: hostNameOf(exchange) };
+  if (byId) {
+    if (clientId === null) return undefined;
+    exchange.byId ??= { client: `id ${clientId}`, mac, clientId, hostName: hostNameOf(exchange) };
+    return exchange.byId;
+  }
+  exchange.byMac ??= { client: `mac ${mac}`, mac, clientId, hostName: hostNameOf(exchange) };
+  return exchange.byMac;
 }
 
 export function hostNameOf(exchange: Exchange): string | null {

@@ -1,6 +1,5 @@
 import { formatAddress } from './address.ts';
 import {
-  askBoot,
   DECLINE_HOLD_MS,
   DECLINES_BELIEVED,
   type Desk,
@@ -8,8 +7,9 @@ import {
   reservationOf,
   sentence,
   subnetAt,
+  withBoot,
 } from './desk.ts';
-import { type BootAnswer, type Decision, type Exchange, holderOf } from './exchange.ts';
+import { type Deciding, type Decision, type Exchange, holderOf } from './exchange.ts';
 import { bindingOf, type Entry } from './lease-book.ts';
 import { MESSAGE } from './option-table.ts';
 import { nameOf, reply, silence } from './reply.ts';
@@ -64,7 +64,7 @@ export async function release(desk: Desk, exchange: Exchange): Promise<Decision>
 }
 
 /** INFORM (RFC 2131 section 4.3.5): options for a client that has its address from elsewhere; no lease, no look at one. */
-export async function inform(desk: Desk, exchange: Exchange): Promise<Decision> {
+export function inform(desk: Desk, exchange: Exchange): Deciding {
   const reserved = reservationOf(desk, exchange);
   const subnet =
     (exchange.packet.ciaddr ? subnetAt(exchange, exchange.packet.ciaddr) : undefined) ??
@@ -76,17 +76,10 @@ export async function inform(desk: Desk, exchange: Exchange): Promise<Decision> 
       'silent',
       `${nameOf(exchange)} has no reservation here, and this network serves reservations only`,
     );
-  let boot: BootAnswer | 'nothing' | undefined;
-  try {
-    boot = await askBoot(desk, exchange, subnet, exchange.packet.ciaddr || undefined, 'ACK');
-  } catch (error) {
-    return silence(
-      exchange,
-      'failed',
-      `no boot answer for ${nameOf(exchange)}: ${sentence(error)}; the client will ask again`,
-    );
-  }
-  return reply(exchange, { message: MESSAGE.ack, subnet, outcome: 'informed', reservation: reserved?.held, boot });
+  const address = exchange.packet.ciaddr || undefined;
+  return withBoot(desk, exchange, { subnet, address, message: 'ACK' }, (boot) =>
+    reply(exchange, { message: MESSAGE.ack, subnet, outcome: 'informed', reservation: reserved?.held, boot }),
+  );
 }
 
 /** The entry that the client may decline or release: its own, and addressed to us. */

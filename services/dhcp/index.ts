@@ -2,6 +2,7 @@
 export { formatAddress, formatMac, normaliseMac, parseAddress, parseCidr } from './address.ts';
 export type { ClientClass } from './client-class.ts';
 export { readGuid, writeGuid } from './client-class.ts';
+export type { DatagramPort } from './datagrams.ts';
 export { describePacket } from './describe.ts';
 export type { DeskNotice } from './desk.ts';
 export { readEncapsulated, writeEncapsulated } from './encapsulated.ts';
@@ -11,6 +12,7 @@ export type {
   BootAnswer,
   BootFor,
   BootQuery,
+  Deciding,
   Decision,
   ExchangeRecord,
   Outcome,

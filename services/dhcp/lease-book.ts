@@ -22,6 +22,8 @@ export interface Entry {
   expiresAt: number;
   /** Until when the store holds this binding for this client; 0 where it does not. */
   durableUntil: number;
+  /** Whether the store knows this client by its present name and identifier. */
+  isStored: boolean;
   /** A commit under way for this entry, so that a repeated REQUEST does not start another. */
   pending: Promise<void> | undefined;
   scheduled: boolean;
@@ -41,7 +43,7 @@ const TICK = 1000;
 export class LeaseBook {
   readonly #pools = new Map<Subnet, FreeList>();
   readonly #byAddress = new Map<number, Entry>();
-  readonly #byClient = new Map<string, Entry>();
+  readonly #clients = new Map<Subnet, Map<string, Entry>>();
   readonly #due = new Map<number, number[]>();
   readonly #reservedFor: (address: number) => string | undefined;
   #swept = 0;
@@ -51,20 +53,23 @@ export class LeaseBook {
   /** `reservedFor` names the MAC an address is reserved for; such an address is never given from a pool. */
   constructor(subnets: readonly Subnet[], reservedFor: (address: number) => string | undefined) {
     this.#reservedFor = reservedFor;
-    for (const subnet of subnets) this.#pools.set(subnet, new FreeList(subnet.pools));
+    for (const subnet of subnets) {
+      this.#pools.set(subnet, new FreeList(subnet.pools));
+      this.#clients.set(subnet, new Map());
+    }
   }
 
   /** Takes up what the store held. Bindings of subnets that are no longer configured are left out. */
   load(binding: Binding, subnet: Subnet, now: number): void {
     const address = parseAddress(binding.address);
     if (address === undefined || !contains(subnet.cidr, address) || this.#byAddress.has(address)) return;
-    const entry: Entry = { ...blank(subnet, address, binding), ...timesOf(binding) };
+    const entry: Entry = { ...blank(subnet, address, binding), ...timesOf(binding), isStored: true };
     this.#byAddress.set(address, entry);
-    const key = clientKey(subnet, binding.client);
-    const known = this.#byClient.get(key);
+    const clients = this.#clients.get(subnet)!;
+    const known = clients.get(binding.client);
     // Of several rows of one client (it moved from one address to another) the youngest is its own.
     if (binding.state === 'declined') this.#declined.push(address);
-    else if (!known || known.grantedAt < entry.grantedAt) this.#byClient.set(key, entry);
+    else if (!known || known.grantedAt < entry.grantedAt) clients.set(binding.client, entry);
     if (isActive(entry, now)) {
       this.#pools.get(subnet)!.remove(address);
       this.#schedule(entry);
@@ -76,7 +81,7 @@ export class LeaseBook {
   }
 
   of(subnet: Subnet, client: string): Entry | undefined {
-    return this.#byClient.get(clientKey(subnet, client));
+    return this.#clients.get(subnet)?.get(client);
   }
 
   /** Free addresses in the pools of a subnet, those that expired since included. */
@@ -147,7 +152,7 @@ export class LeaseBook {
 
   /** Keeps everybody from an address that is said to be in use. */
   decline(entry: Entry, now: number, until: number): void {
-    this.#byClient.delete(clientKey(entry.subnet, entry.client));
+    this.#clients.get(entry.subnet)!.delete(entry.client);
     entry.state = 'declined';
     entry.grantedAt = now;
     entry.expiresAt = until;
@@ -222,28 +227,28 @@ export class LeaseBook {
   }
 
   #place(subnet: Subnet, address: number, holder: Holder): Entry {
-    const key = clientKey(subnet, holder.client);
+    const clients = this.#clients.get(subnet)!;
     let entry = this.#byAddress.get(address);
     if (!entry) {
       entry = blank(subnet, address, holder);
       this.#byAddress.set(address, entry);
     } else if (entry.client !== holder.client) {
-      const oldKey = clientKey(subnet, entry.client);
-      if (this.#byClient.get(oldKey) === entry) this.#byClient.delete(oldKey);
+      if (clients.get(entry.client) === entry) clients.delete(entry.client);
       entry.state = 'released';
       entry.durableUntil = 0;
       entry.pending = undefined;
     }
     // A client has one address in a subnet: what it held before (until its reservation moved, say) is free.
-    const before = this.#byClient.get(key);
+    const before = clients.get(holder.client);
     if (before && before !== entry && before.state !== 'declined') {
       before.state = 'released';
       before.expiresAt = 0;
       before.durableUntil = 0;
       this.#giveBack(before);
     }
-    this.#byClient.set(key, entry);
+    clients.set(holder.client, entry);
     entry.client = holder.client;
+    if (entry.clientId !== holder.clientId || entry.hostName !== holder.hostName) entry.isStored = false;
     entry.mac = holder.mac;
     entry.clientId = holder.clientId;
     entry.hostName = holder.hostName;
@@ -263,6 +268,7 @@ function blank(subnet: Subnet, address: number, holder: Holder): Entry {
     grantedAt: 0,
     expiresAt: 0,
     durableUntil: 0,
+    isStored: false,
     pending: undefined,
     scheduled: false,
   };
@@ -289,8 +295,4 @@ export function bindingOf(entry: Entry): Binding {
     grantedAt: entry.grantedAt,
     expiresAt: entry.expiresAt,
   };
-}
-
-function clientKey(subnet: Subnet, client: string): string {
-  return `${subnet.id} ${client}`;
 }

@@ -52,11 +52,12 @@ export function wireLength(value: Uint8Array): number {
 export function writeOption(area: Uint8Array, at: number, code: number, value: Uint8Array): number {
   let from = 0;
   do {
-    const piece = value.subarray(from, from + 255);
+    const length = Math.min(value.length - from, 255);
     area[at] = code;
-    area[at + 1] = piece.length;
-    area.set(piece, at + 2);
-    at += 2 + piece.length;
+    area[at + 1] = length;
+    // Most values have four bytes: a call would cost more than they do.
+    for (let i = 0; i < length; i++) area[at + 2 + i] = value[from + i]!;
+    at += 2 + length;
     from += 255;
   } while (from < value.length);
   return at;

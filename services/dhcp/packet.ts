@@ -97,7 +97,13 @@ export interface Encoded {
  * `file` and `sname` longer than their fields are left empty: a cut name would be a wrong name, and options 66 and 67 carry them whole.
  */
 export function encodePacket(packet: DhcpPacket, largest = LARGEST_REPLY): Encoded {
-  const bytes = new Uint8Array(largest);
+  return encodeInto(new Uint8Array(largest), packet);
+}
+
+/** As `encodePacket`, into bytes of the caller's, which need not be empty; all of them may be used. The answer's bytes are a view of them. */
+export function encodeInto(bytes: Uint8Array, packet: DhcpPacket): Encoded {
+  const largest = bytes.length;
+  bytes.fill(0);
   bytes[0] = packet.op;
   bytes[1] = packet.htype;
   bytes[2] = packet.hlen;
@@ -111,7 +117,7 @@ export function encodePacket(packet: DhcpPacket, largest = LARGEST_REPLY): Encod
   writeAddress(bytes, 16, packet.yiaddr);
   writeAddress(bytes, 20, packet.siaddr);
   writeAddress(bytes, 24, packet.giaddr);
-  bytes.set(packet.chaddr.subarray(0, 16), 28);
+  for (let i = 0; i < 16; i++) bytes[28 + i] = packet.chaddr[i] ?? 0;
   writeText(bytes, SNAME, packet.sname);
   writeText(bytes, FILE, packet.file);
   writeAddress(bytes, 236, COOKIE);

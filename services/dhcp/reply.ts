@@ -10,21 +10,19 @@ import {
   type RequestState,
 } from './exchange.ts';
 import { MESSAGE, MESSAGE_NAMES, OPTION } from './option-table.ts';
-import { addressesValue, addressValue, terminatedText, textValue, u32Value } from './option-values.ts';
+import { addressesValue, addressValue, terminatedText, textValue } from './option-values.ts';
 import type { OptionMap } from './options.ts';
 import { BOOTREPLY, BROADCAST_FLAG, LARGEST_REPLY } from './packet.ts';
 import type { HeldReservation } from './reservation.ts';
-import type { Subnet } from './subnet.ts';
+import { leaseTimes, type Subnet } from './subnet.ts';
 
-const BROADCAST = '255.255.255.255';
+const BROADCAST = 0xffffffff;
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
 /** RFC 2131 section 2: every client takes 576 bytes of IP packet; 28 of them are headers. */
 const HEADERS = 28;
 const SMALLEST_LIMIT = 576 - HEADERS;
-/** RFC 2131 section 4.4.5. */
-const RENEW_AT = 0.5;
-const REBIND_AT = 0.875;
+const MESSAGE_VALUES = MESSAGE_NAMES.map((_, type) => Uint8Array.of(type));
 
 export interface ReplyContent {
   readonly message: (typeof MESSAGE)['offer' | 'ack' | 'nak'];
@@ -50,12 +48,12 @@ export function reply(exchange: Exchange, content: ReplyContent): Decision {
     ? 0
     : ((answer?.nextServer !== undefined ? parseAddress(answer.nextServer) : undefined) ?? subnet.server);
   const options: OptionMap = new Map();
-  options.set(OPTION.messageType, Uint8Array.of(message));
-  options.set(OPTION.serverId, addressValue(relay?.serverOverride ?? subnet.server));
+  options.set(OPTION.messageType, MESSAGE_VALUES[message]!);
+  options.set(OPTION.serverId, relay?.serverOverride ? addressValue(relay.serverOverride) : subnet.serverValue);
   if (isNak) {
     if (content.reason) options.set(OPTION.message, textValue(content.reason.slice(0, 255)));
   } else {
-    if (content.leaseSeconds !== undefined) addTimes(options, content.leaseSeconds);
+    if (content.leaseSeconds !== undefined) addTimes(options, subnet, content.leaseSeconds);
     if (answer) addBoot(options, exchange, answer, nextServer);
     addAsked(options, exchange, content);
   }
@@ -87,24 +85,33 @@ export function reply(exchange: Exchange, content: ReplyContent): Decision {
       file: bootFile,
       options,
     },
-    record: record(exchange, content.outcome, {
-      state: content.state,
-      reason: content.reason,
-      answered: {
-        message: MESSAGE_NAMES[message],
-        address: content.address === undefined ? null : formatAddress(content.address),
-        to: `${to.address}:${to.port}`,
-        subnet: subnet.id,
-        leaseSeconds: content.leaseSeconds ?? null,
-        nextServer: answer ? formatAddress(nextServer) : null,
-        bootFile: answer ? bootFile : null,
-      },
-    }),
+    outcome: content.outcome,
+    get record() {
+      return record(exchange, content.outcome, {
+        state: content.state,
+        reason: content.reason,
+        answered: {
+          message: MESSAGE_NAMES[message],
+          address: content.address === undefined ? null : formatAddress(content.address),
+          to: `${formatAddress(to.address)}:${to.port}`,
+          subnet: subnet.id,
+          leaseSeconds: content.leaseSeconds ?? null,
+          nextServer: answer ? formatAddress(nextServer) : null,
+          bootFile: answer ? bootFile : null,
+        },
+      });
+    },
   };
 }
 
 export function silence(exchange: Exchange, outcome: Outcome, reason: string, state?: RequestState): Decision {
-  return { kind: 'none', record: record(exchange, outcome, { state, reason, answered: null }) };
+  return {
+    kind: 'none',
+    outcome,
+    get record() {
+      return record(exchange, outcome, { state, reason, answered: null });
+    },
+  };
 }
 
 function record(
@@ -143,10 +150,11 @@ function record(
   };
 }
 
-function addTimes(options: OptionMap, leaseSeconds: number): void {
-  options.set(OPTION.leaseTime, u32Value(leaseSeconds));
-  options.set(OPTION.renewalTime, u32Value(Math.floor(leaseSeconds * RENEW_AT)));
-  options.set(OPTION.rebindingTime, u32Value(Math.floor(leaseSeconds * REBIND_AT)));
+function addTimes(options: OptionMap, subnet: Subnet, leaseSeconds: number): void {
+  const times = leaseSeconds === subnet.leaseSeconds ? subnet.times : leaseTimes(leaseSeconds);
+  options.set(OPTION.leaseTime, times.lease);
+  options.set(OPTION.renewalTime, times.renewal);
+  options.set(OPTION.rebindingTime, times.rebinding);
 }
 
 /**
@@ -168,7 +176,7 @@ function addBoot(options: OptionMap, exchange: Exchange, answer: BootAnswer, nex
   // RFC 4578 section 2.3: a machine identifier that was sent is sent back.
   copy(options, exchange, OPTION.clientUuid);
   if (who.isIpxe && !proxied) options.set(OPTION.ipxe, IPXE_NO_PROXY_WAIT);
-  for (const [code, value] of Object.entries(answer.options ?? {})) options.set(Number(code), value);
+  if (answer.options) for (const [code, value] of Object.entries(answer.options)) options.set(Number(code), value);
 }
 
 /** A client without a mask guesses one by address class; dnsmasq sends both always, too. */
@@ -183,7 +191,7 @@ function addAsked(options: OptionMap, exchange: Exchange, content: ReplyContent)
   };
   // A proxy gives no configuration, the other server does.
   if (subnet.mode === 'proxy' && content.outcome !== 'informed') return;
-  for (const [code, value] of Object.entries(reservation?.options ?? {})) add(Number(code), value);
+  if (reservation?.options) for (const [code, value] of Object.entries(reservation.options)) add(Number(code), value);
   for (const [code, value] of subnet.options) add(code, value);
   if (reservation?.hostName !== undefined) add(OPTION.hostName, textValue(reservation.hostName));
   // iPXE without a boot answer must not wait for a proxy either.
@@ -200,17 +208,18 @@ function copy(options: OptionMap, exchange: Exchange, code: number): void {
  * RFC 2131 section 4.1, but for one case: a client without an address and without the broadcast flag would get unicast to an address it does not
  * answer ARP for yet. An ordinary UDP socket cannot send that, and every client tried takes the broadcast.
  */
-function destination(exchange: Exchange, isNak: boolean): { address: string; port: number } {
+function destination(exchange: Exchange, isNak: boolean): { address: number; port: number } {
   const { packet, arrival, relay } = exchange;
-  if (arrival.port === 4011) return { address: arrival.source.address, port: arrival.source.port };
+  if (arrival.port === 4011)
+    return { address: parseAddress(arrival.source.address) ?? BROADCAST, port: arrival.source.port };
   if (packet.giaddr !== 0 && exchange.message !== 'INFORM') {
     return {
-      address: formatAddress(packet.giaddr),
+      address: packet.giaddr,
       port: relay?.answersSourcePort ? arrival.source.port : SERVER_PORT,
     };
   }
   if (isNak) return { address: BROADCAST, port: CLIENT_PORT };
-  if (packet.ciaddr !== 0) return { address: formatAddress(packet.ciaddr), port: CLIENT_PORT };
+  if (packet.ciaddr !== 0) return { address: packet.ciaddr, port: CLIENT_PORT };
   return { address: BROADCAST, port: CLIENT_PORT };
 }
 

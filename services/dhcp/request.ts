@@ -1,6 +1,6 @@
 import { formatAddress } from './address.ts';
-import { askBoot, type Desk, isOurs, reservationOf, sentence, subnetAt } from './desk.ts';
-import { type BootAnswer, type Decision, type Exchange, holderOf, type RequestState } from './exchange.ts';
+import { type Desk, isOurs, reservationOf, subnetAt, withBoot } from './desk.ts';
+import { type Deciding, type Decision, type Exchange, holderOf, type RequestState } from './exchange.ts';
 import { grant } from './grant.ts';
 import type { Holder } from './lease-book.ts';
 import { MESSAGE } from './option-table.ts';
@@ -16,7 +16,7 @@ export function stateOf(exchange: Exchange): RequestState | undefined {
 }
 
 /** REQUEST (RFC 2131 section 4.3.2). */
-export async function request(desk: Desk, exchange: Exchange): Promise<Decision> {
+export function request(desk: Desk, exchange: Exchange): Deciding {
   const state = stateOf(exchange);
   if (exchange.arrival.port === 4011) return bootServer(desk, exchange);
   if (!state)
@@ -33,7 +33,7 @@ export async function request(desk: Desk, exchange: Exchange): Promise<Decision>
 }
 
 /** The client answers an OFFER: ours, or another server's. */
-async function selecting(desk: Desk, exchange: Exchange): Promise<Decision> {
+function selecting(desk: Desk, exchange: Exchange): Deciding {
   const { serverId, now } = exchange;
   const state = 'selecting';
   if (!isOurs(exchange, serverId!)) {
@@ -63,7 +63,7 @@ async function selecting(desk: Desk, exchange: Exchange): Promise<Decision> {
 }
 
 /** INIT-REBOOT, RENEWING, REBINDING: the client names the address that it believes to be its own. */
-async function confirm(desk: Desk, exchange: Exchange, state: RequestState): Promise<Decision> {
+function confirm(desk: Desk, exchange: Exchange, state: RequestState): Deciding {
   const address = state === 'init-reboot' ? exchange.requested! : exchange.packet.ciaddr;
   const known = isKnown(desk, exchange);
   const speaks = known || exchange.subnets.some((one) => one.authoritative);
@@ -118,20 +118,13 @@ function refuse(exchange: Exchange, state: RequestState, reason: string): Decisi
 }
 
 /** PXE's boot server port (PXE 2.1 section 2.2.3): only boot information, to a client that has an address. */
-async function bootServer(desk: Desk, exchange: Exchange): Promise<Decision> {
+function bootServer(desk: Desk, exchange: Exchange): Deciding {
   const subnet = exchange.subnets[0]!;
   if (!exchange.who.boots) return silence(exchange, 'silent', 'no boot client on the boot server port');
-  let boot: BootAnswer | 'nothing' | undefined;
-  try {
-    boot = await askBoot(desk, exchange, subnet, exchange.packet.ciaddr || undefined, 'ACK');
-  } catch (error) {
-    return silence(
-      exchange,
-      'failed',
-      `no boot answer for ${nameOf(exchange)}: ${sentence(error)}; the client will ask again`,
-    );
-  }
-  if (boot === undefined || boot === 'nothing')
-    return silence(exchange, 'silent', `nothing to boot for ${nameOf(exchange)}`);
-  return reply(exchange, { message: MESSAGE.ack, subnet, outcome: 'informed', boot });
+  const address = exchange.packet.ciaddr || undefined;
+  return withBoot(desk, exchange, { subnet, address, message: 'ACK' }, (boot) =>
+    boot === undefined || boot === 'nothing'
+      ? silence(exchange, 'silent', `nothing to boot for ${nameOf(exchange)}`)
+      : reply(exchange, { message: MESSAGE.ack, subnet, outcome: 'informed', boot }),
+  );
 }

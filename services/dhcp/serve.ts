@@ -1,9 +1,10 @@
-import type { RemoteInfo, Socket } from 'node:dgram';
-import { formatMac } from './address.ts';
+import type { Socket } from 'node:dgram';
+import { formatAddress, formatMac } from './address.ts';
+import { type DatagramPort, portOver } from './datagrams.ts';
 import type { DhcpEngine } from './engine.ts';
-import type { Arrival, Decision, ExchangeRecord, Outcome } from './exchange.ts';
+import type { Arrival, Deciding, Decision, ExchangeRecord, Outcome } from './exchange.ts';
 import { Bucket, Buckets, type Rate, Thrift } from './limits.ts';
-import { type DhcpPacket, decodePacket, encodePacket } from './packet.ts';
+import { type DhcpPacket, decodePacket, encodeInto, LARGEST_REPLY } from './packet.ts';
 
 export interface DhcpLimits {
   /** Requests of one MAC. A four-way exchange is two; firmware, iPXE and the system make half a dozen of them within a minute. */
@@ -24,7 +25,15 @@ export const DHCP_LIMITS: DhcpLimits = {
 
 /** Beside the exchanges: what was not answered as one. `count` says for how many such packets the event stands. */
 export type DhcpEvent =
-  | { readonly type: 'exchange'; readonly exchange: ExchangeRecord; readonly tookMs: number; readonly count: number }
+  | {
+      readonly type: 'exchange';
+      readonly mac: string | null;
+      readonly outcome: Outcome;
+      /** Made when it is read: whoever only counts need not have it. */
+      readonly exchange: ExchangeRecord;
+      readonly tookMs: number;
+      readonly count: number;
+    }
   | {
       readonly type: 'malformed';
       readonly link: string;
@@ -58,11 +67,11 @@ export type DhcpEvent =
 
 export interface ServeDhcpOptions {
   /** Bound to 0.0.0.0:67 and to the interface of the link (SO_BINDTODEVICE): its broadcasts come in and go out there only. */
-  readonly socket: Socket;
+  readonly socket: Socket | DatagramPort;
   readonly link: string;
-  readonly engine: Pick<DhcpEngine, 'answer' | 'knows'>;
+  readonly engine: { answer(packet: DhcpPacket, arrival: Arrival): Deciding } & Pick<DhcpEngine, 'knows'>;
   /** The same for port 4011, where ProxyDHCP clients ask; only needed in proxy mode. */
-  readonly bootServerSocket?: Socket;
+  readonly bootServerSocket?: Socket | DatagramPort;
   readonly limits?: Partial<DhcpLimits>;
   readonly onEvent?: (event: DhcpEvent) => void;
   /** Milliseconds since 1970. */
@@ -106,79 +115,105 @@ export function serveDhcp(options: ServeDhcpOptions): DhcpServing {
     return undefined;
   }
 
-  function receive(socket: Socket, port: Arrival['port'], bytes: Uint8Array, remote: RemoteInfo): void {
+  function receive(
+    socket: DatagramPort,
+    port: Arrival['port'],
+    bytes: Uint8Array,
+    address: number,
+    sourcePort: number,
+  ): void {
     const at = now();
+    const source = formatAddress(address);
     const decoded = decodePacket(bytes);
     if (!decoded.ok) {
-      const count = thrift.count(`malformed ${remote.address}`, at);
-      if (count !== undefined) emit({ type: 'malformed', link, source: remote.address, reason: decoded.reason, count });
+      const count = thrift.count(`malformed ${source}`, at);
+      if (count !== undefined) emit({ type: 'malformed', link, source, reason: decoded.reason, count });
       return;
     }
     const { packet } = decoded;
-    const arrival: Arrival = { link, source: { address: remote.address, port: remote.port }, port };
+    const arrival: Arrival = { link, source: { address: source, port: sourcePort }, port };
     const reason = overLimit(packet, arrival, at);
-    if (reason) {
-      heldBack(remote.address, packet, reason);
-      return;
-    }
-
-    inFlight++;
-    engine
-      .answer(packet, arrival)
-      .then((decision) => {
-        send(socket, decision);
-        report(decision.record, now() - at);
-      })
-      .catch((error: unknown) => {
-        // A fault of ours must not end the server for everybody else.
-        const count = thrift.count('fault', now());
-        if (count !== undefined)
-          emit({
-            type: 'send-failed',
-            link,
-            to: remote.address,
-            reason: `not answered: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-            count,
-          });
-      })
-      .finally(() => {
-        inFlight--;
-        if (inFlight === 0) for (const wake of idle.splice(0)) wake();
-      });
+    if (reason) heldBack(source, packet, reason);
+    else answer(socket, packet, arrival, at);
   }
 
-  function send(socket: Socket, decision: Decision): void {
+  /** A fault of ours must not end the server for everybody else. */
+  function failed(to: string, error: unknown): void {
+    const count = thrift.count('fault', now());
+    if (count === undefined) return;
+    const reason = `not answered: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+    emit({ type: 'send-failed', link, to, reason, count });
+  }
+
+  function answer(socket: DatagramPort, packet: DhcpPacket, arrival: Arrival, at: number): void {
+    const decided = (decision: Decision): void => {
+      send(socket, decision);
+      report(decision, packet, now() - at);
+    };
+    try {
+      const deciding = engine.answer(packet, arrival);
+      if (!(deciding instanceof Promise)) {
+        decided(deciding);
+        return;
+      }
+      inFlight++;
+      deciding
+        .then(decided)
+        .catch((error: unknown) => failed(arrival.source.address, error))
+        .finally(() => {
+          inFlight--;
+          if (inFlight === 0) for (const wake of idle.splice(0)) wake();
+        });
+    } catch (error) {
+      failed(arrival.source.address, error);
+    }
+  }
+
+  /** Replies are written here one after the other: the port takes a copy of each. */
+  const scratch = new Uint8Array(LARGEST_REPLY);
+
+  function send(socket: DatagramPort, decision: Decision): void {
     if (decision.kind === 'none') return;
-    const { bytes, dropped } = encodePacket(decision.packet, decision.largest);
+    const { bytes, dropped } = encodeInto(scratch.subarray(0, decision.largest), decision.packet);
     if (dropped.length > 0) {
       const { mac } = decision.record;
       const count = thrift.count(`dropped ${mac}`, now());
       if (count !== undefined) emit({ type: 'options-dropped', link, mac, codes: dropped, count });
     }
     const { address, port } = decision.to;
-    socket.send(bytes, port, address, (error) => {
-      if (!error) return;
-      const count = thrift.count(`send ${address} ${error.message}`, now());
-      if (count !== undefined)
-        emit({ type: 'send-failed', link, to: `${address}:${port}`, reason: error.message, count });
+    socket.send(bytes, address, port, (reason) => {
+      const to = formatAddress(address);
+      const count = thrift.count(`send ${to} ${reason}`, now());
+      if (count !== undefined) emit({ type: 'send-failed', link, to: `${to}:${port}`, reason, count });
     });
   }
 
   /** What changes or gives something is told each time; refusals and silences of one client once an interval. */
-  function report(exchange: ExchangeRecord, tookMs: number): void {
-    const told = ALWAYS_TOLD.has(exchange.outcome);
-    const count = told
-      ? 1
-      : thrift.count(`${exchange.outcome} ${exchange.mac ?? exchange.clientId} ${exchange.reason}`, now());
-    if (count !== undefined) emit({ type: 'exchange', exchange, tookMs, count });
+  function report(decision: Decision, packet: DhcpPacket, tookMs: number): void {
+    const { outcome } = decision;
+    let count: number | undefined = 1;
+    if (!ALWAYS_TOLD.has(outcome)) {
+      const { mac, clientId, reason } = decision.record;
+      count = thrift.count(`${outcome} ${mac ?? clientId} ${reason}`, now());
+    }
+    if (count === undefined) return;
+    const told = {
+      type: 'exchange' as const,
+      mac: packet.hlen === 6 ? formatMac(packet.chaddr, 6) : null,
+      outcome,
+      get exchange() {
+        return decision.record;
+      },
+      tookMs,
+      count,
+    };
+    emit(told);
   }
 
-  const listening: (readonly [Socket, (bytes: Buffer, remote: RemoteInfo) => void])[] = [];
-  function listen(socket: Socket, port: Arrival['port']): void {
-    const onMessage = (bytes: Buffer, remote: RemoteInfo): void => receive(socket, port, bytes, remote);
-    socket.setBroadcast(true);
-    socket.on('message', onMessage);
-    listening.push([socket, onMessage]);
+  const endings: (() => void)[] = [];
+  function listen(socket: Socket | DatagramPort, on: Arrival['port']): void {
+    const port = portOver(socket);
+    endings.push(port.listen((bytes, address, source) => receive(port, on, bytes, address, source)));
   }
   listen(options.socket, 67);
   if (options.bootServerSocket) listen(options.bootServerSocket, 4011);
@@ -186,7 +221,7 @@ export function serveDhcp(options: ServeDhcpOptions): DhcpServing {
   return {
     inFlight: () => inFlight,
     async stop() {
-      for (const [socket, onMessage] of listening) socket.off('message', onMessage);
+      for (const end of endings.splice(0)) end();
       if (inFlight > 0) await new Promise<void>((resolve) => idle.push(resolve));
     },
   };

@@ -2,7 +2,7 @@ import { type Cidr, contains, maskOf, parseAddress, requireAddress, requireCidr 
 import { writeDomainSearch } from './domain-search.ts';
 import type { Range } from './free-list.ts';
 import { OPTION } from './option-table.ts';
-import { addressesValue, addressValue, textValue, u16Value } from './option-values.ts';
+import { addressesValue, addressValue, textValue, u16Value, u32Value } from './option-values.ts';
 import { route, writeRoutes } from './routes.ts';
 
 /** Values by option code, ready for the wire (`option-values.ts` writes them). */
@@ -45,6 +45,25 @@ export interface SubnetConfig {
   readonly options?: OptionOverrides;
 }
 
+/** Options 51, 58 and 59. */
+export interface LeaseTimes {
+  readonly lease: Uint8Array;
+  readonly renewal: Uint8Array;
+  readonly rebinding: Uint8Array;
+}
+
+/** RFC 2131 section 4.4.5. */
+const RENEW_AT = 0.5;
+const REBIND_AT = 0.875;
+
+export function leaseTimes(leaseSeconds: number): LeaseTimes {
+  return {
+    lease: u32Value(leaseSeconds),
+    renewal: u32Value(Math.floor(leaseSeconds * RENEW_AT)),
+    rebinding: u32Value(Math.floor(leaseSeconds * REBIND_AT)),
+  };
+}
+
 export interface Subnet {
   readonly id: string;
   readonly link: string;
@@ -56,6 +75,9 @@ export interface Subnet {
   readonly leaseSeconds: number;
   readonly identity: 'mac' | 'client-id';
   readonly authoritative: boolean;
+  /** Option 54. */
+  readonly serverValue: Uint8Array;
+  readonly times: LeaseTimes;
   /** Everything that does not depend on the client, encoded once. */
   readonly options: ReadonlyMap<number, Uint8Array>;
 }
@@ -90,6 +112,8 @@ export function subnet(config: SubnetConfig): Subnet {
     mode: config.mode,
     server,
     serverText: config.serverAddress,
+    serverValue: addressValue(server),
+    times: leaseTimes(leaseSeconds),
     pools,
     leaseSeconds,
     identity: config.identity ?? 'mac',

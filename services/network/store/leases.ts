@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type pg from 'pg';
 import type { Binding } from '../../dhcp/index.ts';
 import type { Executor } from './query.ts';
 
@@ -40,16 +41,39 @@ export async function findLease(on: Executor, subnet: string, address: string): 
   return rows[0] && toBinding(rows[0]);
 }
 
-/** One statement for all; of two for one address the caller has kept the later. */
-export async function writeLeases(on: Executor, bindings: readonly Binding[]): Promise<void> {
-  const column = <T>(read: (binding: Binding) => T) => bindings.map(read);
-  await sql`
-    insert into network.leases (subnet_id, address, state, client, mac, client_id, host_name, granted_at, expires_at)
-    select * from unnest(${column((b) => b.subnet)}::text[], ${column((b) => b.address)}::inet[],
-      ${column((b) => b.state)}::text[], ${column((b) => b.client)}::text[], ${column((b) => b.mac)}::text[],
-      ${column((b) => b.clientId)}::text[], ${column((b) => b.hostName)}::text[],
-      ${column((b) => new Date(b.grantedAt))}::timestamptz[], ${column((b) => new Date(b.expiresAt))}::timestamptz[])
-    on conflict (subnet_id, address) do update set state = excluded.state, client = excluded.client, mac = excluded.mac,
-      client_id = excluded.client_id, host_name = excluded.host_name, granted_at = excluded.granted_at,
-      expires_at = excluded.expires_at`.execute(on);
+/**
+ * One statement for all, prepared once a connection; of two for one address the caller has kept the later. The arrays are
+ * written as text here: node-postgres would look at each value of them, which costs more than the rest of a commit.
+ */
+export async function writeLeases(on: pg.ClientBase, bindings: readonly Binding[]): Promise<void> {
+  const columns: string[] = ['{', '{', '{', '{', '{', '{', '{', '{', '{'];
+  let separator = '';
+  for (const one of bindings) {
+    columns[0] += separator + quoted(one.subnet);
+    columns[1] += separator + one.address;
+    columns[2] += separator + one.state;
+    columns[3] += separator + quoted(one.client);
+    columns[4] += separator + quoted(one.mac);
+    columns[5] += separator + quoted(one.clientId);
+    columns[6] += separator + quoted(one.hostName);
+    columns[7] += separator + one.grantedAt;
+    columns[8] += separator + one.expiresAt;
+    separator = ',';
+  }
+  await on.query({ name: 'network-leases-write', text: writing, values: columns.map((column) => `${column}}`) });
+}
+
+const writing = `
+  insert into network.leases (subnet_id, address, state, client, mac, client_id, host_name, granted_at, expires_at)
+  select subnet_id, address, state, client, mac, client_id, host_name, to_timestamp(granted / 1000.0), to_timestamp(expires / 1000.0)
+  from unnest($1::text[], $2::inet[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::float8[], $9::float8[])
+    as given(subnet_id, address, state, client, mac, client_id, host_name, granted, expires)
+  on conflict (subnet_id, address) do update set state = excluded.state, client = excluded.client, mac = excluded.mac,
+    client_id = excluded.client_id, host_name = excluded.host_name, granted_at = excluded.granted_at,
+    expires_at = excluded.expires_at`;
+
+/** An element of an array literal (PostgreSQL 8.15.6). Identifiers of ours and of Ethernet need no quotes. */
+function quoted(text: string | null): string {
+  if (text === null) return 'null';
+  return /^[0-9a-f:-]+$/.test(text) ? text : `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
 }
