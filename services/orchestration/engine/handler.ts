@@ -6,6 +6,7 @@
 import type { Context } from '../../core/context.ts';
 import type { Tx } from '../../core/database/index.ts';
 import type { Desk } from '../desk.ts';
+import type { Dict, Value } from '../language/index.ts';
 import type { Plain } from '../model.ts';
 import type { Properties } from './state.ts';
 
@@ -123,9 +124,35 @@ export interface Handler {
   readonly metadata?: (signals: readonly Signal[], own: Plain) => Plain;
 }
 
+/** One member of a group, as the group's attributes see it. */
+export interface Member {
+  readonly name: string;
+  reference(): Value;
+  /** @throws language Fault where the member has none of that name */
+  attribute(name: Value, path: readonly Value[]): Value;
+}
+
+export interface Group {
+  /** In the order of their numbers, or of their names. */
+  readonly members: readonly Member[];
+  readonly data: Readonly<Record<string, Plain>>;
+  outputs(): Dict;
+  readonly stackName: string;
+}
+
 /** A type that stands for a stack of its own: the engine drives that stack in its place. */
 export interface NestedHandler {
   readonly type: string;
   readonly nested: true;
-  child(of: { properties: Properties; name: string; existing: readonly string[]; removed: readonly string[] }): Child;
+  child(of: {
+    readonly properties: Properties;
+    readonly name: string;
+    /** Names of the members that are there. */
+    readonly existing: readonly string[];
+    /** Members that were marked as unhealthy or asked to go. */
+    readonly removed: readonly string[];
+    readonly data: Readonly<Record<string, Plain>>;
+  }): Child;
+  /** Attributes of a group; `resource.NAME…` is read before. Without it the type has those of a template. */
+  readonly attribute?: (group: Group, name: string, path: readonly Value[]) => Value;
 }

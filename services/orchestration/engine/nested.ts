@@ -1,6 +1,8 @@
 /** Attributes of a resource that stands for a stack: outputs of a template, or what is in a group. */
 import { type Dict, Fault, fromPlain, selectFromAttribute, text, type Value } from '../language/index.ts';
 import type { Live } from './state.ts';
+import { handlerOf, isNested } from '../resources/index.ts';
+import type { Group, Member } from './handler.ts';
 import { analysisValue, arnOf, outputsOf, referenceOf, type StackNode, viewOf } from './tree.ts';
 
 /** Groups number their members; members come in the order of their numbers. */
@@ -14,32 +16,28 @@ const memberAttribute = (child: StackNode, name: string, path: readonly Value[])
   return first === undefined ? view.reference() : view.attribute(first, rest);
 };
 
+/** A group's members as a group type sees them, in their order. */
+const groupOf = (child: StackNode): Member[] =>
+  membersOf(child).map(([name, member]) => ({
+    name,
+    reference: () => fromPlain(referenceOf(child, member)),
+    attribute: (key, path) => memberAttribute(child, name, [key, ...path]),
+  }));
+
 export function nestedAttribute(child: StackNode, live: Live, key: Value, path: readonly Value[]): Value {
   const name = text(key);
-  if (live.row.type !== 'OS::Heat::ResourceGroup') return templateAttribute(child, name, path);
+  const handler = handlerOf(live.row.type);
+  if (!handler || !isNested(handler) || !handler.attribute) return templateAttribute(child, name, path);
   // `resource.0.attribute` in one text, or as the steps of a path.
   const match = /^resource\.([^.]+)(?:\.(.+))?$/.exec(name);
   if (match) return memberAttribute(child, match[1] as string, match[2] === undefined ? path : [match[2], ...path]);
-  const members = membersOf(child);
-  const refs = () => members.map(([, member]) => fromPlain(referenceOf(child, member)));
-  switch (name) {
-    case 'refs':
-      return selectFromAttribute(refs(), path);
-    case 'refs_map':
-      return selectFromAttribute(
-        new Map(members.map(([id, member]) => [id, fromPlain(referenceOf(child, member))])),
-        path,
-      );
-    case 'removed_rsrc_list':
-      return fromPlain(live.state.data.removed ?? []);
-    case 'attributes': {
-      const [attribute, ...rest] = path;
-      if (attribute === undefined) throw new Fault('KeyError', 'attributes');
-      return new Map(members.map(([id]) => [id, memberAttribute(child, id, [attribute, ...rest])])) as Dict;
-    }
-    default:
-      return members.map(([id]) => memberAttribute(child, id, [key, ...path]));
-  }
+  const group: Group = {
+    members: groupOf(child),
+    data: live.state.data,
+    outputs: () => new Map([...outputsOf(child)].map(([output, { value }]) => [output, fromPlain(value)])),
+    stackName: child.row.name,
+  };
+  return handler.attribute(group, name, path);
 }
 
 function templateAttribute(child: StackNode, name: string, path: readonly Value[]): Value {

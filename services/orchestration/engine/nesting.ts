@@ -22,7 +22,7 @@ export function childDefinition(
   properties: Properties,
   handler: NestedHandler,
   existing: readonly string[],
-  removed: readonly string[],
+  data: Readonly<Record<string, Plain>>,
 ): Definition {
   const source = resource.templateType?.template?.source;
   const tree = resource.templateType?.template?.tree;
@@ -33,7 +33,7 @@ export function childDefinition(
           file: resource.found.file,
           parameters: toPlain(childParameters(resource, node.analysis.scope)) as { [name: string]: Plain },
         }
-      : handler.child({ properties, name: resource.name, existing, removed });
+      : handler.child({ properties, name: resource.name, existing, removed: (data.removed ?? []) as string[], data });
   const { environment } = node.analysis;
   const registry = registryTree(childRegistry(environment.registry, resource.name, resource.found));
   return {
@@ -49,8 +49,6 @@ export function childDefinition(
 
 const membersOf = (child: StackNode | undefined): string[] => (child ? [...child.resources.keys()] : []);
 
-const removedOf = (live: Live): string[] => (live.state.data.removed as string[] | undefined) ?? [];
-
 export function nestedChanged(
   node: StackNode,
   live: Live,
@@ -60,7 +58,7 @@ export function nestedChanged(
 ): boolean {
   const child = node.children.get(live.row.id);
   if (child?.row.status !== 'COMPLETE') return true;
-  const wanted = childDefinition(node, resource, properties, handler, membersOf(child), removedOf(live));
+  const wanted = childDefinition(node, resource, properties, handler, membersOf(child), live.state.data);
   return !same(wanted as unknown as Plain, child.definition() as unknown as Plain) || child.files !== node.files;
 }
 
@@ -119,7 +117,7 @@ async function start(
     throw new Error(`Request limit exceeded: stacks are nested more than ${deepest} deep at ${resource.name}.`);
   const { desk } = crew;
   const id = randomUUID();
-  const definition = childDefinition(node, resource, live.state.properties, handler, [], []);
+  const definition = childDefinition(node, resource, live.state.properties, handler, [], live.state.data);
   const name = live.row.physical_id ?? `${node.row.name}-${live.row.name}-${shortId()}`.slice(-255);
   const row = {
     ...node.row,
@@ -164,7 +162,7 @@ async function restart(
   child: StackNode,
 ): Promise<void> {
   const { desk } = crew;
-  const definition = childDefinition(node, resource, live.state.properties, handler, membersOf(child), removedOf(live));
+  const definition = childDefinition(node, resource, live.state.properties, handler, membersOf(child), live.state.data);
   const { action } = node.row;
   child.row = {
     ...child.row,

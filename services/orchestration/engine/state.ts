@@ -39,10 +39,14 @@ export const emptyState = (): ResourceState => ({
   changed: [],
 });
 
+const nothing = JSON.stringify(emptyState());
+
 export const sealState = (secrets: Secrets, live: Live): ResourceRow => {
   const plain = JSON.stringify(live.state);
+  // Of a resource that was not begun there is nothing to hide.
+  if (plain === nothing) live.row.state = '';
   // Sealing costs more than all else about a row; most turns change the row and not the state.
-  if (live.sealed !== plain) {
+  else if (live.sealed !== plain) {
     live.row.state = secrets.seal(plain, owner(live.row));
     live.sealed = plain;
   }
@@ -51,5 +55,5 @@ export const sealState = (secrets: Secrets, live: Live): ResourceRow => {
 
 export const openState = (secrets: Secrets, row: ResourceRow): Live => ({
   row,
-  state: JSON.parse(secrets.open(row.state, owner(row))) as ResourceState,
+  state: row.state === '' ? emptyState() : (JSON.parse(secrets.open(row.state, owner(row))) as ResourceState),
 });

@@ -39,6 +39,8 @@ export type ActionParams = {
 
 /** Heat's stack_action_timeout is an hour; a rack of bare metal takes longer. */
 export const defaultMinutes = 240;
+/** Rows that are laid out in one go, so that the event loop gets its turn between. */
+const rowsAtOnce = 250;
 /** Where nothing tells of a change, look again this often. */
 const lookEveryMs = 15_000;
 const none = { none: 'the rows say where to go on; a failed action is told, and cured by the next one' } as const;
@@ -91,15 +93,16 @@ export function createActions({
         throw explained(error, undefined);
       }
       const now = desk.house.clock.now();
-      const fresh = names
-        .filter((name) => !root.resources.has(name))
-        .map((name) => {
+      const missing = names.filter((name) => !root.resources.has(name));
+      for (let at = 0; at < missing.length; at += rowsAtOnce) {
+        const fresh = missing.slice(at, at + rowsAtOnce).map((name) => {
           const live = newLive(root, name, root.analysis.resources.get(name)?.type.name ?? '', now);
           live.row.requires = [...root.analysis.graph.required(name)];
           root.resources.set(name, live);
           return live;
         });
-      if (fresh.length > 0) await crew.session.write({ rows: fresh });
+        await crew.session.write({ rows: fresh });
+      }
       return done({ resources: names.length });
     });
   }

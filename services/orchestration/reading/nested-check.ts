@@ -64,7 +64,7 @@ function checkOne(
       `Request limit exceeded: Recursion depth exceeds ${DEFAULT_LIMITS.stackDepth} at ${[...within, resource.name].join('.')}.`,
     );
   const standIn = { analysis } as Pick<StackNode, 'analysis'> as StackNode;
-  const definition = childDefinition(standIn, resource, propertiesOf(resource), handler, [], []);
+  const definition = childDefinition(standIn, resource, propertiesOf(resource), handler, [], {});
   const { stack } = walk;
   const name = [stack.name, ...within, resource.name].join('-');
   const path = [...within, resource.name];

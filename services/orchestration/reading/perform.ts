@@ -90,7 +90,7 @@ export function questionsOf(analysis: Analysis, stackName: string, within: reado
   });
 }
 
-function describe(source: Source): Asks['describe']['answer'] {
+function describe({ source, lint: wanted }: Asks['describe']['ask']): Asks['describe']['answer'] {
   // As Heat's own: a parameter that is still to be given is no mistake of the template.
   const { analysis } = read(source, { strict: false });
   const { parameters, environment, template } = analysis;
@@ -107,7 +107,7 @@ function describe(source: Source): Asks['describe']['answer'] {
       event_sinks: toPlain(environment.eventSinks),
     },
   };
-  const advice = lint(analysis).map(({ message, position }) => ({
+  const advice = (wanted ? lint(analysis) : []).map(({ message, position }) => ({
     message,
     place: position ? `${template.file ?? 'template'}:${position.line}:${position.column}: ` : '',
   }));
@@ -178,7 +178,7 @@ function descend(analysis: Analysis, files: Source['files'], within: readonly st
     const handler = resource && handlerOf(resource.type.name);
     if (!resource || !handler || !isNested(handler)) return here;
     const standIn = { analysis: here } as Pick<StackNode, 'analysis'> as StackNode;
-    const definition = childDefinition(standIn, resource, propertiesOf(resource), handler, [], []);
+    const definition = childDefinition(standIn, resource, propertiesOf(resource), handler, [], {});
     here = analysisOf({ definition, files, stack: { id: 'None', name, project_id: '' } });
   }
   return here;

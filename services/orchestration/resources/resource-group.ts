@@ -1,5 +1,6 @@
 /** OS::Heat::ResourceGroup: the same definition `count` times, as a stack of its own. */
-import type { NestedHandler } from '../engine/handler.ts';
+import type { Group, NestedHandler } from '../engine/handler.ts';
+import { Fault, fromPlain, selectFromAttribute, type Value } from '../language/index.ts';
 import type { Plain } from '../model.ts';
 
 /** Puts the member's number wherever the index variable stands in a text. */
@@ -43,4 +44,27 @@ export const resourceGroup: NestedHandler = {
     );
     return { template: { heat_template_version: '2015-04-30', resources }, file: 'resource group', parameters: {} };
   },
+  attribute(group, name, path) {
+    if (name === 'removed_rsrc_list') return fromPlain(group.data.removed ?? []);
+    return groupAttribute(group, name, path);
+  },
 };
+
+/** What every group has: its members' references, or an attribute of each of them. */
+export function groupAttribute({ members }: Group, name: string, path: readonly Value[]): Value {
+  const [attribute, ...rest] = path;
+  switch (name) {
+    case 'refs':
+      return selectFromAttribute(
+        members.map((member) => member.reference()),
+        path,
+      );
+    case 'refs_map':
+      return selectFromAttribute(new Map(members.map((member) => [member.name, member.reference()])), path);
+    case 'attributes':
+      if (attribute === undefined) throw new Fault('KeyError', 'attributes');
+      return new Map(members.map((member) => [member.name, member.attribute(attribute, rest)]));
+    default:
+      return members.map((member) => member.attribute(name, path));
+  }
+}

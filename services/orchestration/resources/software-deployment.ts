@@ -1,4 +1,4 @@
-/** OS::Heat::SoftwareDeployment: a configuration with values, run by the agent on a server, which signals what came of it. */
+/** OS::Heat::SoftwareDeployment and its kin: a configuration with values, run by the agent on a server, which signals what came of it. */
 import { randomUUID } from 'node:crypto';
 import { fault } from '../../core/errors/index.ts';
 import { done, type Handler, type Outcome, type Work, waitFor } from '../engine/handler.ts';
@@ -13,6 +13,7 @@ import {
   sealDeployment,
 } from '../software/configs.ts';
 import { dropCredential, ensureCredential, type Holder, signalUrl } from '../software/credentials.ts';
+import { componentGroup } from './software-component.ts';
 import * as store from '../store/software.ts';
 
 /** An agent that will not answer must not keep a stack from being deleted. */
@@ -21,7 +22,24 @@ const farewellMs = 600_000;
 const holderOf = (work: Work): Holder => ({ id: work.id, name: work.name, stack: work.stack });
 const transportOf = ({ properties }: Work): string => String(properties.signal_transport ?? 'CFN_SIGNAL');
 
-type Input = ConfigInput & { readonly value: Plain };
+/** What differs between the types: what becomes of the configuration when its values are known. */
+export interface DeploymentKind {
+  readonly type: string;
+  derive(config: Plain, inputs: readonly Input[], work: Work): Plain;
+}
+
+const empty: ConfigBody = { config: '', inputs: [], outputs: [], options: {} };
+
+/** Another project's configuration is none at all. @throws Fault `config-not-found` */
+async function sourceOf({ desk, properties, stack }: Work): Promise<store.ConfigRow | undefined> {
+  const id = properties.config;
+  if (typeof id !== 'string' || id === '') return undefined;
+  const row = await store.config(desk.house.db, id);
+  if (row?.project_id !== stack.projectId) throw fault('config-not-found', { id });
+  return row;
+}
+
+export type Input = ConfigInput & { readonly value: Plain };
 
 const input = (name: string, description: string, value: Plain): Input => ({
   name,
@@ -44,10 +62,10 @@ function inputsOf(config: ConfigBody, values: { readonly [name: string]: Plain }
 const layOf = ({ action, startedAt }: Work): string => (action === 'CREATE' ? action : `${action} ${startedAt}`);
 
 /** Lays the configuration of this action out for the server's agent. The id is new: agents remember what they ran by it. */
-async function deploy(work: Work): Promise<void> {
+async function deploy(work: Work, kind: DeploymentKind): Promise<void> {
   const { desk, properties, action } = work;
-  const source = await store.config(desk.house.db, String(properties.config ?? ''));
-  const config: ConfigBody = source ? openConfig(desk, source) : { config: '', inputs: [], outputs: [], options: {} };
+  const source = await sourceOf(work);
+  const config = source ? openConfig(desk, source) : empty;
   const values = (properties.input_values ?? {}) as { [name: string]: Plain };
   const transport = transportOf(work);
   await work.commit(async (tx) => {
@@ -78,12 +96,13 @@ async function deploy(work: Work): Promise<void> {
       own.push(input('deploy_region_name', 'Region name for API authentication', desk.region));
     }
     const configId = randomUUID();
+    const inputs = inputsOf(config, values, own);
     await store.insertConfig(tx, {
       id: configId,
       project_id: work.stack.projectId,
       name: String(properties.name ?? source?.name ?? work.name),
       group_name: source?.group_name ?? 'Heat::Ungrouped',
-      body: sealConfig(desk, configId, { ...config, inputs: inputsOf(config, values, own) }),
+      body: sealConfig(desk, configId, { ...config, config: kind.derive(config.config, inputs, work), inputs }),
     });
     const id = work.physicalId ?? randomUUID();
     const before = (await store.deployment(tx, id))?.config_id;
@@ -122,35 +141,52 @@ async function look(work: Work): Promise<Outcome> {
   });
 }
 
-const isFor = (work: Work, action: string): boolean =>
-  ((work.properties.actions ?? ['CREATE', 'UPDATE']) as string[]).includes(action);
+/** A component says itself which actions it has something for. */
+async function isFor(work: Work, action: string): Promise<boolean> {
+  const source = await sourceOf(work);
+  if (source?.group_name === componentGroup) {
+    const { configs } = openConfig(work.desk, source).config as { configs?: { actions?: string[] }[] };
+    return (configs ?? []).some(({ actions }) => (actions ?? usualActions).includes(action));
+  }
+  return ((work.properties.actions ?? usualActions) as string[]).includes(action);
+}
 
-async function run(work: Work): Promise<Outcome> {
-  if (!isFor(work, work.action)) return done;
-  if (work.data.deployed !== layOf(work)) await deploy(work);
+const usualActions = ['CREATE', 'UPDATE'];
+
+async function run(work: Work, kind: DeploymentKind): Promise<Outcome> {
+  if (work.data.deployed !== layOf(work)) {
+    if (!(await isFor(work, work.action))) return done;
+    await deploy(work, kind);
+  }
   return look(work);
 }
 
-export const softwareDeployment: Handler = {
-  type: 'OS::Heat::SoftwareDeployment',
+async function farewell(work: Work, kind: DeploymentKind): Promise<Outcome> {
+  const overdue = work.now - work.startedAt >= farewellMs;
+  const laid = work.data.deployed === layOf(work);
+  if (!overdue && (laid || (await isFor(work, 'DELETE').catch(() => false)))) {
+    if (!laid) await deploy(work, kind);
+    const row = await store.deployment(work.desk.house.db, work.physicalId ?? '');
+    if (row?.status === 'IN_PROGRESS') return look(work);
+  }
+  await work.commit(async (tx) => {
+    const row = await store.deployment(tx, work.physicalId ?? '');
+    await store.deleteDeployment(tx, work.physicalId ?? '');
+    if (row?.config_id) await store.deleteConfig(tx, row.config_id);
+    await dropCredential(work.desk, tx, work.id);
+    return {};
+  });
+  return done;
+}
+
+export const deploymentHandler = (kind: DeploymentKind): Handler => ({
+  type: kind.type,
   backend: 'database',
-  create: run,
-  update: (work) => run(work),
-  async delete(work) {
-    if (isFor(work, 'DELETE') && work.now - work.startedAt < farewellMs) {
-      if (work.data.deployed !== layOf(work)) await deploy(work);
-      const row = await store.deployment(work.desk.house.db, work.physicalId ?? '');
-      if (row?.status === 'IN_PROGRESS') return look(work);
-    }
-    await work.commit(async (tx) => {
-      const row = await store.deployment(tx, work.physicalId ?? '');
-      await store.deleteDeployment(tx, work.physicalId ?? '');
-      if (row?.config_id) await store.deleteConfig(tx, row.config_id);
-      await dropCredential(work.desk, tx, work.id);
-      return {};
-    });
-    return done;
-  },
+  create: (work) => run(work, kind),
+  update: (work) => run(work, kind),
+  suspend: (work) => run(work, kind),
+  resume: (work) => run(work, kind),
+  delete: (work) => farewell(work, kind),
   async attributes(work) {
     const row = work.physicalId ? await store.deployment(work.desk.house.db, work.physicalId) : undefined;
     return row ? { ...(openDeployment(work.desk, row).output_values ?? {}) } : {};
@@ -160,4 +196,9 @@ export const softwareDeployment: Handler = {
       throw fault('signal-invalid', { resource: name, reason: 'it is no map of outputs' });
     return `the agent reported status ${String(body.deploy_status_code ?? 0)}`;
   },
-};
+});
+
+export const softwareDeployment: Handler = deploymentHandler({
+  type: 'OS::Heat::SoftwareDeployment',
+  derive: (config) => config,
+});

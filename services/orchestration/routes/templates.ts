@@ -148,9 +148,11 @@ export function templateRoutes(api: Api, desk: Desk): void {
   api.post<{ Querystring: Query }>('/validate', async (request) => {
     const { files = {}, ...wish } = stackWish(bodyOf(request.body));
     const stack = { id: 'None', name: 'None', project_id: request.context.projectId ?? '' };
-    const { body, advice } = await desk.reader.ask('describe', { wish, present: null, files, stack });
     // Beside what Heat says: what is valid and hardly meant. Asked for, so that Heat's clients get Heat's answer.
-    return flag(request.query.lint) ? { ...body, Advice: advice } : body;
+    const wanted = flag(request.query.lint);
+    const source = { wish, present: null, files, stack };
+    const { body, advice } = await desk.reader.ask('describe', { source, lint: wanted });
+    return wanted ? { ...body, Advice: advice } : body;
   });
 
   api.get<{ Querystring: Query }>('/resource_types', async (request) => {
