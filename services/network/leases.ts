@@ -1,7 +1,7 @@
 /**
  * The DHCP engine's lease store over PostgreSQL. An ACK waits for its commit, so commits are gathered: everything that comes while
  * one is under way, and under load for a few milliseconds more, goes out as one prepared statement, which is one transaction and one
- * round trip. It has a connection of its own: no ACK waits for a busy pool.
+ * round trip. While there is work a connection is kept: no ACK waits for a busy pool.
  */
 import type pg from 'pg';
 import type { Database } from '../core/database/index.ts';
@@ -25,18 +25,11 @@ interface Waiting {
 export function createLeaseStore(db: Database): LeaseStore {
   let waiting: Waiting[] = [];
   let isRunning = false;
-  let client: Promise<pg.PoolClient> | undefined;
-
-  function connection(): Promise<pg.PoolClient> {
-    client ??= db.pool.connect().catch((error: unknown) => {
-      client = undefined;
-      throw error;
-    });
-    return client;
-  }
+  let client: pg.PoolClient | undefined;
 
   async function write(bindings: readonly Binding[]): Promise<void> {
-    const held = await connection();
+    client ??= await db.pool.connect();
+    const held = client;
     try {
       await writeLeases(held, bindings);
     } catch (error) {
@@ -73,6 +66,8 @@ export function createLeaseStore(db: Database): LeaseStore {
       await flush(entries);
     }
     isRunning = false;
+    client?.release();
+    client = undefined;
   }
 
   return {
