@@ -35,6 +35,8 @@ export const packageGroups = {
     'xz-utils',
     'kmod',
   ],
+  /** The peers of the power bench. */
+  power: ['freeipmi-tools', 'ipmitool', 'bash'],
   lab: ['qemu-system-x86', 'ovmf', 'ipxe-qemu', 'openipmi', 'ipmitool', 'iproute2', 'util-linux', 'socat', 'curl'],
   tests: [
     'python3-openstackclient',

@@ -145,16 +145,15 @@ export function createPowerWatch(ground: Ground, settings: Partial<FleetSettings
   }
 
   function readSoon(uuid: string, inMs = gatherMs): void {
+    if (!running) return;
     dirty.add(uuid);
     if (dirty.size > 1) return;
     cancelRead = clock.after(inMs, () => {
       const uuids = [...dirty];
       dirty.clear();
-      reading = reading
-        .then(() => read(uuids))
-        .catch(() => {
-          for (const one of uuids) readSoon(one);
-        });
+      readNext(uuids).catch(() => {
+        for (const one of uuids) readSoon(one, databaseAwayMs);
+      });
     });
   }
 
