@@ -92,6 +92,12 @@ export class BmcProcess {
     await this.#start(description.nodes);
   }
 
+  /** Ends ipmi_sim because somebody else answers for the nodes from now on; `serve` starts it again. */
+  async pause(): Promise<void> {
+    this.#configuration = '';
+    await this.#halt();
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#halt();

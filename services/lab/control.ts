@@ -9,6 +9,7 @@ import { isSystemError, reason } from './thrown.ts';
  * The door of the owner of the machines: a unix socket, one line a question, one line an answer (`ok` or `error SENTENCE`).
  *
  *     node-1 set power 1        from ipmi_sim's chassis_control hook; also `boot pxe|default|none`, `reset 1`, `shutdown 1`, `identify 15 0`
+ *     node-1 fault loss=0.1     what goes wrong with its BMC from now on, where the BMCs are ours (bmc-faults.ts)
  *     reload                    read lab.json again
  *     ping                      are you there
  *     stop                      power everything off, then end

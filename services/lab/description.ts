@@ -19,6 +19,10 @@ export type Firmware = Static<typeof Firmware>;
 export const NetworkBoot = Type.Union([Type.Literal('ipxe-rom'), Type.Literal('firmware'), Type.Literal('http')]);
 export type NetworkBoot = Static<typeof NetworkBoot>;
 
+/** OpenIPMI's simulator is the reference; our own knows suite 17, every boot flag, and how to go wrong. */
+export const BmcKind = Type.Union([Type.Literal('ipmi_sim'), Type.Literal('own')]);
+export type BmcKind = Static<typeof BmcKind>;
+
 export const LabNode = Type.Object({
   name: Type.String({ pattern: '^node-[0-9]{1,3}$' }),
   index: Type.Integer({ minimum: 1, maximum: mostNodes }),
@@ -42,6 +46,10 @@ export type LabNode = Static<typeof LabNode>;
 export const LabDescription = Type.Object({
   version: Type.Literal(1),
   acceleration: Type.Union([Type.Literal('kvm'), Type.Literal('tcg')]),
+  /** Who plays the BMCs; without it ipmi_sim, as before there was a choice. */
+  bmcs: Type.Optional(BmcKind),
+  /** Seed of what goes wrong with our own. */
+  bmcFaults: Type.Optional(Type.Integer({ minimum: 0, maximum: 0xffff_ffff })),
   nodes: Type.Array(LabNode),
 });
 export type LabDescription = Static<typeof LabDescription>;

@@ -7,11 +7,13 @@ export {
   probeGuests,
   type Verdict,
 } from './acceleration.ts';
+export { type BmcFaults, changedFaults, faultRows, faultsOfSeed, faultWords } from './bmc-faults.ts';
 export { type ConsoleOptions, labConsole } from './console.ts';
-export type { Firmware, LabDescription, LabNode, NetworkBoot, NodeShape } from './description.ts';
+export type { BmcKind, Firmware, LabDescription, LabNode, NetworkBoot, NodeShape } from './description.ts';
 export { readDescription } from './description.ts';
 export { type LabDownOptions, labDown } from './down.ts';
 export { labCommand, labExec } from './exec.ts';
+export { labFault } from './fault.ts';
 export { labAddresses, labLayout, labNetns, mostNodes, provisioningInterface } from './layout.ts';
 export type { Acceleration, BootDevice } from './qemu.ts';
 export { machineSpeed } from './speed.ts';
@@ -21,6 +23,7 @@ export { type Lab, type LabUpOptions, labNetworkUp, labUp } from './up.ts';
 export {
   createVirtualBmc,
   type ServeOptions,
+  serveVirtualBmc,
   serveVirtualBmcs,
   type VirtualBmc,
   type VirtualBmcOptions,

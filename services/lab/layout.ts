@@ -32,6 +32,8 @@ export interface NodeLayout {
   consoleLog: string;
   qemuLog: string;
   bootOrder: string;
+  /** What a virtual BMC of ours keeps: persistent boot flags, faults. */
+  bmc: string;
   qmp: string;
   serial: string;
   console: string;
@@ -97,6 +99,7 @@ export function labLayout(stateDir: string): LabLayout {
         consoleLog: join(own, 'console.log'),
         qemuLog: join(own, 'qemu.log'),
         bootOrder: join(own, 'boot.json'),
+        bmc: join(own, 'bmc.json'),
         qmp: join(run, `${name}.qmp`),
         serial: join(run, `${name}.serial`),
         console: join(run, `${name}.console`),

@@ -49,11 +49,15 @@ export class Machine {
   readonly #layout: NodeLayout;
   readonly #acceleration: Acceleration;
   readonly #log: (line: string) => void;
-  readonly #serial: SerialLine;
+  readonly serial: SerialLine;
   #process: ProcessRecord | undefined;
   #qmp: Qmp | undefined;
   #boot: BootDevice;
   #last: Promise<unknown> = Promise.resolve();
+  /** Off without anybody here having asked: the guest shut down, or QEMU died. */
+  onWentOff: () => void = () => {};
+  /** The guest reset itself. */
+  onGuestReset: () => void = () => {};
   /** Why the process ends, for the log: set by the one who ends it. */
   #leaving = '';
 
@@ -62,13 +66,13 @@ export class Machine {
     this.#layout = layout;
     this.#acceleration = acceleration;
     this.#log = (line) => log(`${node.name}: ${line}`);
-    this.#serial = new SerialLine(node.index, layout);
+    this.serial = new SerialLine(node.index, layout);
     this.#boot = readBootDevice(layout.bootOrder);
   }
 
   /** Opens the serial line's doors and takes over a QEMU that an earlier owner started. */
   async adopt(): Promise<void> {
-    await this.#serial.listen();
+    await this.serial.listen();
     const record = readRecord(this.#layout.pidFile);
     if (record && isAlive(record)) {
       try {
@@ -81,6 +85,10 @@ export class Machine {
       }
     }
     this.#publish();
+  }
+
+  get on(): boolean {
+    return this.#isOn();
   }
 
   powerOn(): Promise<void> {
@@ -132,7 +140,7 @@ export class Machine {
   /** Lets go of everything in this process; the QEMU stays. */
   release(): void {
     this.#qmp?.close();
-    this.#serial.close();
+    this.serial.close();
   }
 
   #isOn(): boolean {
@@ -185,10 +193,11 @@ export class Machine {
   #took(record: ProcessRecord, qmp: Qmp): void {
     this.#process = record;
     this.#qmp = qmp;
-    qmp.onEvent = (event) => {
+    qmp.onEvent = (event, data) => {
+      if (event === 'RESET' && data.guest === true) this.onGuestReset();
       if (event === 'RESET' || event === 'SHUTDOWN' || event === 'GUEST_PANICKED') this.#log(`QEMU says ${event}`);
     };
-    this.#serial.attach();
+    this.serial.attach();
     qmp.closed.then(async () => {
       if (this.#qmp !== qmp) return;
       // The monitor closes a moment before the process has gone.
@@ -205,7 +214,9 @@ export class Machine {
     removeRecord(this.#layout.pidFile);
     this.#publish();
     this.#log(this.#leaving || 'went off by itself');
+    const asked = this.#leaving !== '';
     this.#leaving = '';
+    if (!asked) this.onWentOff();
   }
 
   async #orderDevices(): Promise<void> {

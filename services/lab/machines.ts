@@ -2,15 +2,16 @@ import { appendFileSync } from 'node:fs';
 import { fault } from '../core/errors/index.ts';
 import { BmcProcess } from './bmc.ts';
 import { applySettings, openControl } from './control.ts';
-import { readDescription } from './description.ts';
+import { type BmcKind, readDescription } from './description.ts';
 import { labLayout } from './layout.ts';
 import { Machine } from './machine.ts';
+import { OwnBmcs } from './own-bmcs.ts';
 import { identify, isAlive, readRecord, removeRecord, writeRecord } from './processes.ts';
 import { reason } from './thrown.ts';
 
 /**
- * The owner of the lab's machines: one process inside the lab's namespace, started by `lab up`, that starts and ends the QEMUs, keeps
- * ipmi_sim running, and does what the BMCs' hook asks. It may die or be ended by SIGTERM at any moment: the machines go on, and the next
+ * The owner of the lab's machines: one process inside the lab's namespace, started by `lab up`, that starts and ends the QEMUs, is the
+ * BMCs itself or keeps ipmi_sim running and does what its hook asks. It may die or be ended by SIGTERM at any moment: the machines go on, and the next
  * owner (`lab up` again) finds them. Only `stop` powers them off.
  */
 async function own(stateDir: string): Promise<void> {
@@ -24,7 +25,8 @@ async function own(stateDir: string): Promise<void> {
   writeRecord(lab.ownerRecord, self);
 
   const machines = new Map<string, Machine>();
-  const bmcs = new BmcProcess(lab, log);
+  const simulator = new BmcProcess(lab, log);
+  const ours = new OwnBmcs(lab, log);
 
   const load = async (): Promise<void> => {
     const description = readDescription(stateDir);
@@ -37,7 +39,15 @@ async function own(stateDir: string): Promise<void> {
         machines.set(node.name, machine);
       }),
     );
-    await bmcs.serve(description);
+    const kind: BmcKind = description.bmcs ?? 'ipmi_sim';
+    // Both would want the same ports: the other kind goes first.
+    if (kind === 'own') {
+      await simulator.pause();
+      await ours.serve(description, machines);
+    } else {
+      ours.stop();
+      await simulator.serve(description);
+    }
   };
 
   // A line that changes who is there waits for the one before it; lines for machines have their own order in each machine.
@@ -49,7 +59,8 @@ async function own(stateDir: string): Promise<void> {
   };
 
   const leave = async (): Promise<void> => {
-    await bmcs.stop();
+    ours.stop();
+    await simulator.stop();
     for (const machine of machines.values()) machine.release();
     removeRecord(lab.ownerRecord);
   };
@@ -68,6 +79,11 @@ async function own(stateDir: string): Promise<void> {
       });
     }
     const machine = machines.get(first);
+    if (machine && second === 'fault') {
+      if (!ours.fault(first, rest)) throw fault('lab-fault-simulator', { node: first });
+      log(`${first}: BMC faults ${rest.join(' ')}`);
+      return;
+    }
     if (!machine || second !== 'set') throw fault('lab-question', { question: words.join(' ') });
     try {
       await applySettings(machine, rest);

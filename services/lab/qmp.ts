@@ -10,6 +10,7 @@ interface QmpMessage {
   return?: unknown;
   error?: { class?: string; desc?: string };
   event?: string;
+  data?: Record<string, unknown>;
 }
 
 interface Waiting {
@@ -23,7 +24,7 @@ export class Qmp {
   readonly #waiting: Waiting[] = [];
   /** Settles when QEMU closes the connection, which it does only by ending. */
   readonly closed: Promise<void>;
-  onEvent: (event: string) => void = () => {};
+  onEvent: (event: string, data: Readonly<Record<string, unknown>>) => void = () => {};
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -78,7 +79,7 @@ export class Qmp {
       return;
     }
     if (message.event) {
-      this.onEvent(message.event);
+      this.onEvent(message.event, message.data ?? {});
       return;
     }
     if (message.QMP) return;

@@ -20,6 +20,7 @@ export class SerialLine {
   readonly #servers: Server[] = [];
   #history: Buffer;
   #guest: Socket | undefined;
+  #tap: (data: Buffer) => void = () => {};
 
   constructor(index: number, layout: NodeLayout) {
     this.#index = index;
@@ -45,6 +46,16 @@ export class SerialLine {
     guest.on('close', () => {
       if (this.#guest === guest) this.#guest = undefined;
     });
+  }
+
+  /** Hears the line within this process; returns the way to type on it. One at a time: the BMC. */
+  tap(heard: (data: Buffer) => void): (typed: Buffer) => void {
+    this.#tap = heard;
+    return (typed) => void this.#guest?.write(typed);
+  }
+
+  untap(): void {
+    this.#tap = () => {};
   }
 
   close(): void {
@@ -73,6 +84,7 @@ export class SerialLine {
 
   #heard(data: Buffer): void {
     this.#history = Buffer.concat([this.#history, data]).subarray(-historyBytes);
+    this.#tap(data);
     for (const reader of this.#readers) {
       if (reader.writableLength > mostUnread) reader.destroy();
       else reader.write(data);

@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { type LabNode, readDescription } from './description.ts';
+import { faultWords } from './bmc-faults.ts';
+import { type BmcKind, type LabNode, readDescription } from './description.ts';
 import { labLayout } from './layout.ts';
 import { readBootDevice } from './machine.ts';
+import { faultsOf } from './own-bmcs.ts';
 import { isAlive, processUse, readRecord } from './processes.ts';
 import type { Acceleration, BootDevice } from './qemu.ts';
 
@@ -15,6 +17,8 @@ export interface LabNodeStatus {
   rssMb: number;
   /** User and system time of this QEMU since its power-on, in seconds; 0 when off. */
   cpuSeconds: number;
+  /** What is wrong with its BMC, as it would be typed; always empty with ipmi_sim. */
+  bmcFaults: string[];
   /** Everything the node ever said on its serial line. */
   consoleLog: string;
 }
@@ -22,6 +26,7 @@ export interface LabNodeStatus {
 export interface LabStatus {
   netns: { name: string; file: string; present: boolean };
   acceleration: Acceleration;
+  bmcs: BmcKind;
   /** The process that owns the machines, and the one that answers for the BMCs; undefined when it does not run (`lab up` starts it). */
   ownerPid?: number;
   bmcPid?: number;
@@ -39,10 +44,13 @@ export function labStatus(stateDir: string): LabStatus | undefined {
     return record && isAlive(record) ? record.pid : undefined;
   };
   const ownerPid = alive(lab.ownerRecord);
-  const bmcPid = alive(lab.bmcRecord);
+  const bmcs = description.bmcs ?? 'ipmi_sim';
+  // Ours are within the owner.
+  const bmcPid = bmcs === 'own' ? ownerPid : alive(lab.bmcRecord);
   return {
     netns: { name: lab.netns, file: lab.netnsFile, present: existsSync(lab.netnsFile) },
     acceleration: description.acceleration,
+    bmcs,
     ...(ownerPid === undefined ? {} : { ownerPid }),
     ...(bmcPid === undefined ? {} : { bmcPid }),
     instackenv: lab.instackenv,
@@ -56,6 +64,7 @@ export function labStatus(stateDir: string): LabStatus | undefined {
         bootDevice: readBootDevice(layout.bootOrder),
         ...(pid === undefined ? {} : { pid }),
         ...use,
+        bmcFaults: bmcs === 'own' ? faultWords(faultsOf(lab, node, description.bmcFaults)) : [],
         consoleLog: layout.consoleLog,
       };
     }),

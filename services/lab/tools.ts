@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fault } from '../core/errors/index.ts';
+import type { BmcKind } from './description.ts';
 
 /** What is to be done: each scope needs what the ones before it need, and its own. */
 const scopes = ['network', 'machines', 'uefi'] as const;
@@ -12,6 +13,8 @@ interface Need {
   /** A command on the PATH, or an absolute path of a file. */
   wants: string;
   scope: ToolScope;
+  /** Of a lab whose BMCs are this alone. */
+  bmcs?: BmcKind;
 }
 
 export const uefiCode = '/usr/share/OVMF/OVMF_CODE_4M.fd';
@@ -22,8 +25,8 @@ const needs: readonly Need[] = [
   { scope: 'network', wants: 'nsenter', package: 'util-linux' },
   { scope: 'machines', wants: 'qemu-system-x86_64', package: 'qemu-system-x86' },
   { scope: 'machines', wants: '/usr/lib/ipxe/qemu/efi-virtio.rom', package: 'ipxe-qemu' },
-  { scope: 'machines', wants: 'ipmi_sim', package: 'openipmi' },
-  { scope: 'machines', wants: 'socat', package: 'socat' },
+  { scope: 'machines', wants: 'ipmi_sim', package: 'openipmi', bmcs: 'ipmi_sim' },
+  { scope: 'machines', wants: 'socat', package: 'socat', bmcs: 'ipmi_sim' },
   { scope: 'uefi', wants: uefiCode, package: 'ovmf' },
   { scope: 'uefi', wants: uefiVariables, package: 'ovmf' },
 ];
@@ -52,8 +55,11 @@ function present(wants: string): boolean {
 }
 
 /** Throws one sentence that names everything missing and the command that installs it. */
-export function checkTools(scope: ToolScope): void {
-  const missing = needs.filter((need) => scopes.indexOf(need.scope) <= scopes.indexOf(scope) && !present(need.wants));
+export function checkTools(scope: ToolScope, kind: BmcKind = 'ipmi_sim'): void {
+  const missing = needs.filter(
+    ({ scope: from, bmcs = kind, wants }) =>
+      scopes.indexOf(from) <= scopes.indexOf(scope) && bmcs === kind && !present(wants),
+  );
   if (missing.length > 0) {
     const packages = [...new Set(missing.map((need) => need.package))].join(' ');
     throw fault('lab-tools-missing', { missing: missing.map((need) => need.wants).join(', '), packages });

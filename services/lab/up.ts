@@ -7,6 +7,7 @@ import { fault } from '../core/errors/index.ts';
 import { chooseAcceleration, type Verdict } from './acceleration.ts';
 import { askOwner } from './control.ts';
 import {
+  type BmcKind,
   describeNode,
   instackenv,
   type LabDescription,
@@ -34,6 +35,10 @@ export interface LabUpOptions {
   shape?: NodeShape;
   /** Shapes by place (the first is node-1), over `shape`: a lab with one BIOS and one UEFI node. */
   shapes?: readonly NodeShape[];
+  /** Who plays the BMCs. Default: what the lab has, ipmi_sim in a new one. Another kind takes over at once; machines that run go on. */
+  bmcs?: BmcKind;
+  /** Seed of what goes wrong with our own BMCs; null: nothing any more. Default: as it was. */
+  bmcFaults?: number | null;
   /** Force an acceleration instead of probing for KVM. */
   acceleration?: Acceleration;
   /** A Linux kernel to probe KVM with; default the newest in /boot, else UEFI firmware. */
@@ -47,6 +52,7 @@ export interface Lab {
   /** Enrolment file with the BMCs' addresses and credentials; readable by root alone. */
   instackenv: string;
   acceleration: Acceleration;
+  bmcs: BmcKind;
   nodes: LabNode[];
 }
 
@@ -63,7 +69,10 @@ export async function labUp(options: LabUpOptions): Promise<Lab> {
   return withLabLock(lab, onProgress, async () => {
     const known = readDescription(stateDir);
     const planned = plan(lab, known, options);
-    checkTools(planned.some((node) => node.firmware === 'uefi') ? 'uefi' : 'machines');
+    const bmcs = options.bmcs ?? known?.bmcs ?? 'ipmi_sim';
+    const seed = options.bmcFaults === undefined ? known?.bmcFaults : (options.bmcFaults ?? undefined);
+    if (seed !== undefined && bmcs !== 'own') throw fault('lab-fault-simulator', { node: 'any' });
+    checkTools(planned.some((node) => node.firmware === 'uefi') ? 'uefi' : 'machines', bmcs);
     checkMemory(planned);
     mkdirSync(lab.directory, { recursive: true });
     mkdirSync(runRoot, { recursive: true, mode: 0o755 });
@@ -73,7 +82,13 @@ export async function labUp(options: LabUpOptions): Promise<Lab> {
       ? { acceleration: options.acceleration, reason: 'as asked' }
       : await chooseAcceleration(lab.acceleration, options.probeKernel, onProgress);
     onProgress(`acceleration ${verdict.acceleration}: ${verdict.reason}`);
-    const description: LabDescription = { version: 1, acceleration: verdict.acceleration, nodes: planned };
+    const description: LabDescription = {
+      version: 1,
+      acceleration: verdict.acceleration,
+      bmcs,
+      ...(seed !== undefined && { bmcFaults: seed }),
+      nodes: planned,
+    };
     writeWhole(lab.description, `${JSON.stringify(description, null, 2)}\n`);
 
     for (const node of planned) makeNode(lab, node);
@@ -87,6 +102,7 @@ export async function labUp(options: LabUpOptions): Promise<Lab> {
       netns: { name: lab.netns, file: lab.netnsFile },
       instackenv: lab.instackenv,
       acceleration: verdict.acceleration,
+      bmcs,
       nodes: planned,
     };
   });

@@ -27,6 +27,10 @@ export interface ChassisOptions {
   /** Hears each start of the machine: power on, reset, cycle. */
   onBoot?: (boot: VirtualBoot) => void;
   onPower?: (on: boolean) => void;
+  /** Asks the operating system to go down, in place of `delays.soft`. */
+  onSoft?: () => void;
+  /** Boot flags (parameter 5, 5 bytes) were set. */
+  onFlags?: (flags: Buffer) => void;
 }
 
 /** `honest`; `forgets`: takes boot flags and reads back none; `ignores`: reads them back and boots by its own order. */
@@ -73,8 +77,10 @@ export class VirtualChassis {
     const { delays } = this;
     if (action === 0) this.#after(delays.off, () => this.#become(false));
     else if (action === 1) this.#after(delays.on, () => this.#become(true));
-    else if (action === 5) this.#after(delays.soft, () => this.#become(false));
-    else if (action === 4) return this.on ? 'taken' : 'wrong-state';
+    else if (action === 5) {
+      if (this.#options.onSoft) this.#options.onSoft();
+      else this.#after(delays.soft, () => this.#become(false));
+    } else if (action === 4) return this.on ? 'taken' : 'wrong-state';
     else if (action === 2 || action === 3) {
       if (!this.on) return 'wrong-state';
       if (action === 3) this.#after(delays.on, () => this.#start());
@@ -117,7 +123,32 @@ export class VirtualChassis {
       if (this.bootTruth === 'forgets') return true;
     }
     kept.set(bytes.subarray(0, kept.length));
+    if (number === 5) this.#options.onFlags?.(Buffer.from(kept));
     return true;
+  }
+
+  /** What a start now would boot; uses nothing up. */
+  nextBoot(): VirtualBoot {
+    this.#expire();
+    const flags = this.#parameters.get(5)!;
+    const valid = (flags[0]! & 0x80) !== 0 && this.bootTruth !== 'ignores';
+    return {
+      selector: valid ? (flags[1]! >> 2) & 0x0f : 0,
+      efi: valid && (flags[0]! & 0x20) !== 0,
+      persistent: valid && (flags[0]! & 0x40) !== 0,
+    };
+  }
+
+  /** The machine was reset from within: a start like any other, which nobody commanded. */
+  rebooted(): void {
+    this.restartCause = 0;
+    this.#note();
+  }
+
+  /** Takes a machine over as it is, with the flags that its BMC had kept. */
+  adopt(on: boolean, flags: Buffer | undefined): void {
+    this.on = on;
+    if (flags) this.#parameters.get(5)!.set(flags.subarray(0, 5));
   }
 
   stop(): void {
@@ -139,19 +170,17 @@ export class VirtualChassis {
   }
 
   #start(): void {
+    const boot = this.#note();
+    this.#options.onBoot?.(boot);
+  }
+
+  #note(): VirtualBoot {
     this.starts += 1;
-    this.#expire();
+    this.lastBoot = this.nextBoot();
     const flags = this.#parameters.get(5)!;
-    const valid = (flags[0]! & 0x80) !== 0 && this.bootTruth !== 'ignores';
-    const persistent = valid && (flags[0]! & 0x40) !== 0;
-    this.lastBoot = {
-      selector: valid ? (flags[1]! >> 2) & 0x0f : 0,
-      efi: valid && (flags[0]! & 0x20) !== 0,
-      persistent,
-    };
     // One boot is what they were for.
     if (!(flags[0]! & 0x40)) flags.fill(0);
-    this.#options.onBoot?.(this.lastBoot);
+    return this.lastBoot;
   }
 
   #expire(): void {

@@ -25,13 +25,15 @@ export interface VirtualFaults {
   stallMs: number;
   /** Deaf until told otherwise. */
   deaf: boolean;
-  /** Open Session is refused: all slots are taken. */
+  /** Open Session requests that are refused: all slots are taken just then. */
+  exhaust: number;
+  /** Open Session is refused until told otherwise. */
   sessionsFull: boolean;
 }
 
 export const noFaults: Readonly<VirtualFaults> = {
   ...{ loss: 0, duplicate: 0, reorder: 0, truncate: 0, corrupt: 0, noise: 0, stale: 0, leap: 0 },
-  ...{ stall: 0, stallMs: 10_000, deaf: false, sessionsFull: false },
+  ...{ stall: 0, stallMs: 10_000, exhaust: 0, deaf: false, sessionsFull: false },
 };
 
 type Send = (datagram: Buffer) => void;
@@ -74,6 +76,11 @@ export class FaultPlane {
       return false;
     }
     return true;
+  }
+
+  /** Whether a new session finds all slots taken. */
+  isFull(): boolean {
+    return this.faults.sessionsFull || this.#hit(this.faults.exhaust);
   }
 
   /** Session sequence numbers to waste in front of the next answer. */

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
+import { openPty } from '../../test/setup/pty.ts';
 import type { Clock } from '../core/clock.ts';
 import {
   createIpmiTransport,
@@ -96,6 +97,29 @@ describe('the machine of a virtual BMC', () => {
     pass(600_000);
     it.control(3);
     expect(it.lastBoot?.selector).toBe(1);
+  });
+
+  it('says what comes next without using it up, and uses it up when the machine resets itself', () => {
+    const { clock } = handClock();
+    const set: string[] = [];
+    const it = new VirtualChassis({ clock, onFlags: (bytes) => set.push(bytes.toString('hex')) });
+    it.adopt(true, flags(0xc0, 2));
+    expect(it.nextBoot()).toEqual({ selector: 2, efi: false, persistent: true });
+    it.setBootParameter(5, flags(0xa0, 1));
+    expect(set).toEqual(['a004000000']);
+    expect([it.nextBoot().selector, it.nextBoot().selector]).toEqual([1, 1]);
+    it.rebooted();
+    expect(it.lastBoot).toEqual({ selector: 1, efi: true, persistent: false });
+    expect(it.nextBoot().selector).toBe(0);
+  });
+
+  it('asks the system to go down where there is one', () => {
+    const { clock } = handClock();
+    let asked = 0;
+    const it = new VirtualChassis({ clock, onSoft: () => (asked += 1) });
+    it.control(1);
+    it.control(5);
+    expect([asked, it.on]).toEqual([1, true]);
   });
 
   it('lies as told', () => {
@@ -349,7 +373,24 @@ describe('a virtual BMC judged by strangers', () => {
     expect(await ipmitool('chassis', 'status')).toMatch(/System Power +: on/);
     expect(await ipmitool('mc', 'info')).toMatch(/Firmware Revision +: 1\.0/);
     expect(await ipmitool('sdr', 'list', 'full')).toMatch(/CPU Temp +\| 42 degrees C +\| ok/);
-    expect(await ipmitool('sensor')).toMatch(/12V +\| 12\.060 +\| Volts +\| ok/);
+    expect(await ipmitool('sensor', 'list')).toMatch(/12V +\| 12\.060 +\| Volts +\| ok/);
+    for (const [words, selector] of [
+      [['disk'], 2],
+      [['cdrom', 'options=persistent'], 5],
+      [['bios', 'options=efiboot,persistent'], 6],
+    ] as const) {
+      expect(await ipmitool('chassis', 'bootdev', ...words)).toContain(`Set Boot Device to ${words[0]}`);
+      expect(it.chassis.nextBoot().selector).toBe(selector);
+    }
+    expect(await ipmitool('chassis', 'bootdev', 'none')).toContain('Set Boot Device to none');
+    for (const [word, says] of [
+      ['cycle', /Cycle/],
+      ['reset', /Reset/],
+      ['soft', /Soft/],
+      ['off', /Down\/Off/],
+      ['on', /Up\/On/],
+    ] as const)
+      expect(await ipmitool('chassis', 'power', word)).toMatch(says);
     expect(await ipmitool('sel', 'list')).toMatch(/Power Unit/);
     expect(await ipmitool('fru', 'print', '0')).toMatch(/Product Name +: Virtual BMC/);
     expect(await ipmitool('user', 'list', '1')).toMatch(/2 +admin .*ADMINISTRATOR/);
@@ -361,6 +402,33 @@ describe('a virtual BMC judged by strangers', () => {
     expect(it.users[3]?.password).toBe('changed');
     await ipmitool('sel', 'clear');
     expect(it.sel.entries).toEqual([]);
+  });
+
+  it.each(['3', '17'])('ipmitool -C %s sol activate', async (suite) => {
+    const served = await bmcs();
+    const its = served.bmcs[0]!.machine;
+    const target = ['-H', served.addresses[0]!, '-p', String(served.port), '-U', 'admin', '-P', 'secret'];
+    const sol = (word: string) =>
+      openPty(['/usr/bin/ipmitool', '-I', 'lanplus', '-C', suite, ...target, 'sol', word], {
+        env: { PATH: process.env.PATH ?? '' },
+        cwd: '/',
+      });
+    its.console.feed('before anybody came\r\n');
+    const pty = sol('activate');
+    await pty.says('SOL Session operational');
+    await pty.says('before anybody came');
+    pty.type('typed and echoed');
+    await pty.says('typed and echoed');
+    its.console.feed(`${'y'.repeat(5_000)}the end`);
+    await pty.says('the end');
+    // A second one is refused, and can end the first.
+    const second = sol('activate');
+    await second.says('already active');
+    await second.ended;
+    await sol('deactivate').ended;
+    expect(its.console.owner).toBe(0);
+    pty.kill('SIGTERM');
+    await pty.ended;
   });
 
   it.each(['3', '17'])('FreeIPMI with suite %s', async (suite) => {

@@ -22,6 +22,8 @@ export interface VirtualBmcOptions {
   /** Default: admin, password `secret`, administrator. */
   users?: readonly { name: string; password: string; privilege: Privilege }[];
   kg?: string;
+  /** 16 bytes, as they go over the wire; default: random. */
+  guid?: Buffer;
   /** Default 3 and 17. */
   suites?: readonly number[];
   /** Default 5. */
@@ -67,7 +69,7 @@ export function createVirtualBmc(options: VirtualBmcOptions = {}): VirtualBmc {
 
   const machine = new VirtualMachine({
     clock,
-    guid: random(16),
+    guid: options.guid ?? random(16),
     port,
     address,
     serial: options.serial ?? `V${port}-${address}`,
@@ -155,7 +157,7 @@ export function createVirtualBmc(options: VirtualBmcOptions = {}): VirtualBmc {
       const opening = opens(datagram);
       if (opening) dropIdle();
       current = { peer, send };
-      const side = opening && plane.faults.sessionsFull ? full : session;
+      const side = opening && plane.isFull() ? full : session;
       side.receive(datagram, peer, (answer) => plane.answer(answer, peer, send));
       current = undefined;
     },
@@ -208,32 +210,50 @@ function bind(address: string, port: number): Promise<Socket> {
   });
 }
 
+/** Puts one BMC on an address. */
+export async function serveVirtualBmc(
+  bmc: VirtualBmc,
+  address: string,
+  port: number,
+): Promise<{ port: number; close(): void }> {
+  return attach(bmc, await bind(address, port));
+}
+
+function attach(bmc: VirtualBmc, socket: Socket): { port: number; close(): void } {
+  let open = true;
+  socket.on('message', (datagram, from) => {
+    bmc.receive(datagram, `${from.address} ${from.port}`, (answer) => {
+      // A delayed answer may come after the end.
+      if (open) socket.send(answer, from.port, from.address, () => undefined);
+    });
+  });
+  return {
+    port: socket.address().port,
+    close() {
+      open = false;
+      bmc.stop();
+      socket.close();
+    },
+  };
+}
+
 /** Opens the sockets and serves; with a seed, each BMC gets one of its own from it. */
 export async function serveVirtualBmcs(options: ServeOptions): Promise<VirtualBmcs> {
   const { count, first, port: wanted = 0, seed, ...rest } = options;
   const addresses = virtualAddresses(count, first);
-  const sockets: Socket[] = [];
+  const served: { port: number; close(): void }[] = [];
   const bmcs: VirtualBmc[] = [];
-  let open = true;
   const close = () => {
-    open = false;
-    for (const bmc of bmcs) bmc.stop();
-    for (const socket of sockets) socket.close();
+    for (const one of served.splice(0)) one.close();
   };
   let port = wanted;
   try {
     for (const [place, address] of addresses.entries()) {
       const socket = await bind(address, port);
-      sockets.push(socket);
       port ||= socket.address().port;
       const bmc = createVirtualBmc({ ...rest, ...(seed !== undefined && { seed: seed + place }), address, port });
       bmcs.push(bmc);
-      socket.on('message', (datagram, from) => {
-        bmc.receive(datagram, `${from.address} ${from.port}`, (answer) => {
-          // A delayed answer may come after the end.
-          if (open) socket.send(answer, from.port, from.address, () => undefined);
-        });
-      });
+      served.push(attach(bmc, socket));
     }
   } catch (error) {
     close();

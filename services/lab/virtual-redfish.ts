@@ -62,10 +62,11 @@ export async function serveVirtualRedfish(options: ServeRedfishOptions = {}): Pr
       headers: request.headers as Record<string, string | undefined>,
       body: Buffer.concat(chunks).toString('utf8'),
     };
-    const leave = mockup.stream(asked, (text) => response.write(text));
+    const leave = mockup.stream(asked, (text) => {
+      if (!response.headersSent) response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      response.write(text);
+    });
     if (leave) {
-      response.writeHead(200, { 'Content-Type': 'text/event-stream' });
-      response.flushHeaders();
       response.on('close', leave);
       return;
     }

@@ -16,6 +16,8 @@ interface UpFlags {
   memory?: string;
   disk?: string;
   cpus?: string;
+  bmc?: string;
+  bmcFaults?: string;
 }
 
 function whole(name: string, value: string | undefined): number | undefined {
@@ -23,6 +25,12 @@ function whole(name: string, value: string | undefined): number | undefined {
   if (!/^\d{1,9}$/.test(value)) throw fault('usage', { reason: `${name} is a whole number, not ${value}.` });
   return Number(value);
 }
+
+/** The rows of services/lab/bmc-faults.ts, which is not loaded for a help text; held equal by lab.test.ts. */
+export const faultHelp = `Chances from 0 to 1: loss, duplicate, reorder, truncate, corrupt, noise (random packets), stale and leap (sequence
+numbers), stall (deaf for stallMs milliseconds, 10000), exhaust (log-ins that find no free session).
+Switches, on or off: deaf, sessionsFull. boot: honest, forgets or ignores a boot device that is set.
+Examples: \`lab fault node-1 loss=0.1 stall=0.01\`, \`lab fault node-1 boot=ignores\`, \`lab fault node-1 none\`.`;
 
 /** `bios`, `uefi`, or one for each node: `bios,uefi`. */
 function firmwares(given: string | undefined): Firmware[] {
@@ -43,6 +51,14 @@ export function labCommands(program: Command): void {
     .option('--memory <MiB>', 'of a node (default 1024)')
     .option('--disk <GiB>', 'of a node, sparse (default 10)')
     .option('--cpus <n>', 'of a node')
+    .option(
+      '--bmc <kind>',
+      'who plays the BMCs: ipmi_sim (the default of a new lab), or own, which has suite 17 and faults',
+    )
+    .option(
+      '--bmc-faults <seed>',
+      'our own BMCs go wrong in ways that follow from this number; `none` makes them honest',
+    )
     .description('raise the lab, or complete it; safe to repeat')
     .action(
       action(async (session, flags: UpFlags) => {
@@ -52,6 +68,10 @@ export function labCommands(program: Command): void {
         const memoryMb = whole('--memory', flags.memory);
         const diskGb = whole('--disk', flags.disk);
         const vcpus = whole('--cpus', flags.cpus);
+        const bmcs = flags.bmc;
+        if (bmcs !== undefined && bmcs !== 'own' && bmcs !== 'ipmi_sim')
+          throw fault('usage', { reason: `--bmc is own or ipmi_sim, not ${bmcs}.` });
+        const bmcFaults = flags.bmcFaults === 'none' ? null : whole('--bmc-faults', flags.bmcFaults);
         const shape = {
           firmware: list.at(-1) ?? 'bios',
           ...(memoryMb !== undefined && { memoryMb }),
@@ -70,9 +90,11 @@ export function labCommands(program: Command): void {
                   nodes,
                   shape,
                   shapes: list.map((firmware) => ({ firmware })),
+                  ...(bmcs !== undefined && { bmcs }),
+                  ...(bmcFaults !== undefined && { bmcFaults }),
                   onProgress: say,
                 });
-                return `${made.nodes.length} nodes, ${made.acceleration}`;
+                return `${made.nodes.length} nodes, ${made.acceleration}, BMCs by ${made.bmcs === 'own' ? 'ourselves' : made.bmcs}`;
               },
             },
           ],
@@ -136,7 +158,15 @@ export function labCommands(program: Command): void {
               'machines',
               now.ownerPid === undefined ? 'no owner: `undercloud lab up` starts it' : `process ${now.ownerPid}`,
             ],
-            ['BMCs', now.bmcPid === undefined ? 'down' : `process ${now.bmcPid}`],
+            [
+              'BMCs',
+              now.bmcPid === undefined
+                ? 'down'
+                : `process ${now.bmcPid} (${now.bmcs === 'own' ? 'our own' : now.bmcs})`,
+            ],
+            ...now.nodes
+              .filter(({ bmcFaults }) => bmcFaults.length > 0)
+              .map(({ node, bmcFaults }): [string, string] => [`${node.name}’s faults`, bmcFaults.join(' ')]),
             ['instackenv', now.instackenv],
           ]),
           '',
@@ -168,6 +198,25 @@ export function labCommands(program: Command): void {
         requireRoot('lab console', 'opens the lab’s serial line');
         const { labConsole } = await labRoom();
         await labConsole({ stateDir: session.stateDir, node, signal: session.interrupted });
+        return undefined;
+      }),
+    );
+
+  lab
+    .command('fault')
+    .argument('<node>', 'node-1 and so on')
+    .argument('[faults...]', 'name=value, or none; without any: what is wrong now')
+    .description('make a node’s BMC go wrong, where the BMCs are our own (`lab up --bmc own`)')
+    .addHelpText('after', () => `\n${faultHelp}`)
+    .action(
+      action(async (session, node: string, words: string[]) => {
+        requireRoot('lab fault', 'speaks to the owner of the lab’s machines');
+        const { labFault } = await labRoom();
+        const faults = await labFault(session.stateDir, node, words);
+        session.output.result(
+          { node, faults },
+          () => `${node}: ${faults.length > 0 ? faults.join(' ') : 'nothing is wrong'}`,
+        );
         return undefined;
       }),
     );

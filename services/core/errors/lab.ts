@@ -73,6 +73,21 @@ export const labErrors = {
     sentence: 'Process {pid} already owns the machines of {directory}.',
     remedy: 'Leave it, or end it with `undercloud lab down`.',
   },
+  'lab-fault': {
+    status: 400,
+    sentence: "The BMC of lab node {node} has no fault '{word}': {why}.",
+    remedy: '`undercloud lab fault --help` lists them.',
+  },
+  'lab-fault-simulator': {
+    status: 409,
+    sentence: 'The BMC of lab node {node} is played by ipmi_sim, which cannot be made to go wrong.',
+    remedy: 'Change to our own with `undercloud lab up --bmc own`: machines that run go on.',
+  },
+  'lab-owner-absent': {
+    status: 503,
+    sentence: "The owner of the lab's machines does not run.",
+    remedy: 'Start it with `undercloud lab up`.',
+  },
   'lab-question': {
     status: 400,
     sentence: "The owner of the lab's machines does not understand '{question}': no such node or verb.",
