@@ -4,11 +4,19 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { type Clock, systemClock } from '../core/clock.ts';
-import { createRedfishMockup, type Mockup, type MockupFlavourName, mockupFlavours } from '../redfish/index.ts';
+import {
+  createRedfishMockup,
+  type Mockup,
+  type MockupFlavour,
+  type MockupFlavourName,
+  mockupFlavours,
+} from '../redfish/index.ts';
 import { VirtualRedfishMachine, type VirtualRedfishOptions } from './virtual-redfish-machine.ts';
 
 export interface ServeRedfishOptions extends Partial<Omit<VirtualRedfishOptions, 'clock' | 'ignoresBoot'>> {
   flavour?: MockupFlavourName;
+  /** What this one has otherwise. */
+  change?: Partial<MockupFlavour>;
   clock?: Clock;
   /** Default 127.0.0.1. */
   host?: string;
@@ -43,7 +51,7 @@ export async function serveVirtualRedfish(options: ServeRedfishOptions = {}): Pr
   });
   const mockup: Mockup = createRedfishMockup({
     machine,
-    flavour: mockupFlavours[flavour],
+    flavour: { ...mockupFlavours[flavour], ...options.change },
     ...(options.maxSessions !== undefined && { maxSessions: options.maxSessions }),
   });
   const { faults } = mockup;

@@ -63,10 +63,11 @@ export interface BmcAccess {
   readonly name?: string;
   readonly driver: BmcDriver;
   readonly address: string;
-  /** 623 where IPMI's is meant. */
+  /** 623 where IPMI's is meant; Redfish's is in its address, and this is for sentences. */
   readonly port: number;
   readonly username: string;
   readonly password: string;
-  /** Driver's own settings: `cipherSuite`, `privilege`, `kg` for IPMI; `delayMs`, `failing` for the fake. */
+  /** Driver's own settings: `cipherSuite`, `privilege`, `kg` for IPMI; `systemId`, `verifyCa`, `authType` for Redfish; `delayMs`, `failing` for
+   *  the fake. */
   readonly options: Readonly<Record<string, string | number | boolean>>;
 }

@@ -18,7 +18,12 @@ export const bmcDrivers: Readonly<Record<BmcDriver, DriverRow>> = {
     capabilities: capabilityNames.filter((name) => name !== 'virtualMedia'),
   },
   fake: { there: true, title: 'machines that are not there', capabilities: capabilityNames },
-  redfish: { there: false, title: 'Redfish; its protocol folder is empty yet', capabilities: [] },
+  redfish: {
+    there: true,
+    title: 'Redfish over HTTPS, with what its vendors do otherwise',
+    // The standard names ways to a serial console (SSH, IPMI, a WebSocket of the vendor's) and has none of its own.
+    capabilities: capabilityNames.filter((name) => name !== 'console'),
+  },
 };
 
 /** @throws Fault `driver-not-there`, `driver-unknown` */

@@ -13,6 +13,7 @@ import { requireDriver } from './drivers.ts';
 import { createFakeMachines, type FakeMachines } from './fake.ts';
 import { createFleet, type Fleet, type FleetHooks, type FleetSettings } from './fleet.ts';
 import { bmcName, createIpmiBmc, type IpmiBmc } from './ipmi.ts';
+import { createRedfishBmc, type RedfishPowerBmc } from './redfish.ts';
 
 export {
   type Bmc,
@@ -57,12 +58,18 @@ export interface PowerDeps {
   clock?: Clock;
   /** The one UDP socket of all IPMI sessions, opened at the first command. Default: any free port on every address. */
   socketFactory?: () => Promise<IpmiSocket & { close?(): unknown }>;
+  /** Waits of Redfish clients (a busy BMC, a task); tests put their own. */
+  redfishWait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 interface Kept {
   readonly access: string;
   readonly bmc: Bmc;
-  readonly close: () => void;
+  readonly close: () => unknown;
+  /** Calls at what the BMC itself tells of its power, until the signal. */
+  readonly hints?: RedfishPowerBmc['hints'];
+  /** Ends the hints that a fleet loop hears. */
+  heard?: AbortController;
 }
 
 export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}): Power {
@@ -88,7 +95,8 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
   /** Every exchange is an event of its node, but for looks of the fleet loop at which nothing is worth telling. */
   function hear(key: string, heard: Heard): void {
     const { attempts, command, error } = heard;
-    if (error === null && attempts === 1 && command === 'Get Chassis Status' && swept.has(key)) return;
+    const look = command === 'Get Chassis Status' || command.startsWith('GET ');
+    if (error === null && attempts === 1 && look && swept.has(key)) return;
     house.recorder.emit('bmc.command', { type: 'node', id: key }, { ...heard }, { durationMs: heard.ms });
   }
 
@@ -117,6 +125,14 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
       );
       return { bmc, close: () => {} };
     }
+    if (driver === 'redfish') {
+      const bmc = createRedfishBmc(access, {
+        onExchange: ({ bmc, command, attempts, ms, error }) =>
+          hear(access.key, { bmc, command, attempts, ms: Math.round(ms * 10) / 10, error: error?.message ?? null }),
+        ...(deps.redfishWait && { wait: deps.redfishWait }),
+      });
+      return { bmc, close: () => bmc.close(), hints: bmc.hints };
+    }
     const name = bmcName(access);
     const nodes = nodesAt.get(name) ?? new Set<string>();
     nodesAt.set(name, nodes.add(access.key));
@@ -131,8 +147,18 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
   }
 
   function forget(key: string): void {
-    kept.get(key)?.close();
+    const found = kept.get(key);
+    found?.heard?.abort();
+    found?.close();
     kept.delete(key);
+  }
+
+  /** A BMC that tells of a change is looked at now, instead of at its turn. */
+  function hearHints(key: string, fleet: Fleet): void {
+    const found = kept.get(key);
+    if (!found?.hints || found.heard) return;
+    found.heard = new AbortController();
+    found.hints(() => fleet.hurry(key), found.heard.signal);
   }
 
   function sweep(key: string): Promise<PowerState> | null {
@@ -153,6 +179,13 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
         watch(access, known, silent) {
           power.bmc(access);
           fleet.watch(access.key, known, silent);
+          hearHints(access.key, fleet);
+        },
+        unwatch(key) {
+          fleet.unwatch(key);
+          const found = kept.get(key);
+          found?.heard?.abort();
+          delete found?.heard;
         },
       };
     },
@@ -161,7 +194,7 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
       const found = kept.get(access.key);
       if (found?.access === identity) return found.bmc;
       forget(access.key);
-      const made = { access: identity, ...make(access) };
+      const made: Kept = { access: identity, ...make(access) };
       kept.set(access.key, made);
       return made.bmc;
     },
@@ -169,7 +202,13 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
     async close() {
       for (const fleet of fleets) fleet.stop();
       fleets.clear();
+      // A Redfish session that is not deleted stays one of the BMC's few until it times out.
+      const closing = [...kept.values()].map(({ hints, heard, close }) => {
+        heard?.abort();
+        return hints ? close() : undefined;
+      });
       kept.clear();
+      await Promise.all(closing);
       const opened = transport;
       transport = null;
       if (!opened) return;

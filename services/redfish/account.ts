@@ -67,7 +67,7 @@ export async function changePassword(
   options: AskOptions,
 ): Promise<void> {
   try {
-    await client.patch(account.path, { Password: password }, options);
+    await client.patch(account.path, { Password: password }, { ...options, mute: true });
   } catch (error) {
     if (!(error instanceof RedfishError) || !['refused', 'task-failed'].includes(error.code)) throw error;
     throw new RedfishError('refused', `it does not take the new password of ${account.name}`, {

@@ -110,6 +110,8 @@ export class RedfishBmc {
     const end = endOf(goal);
     if ((goal === 'on' || end === 'off') && power === end && settled(json.PowerState)) return;
     // A reset of a machine that is off is refused by most and ignored by the rest.
+    if ((goal === 'interrupt' || goal === 'soft reset') && power === 'off')
+      throw new RedfishError('refused', 'the machine is off', { bmc: this.name, step: ask.step });
     const meant = (goal === 'reset' || goal === 'cycle') && power === 'off' ? 'on' : goal;
     const action = actionOf(json, 'ComputerSystem.Reset', 'ResetType');
     const allowable = await this.#allowable(action, ask);

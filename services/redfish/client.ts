@@ -44,6 +44,8 @@ export interface AskOptions {
   readonly deadline?: number;
   /** What is being done, for sentences. */
   readonly step?: string;
+  /** What goes out is secret: of a refusal only the status and the MessageIds are told, as texts repeat what was sent. */
+  readonly mute?: boolean;
 }
 
 const mostMembers = 1_000;
@@ -269,6 +271,7 @@ export class RedfishClient {
     const one: One = {
       signal,
       step: options.step,
+      mute: options.mute ?? false,
       attempts: 0,
       timedOut: () => timer.aborted,
       leftMs: () => began + deadline - now(),

@@ -84,6 +84,12 @@ export function logEntryOf(json: Resource): RedfishLogEntry | null {
   };
 }
 
+function isLater(one: RedfishLogEntry, other: RedfishLogEntry): boolean {
+  const times = [one, other].map(({ at }) => at?.getTime() ?? 0);
+  const [a = 0, b = 0] = times[0] === times[1] ? [Number(one.id), Number(other.id)] : times;
+  return a > b;
+}
+
 /** Oldest first, whichever way the BMC has them. */
 export async function readLog(
   client: RedfishClient,
@@ -92,11 +98,10 @@ export async function readLog(
   options: AskOptions,
 ): Promise<RedfishLogEntry[]> {
   const entries = (await client.members(log.entries, options)).flatMap((json) => logEntryOf(json) ?? []);
-  const at = (entry: RedfishLogEntry) => entry.at?.getTime() ?? Number.NEGATIVE_INFINITY;
   const first = entries[0];
   const last = entries.at(-1);
-  // Only the direction is taken from the times: entries of one second keep their order.
-  if (first && last && at(first) > at(last)) entries.reverse();
+  // Only the direction is taken from the times, and from the numbers where all is of one second: entries keep their order.
+  if (first && last && isLater(first, last)) entries.reverse();
   return entries.slice(-limit);
 }
 

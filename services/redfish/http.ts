@@ -167,6 +167,8 @@ export function createHttp(options: HttpOptions): Http {
     },
     async stream(ask) {
       const message = await head({ ...ask, fresh: true });
+      // A stream is silent for days; a BMC that lost its power must still be noticed.
+      message.socket.setKeepAlive(true, 60_000);
       return { head: headOf(message), body: message };
     },
     close: () => agent.destroy(),

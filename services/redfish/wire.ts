@@ -19,6 +19,8 @@ export interface Answer {
 export interface One {
   readonly signal: AbortSignal;
   readonly step: string | undefined;
+  /** Texts of the BMC are not passed on. */
+  readonly mute: boolean;
   attempts: number;
   timedOut(): boolean;
   leftMs(): number;
@@ -214,7 +216,7 @@ export class Wire {
   failure(answer: HttpAnswer, one: One, wanted?: RedfishErrorCode): RedfishError {
     const messages = messagesOf(jsonOf(answer.body));
     const { status } = answer;
-    const said = saidIn(messages);
+    const said = one.mute ? '' : saidIn(messages);
     const code = wanted ?? codeOf(status, messages);
     const fault =
       code === 'credentials'
@@ -229,8 +231,9 @@ export class Wire {
     });
   }
 
+  /** A text without what must not be seen: our password and token, and what URLs carry of others' (user, signature). */
   clean(said: string): string {
-    let clean = said;
+    let clean = said.replace(/(\w:\/\/)[^/\s@]*@/g, '$1******@').replace(/(\w:\/\/[^\s?'"]+)\?[^\s'"]+/g, '$1?…');
     for (const secret of this.#login.secrets()) clean = clean.replaceAll(secret, '******');
     return clean;
   }

@@ -19,12 +19,14 @@ export const powerErrors = {
   'bmc-unreachable': {
     status: 504,
     sentence: 'The BMC {bmc} of node {node} does not answer: {text}.',
-    remedy: 'Check its address, its network cable, that IPMI over LAN is enabled, and UDP port 623 on the way.',
+    remedy:
+      'Check its address, its network cable, that IPMI over LAN (or Redfish) is enabled, and UDP port 623 (or TCP port 443) on the way.',
   },
   'bmc-credentials': {
     status: 400,
     sentence: 'The BMC {bmc} of node {node} refuses the user {user}: {text}.',
-    remedy: 'Correct the user name and password, and see that the user may use IPMI over LAN as administrator.',
+    remedy:
+      'Correct the user name and password, and see that the user may use IPMI over LAN (or Redfish) as administrator.',
   },
   'bmc-refused': {
     status: 502,
@@ -35,6 +37,42 @@ export const powerErrors = {
     status: 400,
     sentence: 'The driver {driver} of node {node} does not offer {what}.',
     remedy: 'Manage the node by a driver that has one, or use the BMC’s own tools.',
+  },
+  'bmc-access-invalid': {
+    status: 400,
+    sentence: 'The BMC of {node} cannot be reached: {field} is “{value}”: {text}.',
+    remedy: 'Correct it with `baremetal node set {node} --driver-info {field}=…`.',
+  },
+  'bmc-certificate': {
+    status: 502,
+    sentence: 'The BMC {bmc} of node {node} is not trusted: {text}.',
+    remedy:
+      'Name the file of the CA that signed it in redfish_verify_ca, or set redfish_verify_ca to False to trust any certificate.',
+  },
+  'bmc-not-redfish': {
+    status: 502,
+    sentence: 'What answers as the BMC {bmc} of node {node} is no Redfish service: {text}.',
+    remedy: 'Check redfish_address and its port, and that Redfish is enabled on the BMC; or use the driver ipmi.',
+  },
+  'bmc-password-expired': {
+    status: 400,
+    sentence: 'The BMC {bmc} of node {node} lets the user {user} do nothing but change the password: {text}.',
+    remedy: 'Change the password on the BMC, then set the new one as redfish_password.',
+  },
+  'bmc-system-unknown': {
+    status: 400,
+    sentence: 'The BMC {bmc} of node {node} cannot tell which system is meant: {text}.',
+    remedy: 'Set redfish_system_id to one of: {known}.',
+  },
+  'bmc-action-not-allowed': {
+    status: 409,
+    sentence: 'The BMC {bmc} of node {node} does not allow “{command}”: {text}.',
+    remedy: 'Use another power action; it allows {known}.',
+  },
+  'bmc-media-refused': {
+    status: 502,
+    sentence: 'The BMC {bmc} of node {node} did not take the virtual medium: {text}.',
+    remedy: 'Check that the BMC itself can reach the URL, and that its licence has virtual media.',
   },
   'bmc-boot-device-not-kept': {
     status: 502,
