@@ -4,7 +4,18 @@ import type { Policy } from './plan/policy.ts';
 
 export type { Plain };
 
-export type Action = 'CREATE' | 'UPDATE' | 'DELETE' | 'ROLLBACK' | 'CHECK' | 'SUSPEND' | 'RESUME' | 'INIT';
+export type Action =
+  | 'CREATE'
+  | 'UPDATE'
+  | 'DELETE'
+  | 'ROLLBACK'
+  | 'CHECK'
+  | 'SUSPEND'
+  | 'RESUME'
+  | 'SNAPSHOT'
+  | 'RESTORE'
+  | 'ADOPT'
+  | 'INIT';
 export type Status = 'IN_PROGRESS' | 'COMPLETE' | 'FAILED';
 
 /** What a stack is made of, as it was handed in. */
@@ -32,6 +43,8 @@ export interface StackWish {
   readonly tags?: readonly string[];
   /** What it may not do to what is there. */
   readonly policy?: Policy;
+  /** From an abandoned stack: its resources are there already. */
+  readonly adopt?: { readonly resources: { readonly [name: string]: Plain } };
   /** In place of all else about the definition: it was read already, when a plan was made of it. */
   readonly prepared?: Definition;
 }

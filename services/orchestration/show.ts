@@ -1,7 +1,7 @@
 /** What is told of stacks: resources, outputs, what they wait for. Everything is read from the rows, live or not. */
 import { fault } from '../core/errors/index.ts';
 import type { Desk } from './desk.ts';
-import { openSignal } from './engine/session.ts';
+import { openSignal, unsetHook } from './engine/session.ts';
 import type { Live } from './engine/state.ts';
 import { loadTree, nodeIn, outputsOf, type StackNode } from './engine/tree.ts';
 import type { ActiveResource, Plain, StackActivity, StackOutput } from './model.ts';
@@ -56,7 +56,8 @@ export async function metadataOf(desk: Desk, node: StackNode, live: Live): Promi
   if (!handler || isNested(handler) || !handler.metadata) return live.state.metadata;
   const signals = (await signalsOfTree(desk.house.db, node.row.root_id, 0))
     .filter((row) => row.resource_id === live.row.id)
-    .map((row) => openSignal(desk, row));
+    .map((row) => openSignal(desk, row))
+    .filter(({ body }) => unsetHook(body) === null);
   return handler.metadata(signals, live.state.metadata);
 }
 
@@ -97,7 +98,7 @@ function activeResources(node: StackNode, now: number): ActiveResource[] {
 }
 
 /** A resource that was not begun waits for those that it needs: said without asking anybody. */
-function waitsForOthers(node: StackNode, { row }: Live): ActiveResource['blocked_on'] {
+export function waitsForOthers(node: StackNode, { row }: Live): ActiveResource['blocked_on'] {
   if (row.action !== 'INIT' || node.row.status !== 'IN_PROGRESS') return null;
   const open = row.requires.filter((name) => {
     const other = node.resources.get(name)?.row;

@@ -5,11 +5,26 @@ import type { Tx } from '../core/database/index.ts';
 import { fault } from '../core/errors/index.ts';
 import type { Operation } from '../core/operations/index.ts';
 import type { Desk } from './desk.ts';
+import { adoptedLives } from './engine/adoption.ts';
 import { filesId, openDefinition, sealDefinition } from './engine/definition.ts';
-import { type Action, type Definition, type Stack, type StackUpdate, type StackWish, stackSubject } from './model.ts';
+import { sealState } from './engine/state.ts';
+import type { StackNode } from './engine/tree.ts';
+import { exportOf } from './export.ts';
+import {
+  type Action,
+  type Definition,
+  type Plain,
+  type Stack,
+  type StackUpdate,
+  type StackWish,
+  stackSubject,
+} from './model.ts';
 import { type ActionParams, createActions, defaultMinutes } from './operations/action.ts';
-import { checkOperation } from './operations/check.ts';
+import { type Visit, type VisitParams, visitOperations } from './operations/visit.ts';
 import { enforce } from './plan/index.ts';
+import type { Redo } from './scaling.ts';
+import { showTree } from './show.ts';
+import { writeResources } from './store/resources.ts';
 import * as store from './store/stacks.ts';
 import { check } from './validation.ts';
 
@@ -18,10 +33,18 @@ type Started = 'CREATE' | 'UPDATE' | 'DELETE';
 /** What waits for the end of the present action, with who asked for it. */
 interface Pending {
   readonly action: 'UPDATE' | 'DELETE';
+  /** What the stack calls it, where it is another name. */
+  readonly as?: 'ROLLBACK' | 'RESTORE';
   readonly context: Context;
   readonly sealed?: string;
   readonly files_id?: string;
   readonly description?: string;
+}
+
+/** A definition of before, with its files. */
+export interface Restored {
+  readonly definition: Definition;
+  readonly files: Readonly<Record<string, string>>;
 }
 
 export interface Stacks {
@@ -32,10 +55,24 @@ export interface Stacks {
   cancel(context: Context, idOrName: string, options: { rollback: boolean }): Promise<void>;
   /** `agents`: also for the users that the stack itself made, who may read metadata and signal, and nothing else. */
   find(context: Context, idOrName: string, options?: { agents?: boolean }): Promise<store.StackRow>;
-  /** Looks whether everything is still there; the next update replaces what is not. */
-  check(context: Context, idOrName: string): Promise<void>;
+  /**
+   * CHECK looks whether everything is still there (the next update replaces what is not); SUSPEND and RESUME stop and start
+   * what can be; SNAPSHOT keeps what there is under the given id.
+   */
+  visit(
+    context: Context,
+    idOrName: string,
+    visit: Visit,
+    also?: { snapshot?: string; within?: (tx: Tx, row: store.StackRow) => Promise<void> },
+  ): Promise<void>;
+  /** Back to what a snapshot holds. */
+  restore(context: Context, row: store.StackRow, to: Restored): Promise<void>;
+  /** The stack is forgotten; what it made stays. @returns it as data, which `adopt` takes */
+  abandon(context: Context, idOrName: string): Promise<{ readonly [key: string]: Plain }>;
   list(context: Context, filters?: Partial<store.StackFilters> & { allProjects?: boolean }): Promise<Stack[]>;
   count(context: Context, filters?: Partial<store.StackFilters>): Promise<number>;
+  /** Begins an update with the definition that the stack has, in the caller's transaction. */
+  redo: Redo;
   /** Takes up what a dead process left between two actions. */
   startPending(): Promise<void>;
 }
@@ -48,10 +85,11 @@ const pendingOwner = (id: string): string => `stack ${id} pending`;
 export function createStacks(desk: Desk): Stacks {
   const { house } = desk;
   const { db, operations, recorder, secrets, clock } = house;
-  const actions = createActions({ desk, afterEnd: (id) => void startPendingOf(id).catch(() => {}) });
+  const afterEnd = (id: string) => void startPendingOf(id).catch(() => {});
+  const actions = createActions({ desk, afterEnd });
   for (const operation of Object.values(actions)) operations.register(operation);
-  const looking = checkOperation(desk);
-  operations.register(looking);
+  const visits = visitOperations(desk, afterEnd);
+  for (const operation of Object.values(visits)) operations.register(operation);
 
   async function find(context: Context, idOrName: string, { agents = false } = {}): Promise<store.StackRow> {
     const admin = isAdmin(context);
@@ -72,6 +110,7 @@ export function createStacks(desk: Desk): Stacks {
     context: Context,
     row: store.StackRow | { id: string; name: string; generation: number; timeout_mins: number | null },
     action: Started,
+    shown: Action = action,
   ): Promise<void> {
     const operation: Operation<ActionParams> = actions[action];
     const params = {
@@ -81,7 +120,7 @@ export function createStacks(desk: Desk): Stacks {
       began: clock.now(),
     };
     await operations.start(tx, operation, { subject: stackSubject(row.id), params, context });
-    const data = { name: row.name, action, status: 'IN_PROGRESS', reason: `Stack ${action} started` };
+    const data = { name: row.name, action: shown, status: 'IN_PROGRESS', reason: `Stack ${shown} started` };
     await recorder.append(tx, 'stack.state', stackSubject(row.id), data, { requestId: context.requestId });
   }
 
@@ -94,18 +133,22 @@ export function createStacks(desk: Desk): Stacks {
       return 'noted';
     }
     const generation = row.generation + 1;
-    const action: Action = wanted.action;
+    const action: Action = wanted.as ?? wanted.action;
     await store.patchStack(tx, row.id, {
       action,
       status: 'IN_PROGRESS',
       reason: `Stack ${action} started`,
       generation,
       pending: null,
-      ...(action === 'UPDATE' && { previous: row.definition, updated_at: new Date(clock.now()) }),
+      ...(wanted.action === 'UPDATE' && {
+        previous: row.definition,
+        previous_files_id: row.files_id,
+        updated_at: new Date(clock.now()),
+      }),
       ...(wanted.sealed && { definition: wanted.sealed, files_id: wanted.files_id as string }),
       ...(wanted.description && { description: wanted.description }),
     });
-    await start(tx, wanted.context, { ...row, generation }, wanted.action);
+    await start(tx, wanted.context, { ...row, generation }, wanted.action, action);
     return 'begun';
   }
 
@@ -150,6 +193,7 @@ export function createStacks(desk: Desk): Stacks {
       const project = context.projectId ?? '';
       if (await store.stackNamed(db, project, name)) throw fault('stack-exists', { stack: name });
       const id = randomUUID();
+      const action = wish.adopt ? ('ADOPT' as const) : ('CREATE' as const);
       const { files = {}, ...own } = wish;
       const source = { wish: own, present: null, files, stack: { id, name, project_id: project } };
       const { definition, description } = await check(desk, context, source);
@@ -166,9 +210,9 @@ export function createStacks(desk: Desk): Stacks {
             owner_name: context.userId ?? '',
             name,
             description,
-            action: 'CREATE',
+            action,
             status: 'IN_PROGRESS',
-            reason: 'Stack CREATE started',
+            reason: `Stack ${action} started`,
             ...(await sealed(tx, id, definition, files)),
             generation: 1,
             disable_rollback: wish.disableRollback ?? true,
@@ -177,7 +221,15 @@ export function createStacks(desk: Desk): Stacks {
             user_project_id: null,
           };
           await store.insertStacks(tx, [row]);
-          await start(tx, context, row, 'CREATE');
+          if (wish.adopt) {
+            const at = { row: { id, generation: 1 } } as StackNode;
+            const lives = adoptedLives(at, wish.adopt, clock.now());
+            await writeResources(
+              tx,
+              lives.map((live) => sealState(secrets, live)),
+            );
+          }
+          await start(tx, context, row, 'CREATE', action);
           return (await store.stack(tx, id)) as Stack;
         })
         .catch((error) => {
@@ -190,6 +242,7 @@ export function createStacks(desk: Desk): Stacks {
       const row = await find(context, idOrName);
       refuseNested(row);
       if (row.deleted_at) throw fault('stack-not-found', { stack: idOrName });
+      if (row.action === 'SUSPEND' && row.status === 'COMPLETE') throw fault('stack-suspended');
       const present = openDefinition(secrets, row.id, row.definition);
       const kept = wish.existing ? await store.filesOf(db, row.files_id) : {};
       const { files: given, ...own } = wish;
@@ -230,28 +283,80 @@ export function createStacks(desk: Desk): Stacks {
       if (before)
         return demand(row, {
           action: 'UPDATE',
+          as: 'ROLLBACK',
           context,
           sealed: before,
-          files_id: row.files_id,
+          files_id: row.previous_files_id ?? row.files_id,
           description: row.description,
         });
       await operations.cancel(stackSubject(row.id), 'the operator asked for it');
     },
-    async check(context, idOrName) {
+    async visit(context, idOrName, visit, { snapshot, within } = {}) {
       const row = await find(context, idOrName);
       refuseNested(row);
+      if (row.deleted_at) throw fault('stack-not-found', { stack: idOrName });
+      if (row.status === 'IN_PROGRESS') throw fault('stack-action-running', { stack: row.name, action: row.action });
       await db.transaction(async (tx) => {
-        const reason = 'Stack CHECK started';
-        await store.patchStack(tx, row.id, { action: 'CHECK', status: 'IN_PROGRESS', reason });
-        const params = { stack: row.id, began: clock.now() };
-        await operations.start(tx, looking, { subject: stackSubject(row.id), params, context });
-        const data = { name: row.name, action: 'CHECK', status: 'IN_PROGRESS', reason };
+        const reason = `Stack ${visit} started`;
+        await store.patchStack(tx, row.id, { action: visit, status: 'IN_PROGRESS', reason });
+        await within?.(tx, row);
+        const params: VisitParams = {
+          stack: row.id,
+          began: clock.now(),
+          minutes: row.timeout_mins ?? defaultMinutes,
+          ...(snapshot && { snapshot }),
+        };
+        await operations.start(tx, visits[visit], { subject: stackSubject(row.id), params, context });
+        const data = { name: row.name, action: visit, status: 'IN_PROGRESS', reason };
         await recorder.append(tx, 'stack.state', stackSubject(row.id), data, { requestId: context.requestId });
       });
+    },
+    async restore(context, row, { definition, files }) {
+      refuseNested(row);
+      if (row.status === 'IN_PROGRESS') throw fault('stack-action-running', { stack: row.name, action: row.action });
+      const parts = await db.transaction((tx) => sealed(tx, row.id, definition, files));
+      await demand(row, {
+        action: 'UPDATE',
+        as: 'RESTORE',
+        context,
+        sealed: parts.definition,
+        files_id: parts.files_id,
+        description: row.description,
+      });
+    },
+    async abandon(context, idOrName) {
+      const row = await find(context, idOrName);
+      refuseNested(row);
+      if (row.deleted_at) throw fault('stack-not-found', { stack: idOrName });
+      const data = exportOf(await showTree(desk, row));
+      await db.transaction(async (tx) => {
+        const locked = await store.lockStack(tx, row.id);
+        if (!locked || locked.status === 'IN_PROGRESS' || (await operations.activity(stackSubject(row.id))))
+          throw fault('stack-action-running', { stack: row.name, action: locked?.action ?? row.action });
+        await store.forgetTree(tx, row.id);
+        const end = {
+          action: 'DELETE' as const,
+          status: 'COMPLETE' as const,
+          reason: 'Stack DELETE completed successfully',
+        };
+        await store.patchStack(tx, row.id, { ...end, deleted_at: new Date(clock.now()) });
+        await recorder.append(
+          tx,
+          'stack.state',
+          stackSubject(row.id),
+          { name: row.name, ...end },
+          {
+            cause: 'it was abandoned: what it made stays',
+            requestId: context.requestId,
+          },
+        );
+      });
+      return data;
     },
     list: (context, { allProjects, ...filters } = {}) =>
       store.stacks(db, { ...filters, projectId: allProjects && isAdmin(context) ? null : context.projectId }),
     count: (context, filters = {}) => store.countStacks(db, { ...filters, projectId: context.projectId }),
+    redo: (tx, row, context) => begin(tx, row, { action: 'UPDATE', context }),
     async startPending() {
       for (const { id } of await store.stacksWithPending(db)) await startPendingOf(id).catch(() => {});
     },

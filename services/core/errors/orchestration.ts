@@ -81,6 +81,26 @@ export const orchestrationErrors = {
     sentence: '{resource} is not well after its batch, and the next batch is not begun: {reason}',
     remedy: '{remedy}',
   },
+  'resource-not-adopted': {
+    status: 400,
+    sentence: 'Resource ID was not provided for {resource}.',
+    remedy: 'Every resource of an adopted stack has to be in the data that is handed over.',
+  },
+  'stack-suspended': {
+    status: 400,
+    sentence: 'Updating a stack when it is suspended is not supported.',
+    remedy: 'Resume it first.',
+  },
+  'snapshot-not-found': {
+    status: 404,
+    sentence: 'The Snapshot ({snapshot}) for Stack ({stack}) could not be found.',
+    remedy: '',
+  },
+  'snapshot-unfinished': {
+    status: 400,
+    sentence: 'The snapshot {snapshot} of {stack} is {status}: there is nothing to restore.',
+    remedy: 'Take another one.',
+  },
   'hook-unknown': { status: 400, sentence: 'Invalid hook type "{hook}" for {resource}', remedy: '' },
   'hook-not-set': { status: 400, sentence: 'The "{hook}" hook is not defined on {resource}', remedy: '' },
   'resource-not-found': {
@@ -123,6 +143,11 @@ export const orchestrationErrors = {
     remedy: 'Delete the stack again once that is cured.',
   },
   'output-not-found': { status: 404, sentence: 'Specified output key {key} not found.', remedy: '' },
+  'deployment-input-missing': {
+    status: 400,
+    sentence: 'The deployment {resource} is to have all its inputs, and has no value for {inputs}.',
+    remedy: 'Give them in `input_values`, or set `input_values_validate: LAX`.',
+  },
   'config-not-found': { status: 404, sentence: 'Software config with id {id} not found', remedy: '' },
   'deployment-not-found': { status: 404, sentence: 'Deployment with id {id} not found', remedy: '' },
   'event-not-found': { status: 404, sentence: 'No event {id} found', remedy: '' },

@@ -223,7 +223,14 @@ export async function note(crew: Crew, node: StackNode, live: Live, wait: Wait):
         {
           kind: 'resource.waiting',
           subject: stackSubject(node.row.id),
-          data: { name: row.name, type: row.type, on: wait.on, remedy: wait.remedy, usualSeconds: seconds },
+          data: {
+            name: row.name,
+            type: row.type,
+            state: `${row.action}_${row.status}`,
+            on: wait.on,
+            remedy: wait.remedy,
+            usualSeconds: seconds,
+          },
         },
       ],
     });

@@ -214,6 +214,7 @@ async function drive(way: Way, live: Live): Promise<End> {
   }
   live.state.attributes = (await handler.attributes?.(work)) ?? {};
   live.state.changed = [];
+  delete live.state.adopted;
   return complete(way, live);
 }
 
@@ -229,6 +230,7 @@ async function complete(way: Way, live: Live): Promise<End> {
 async function act(handler: Handler, work: ReturnType<typeof workOf>, live: Live) {
   const { action } = live.row;
   if (action === 'ADOPT') {
+    if (live.row.physical_id === null) throw fault('resource-not-adopted', { resource: live.row.name });
     await handler.check?.(work);
     return { kind: 'done' } as const;
   }

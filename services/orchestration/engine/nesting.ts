@@ -1,8 +1,10 @@
 /** A resource that stands for a stack: its row, its own definition, and its turn in the drive of the outer one. */
 import { randomUUID } from 'node:crypto';
+import { fault } from '../../core/errors/index.ts';
 import type { Resource } from '../language/index.ts';
 import { childParameters, childRegistry, registryTree, toPlain } from '../language/index.ts';
 import { type Definition, type Plain, stackSubject } from '../model.ts';
+import { adoptedLives } from './adoption.ts';
 import { same } from './change.ts';
 import { convergeNode } from './converge.ts';
 import { sealDefinition } from './definition.ts';
@@ -114,9 +116,16 @@ async function start(
   handler: NestedHandler,
 ): Promise<StackNode> {
   if (depthOf(node) >= deepest)
-    throw new Error(`Request limit exceeded: stacks are nested more than ${deepest} deep at ${resource.name}.`);
+    throw fault('template-invalid', {
+      place: '',
+      message: `Request limit exceeded: Recursion depth exceeds ${deepest} at ${resource.name}.`,
+      remedy: '',
+      kind: 'RequestLimitExceeded',
+    });
   const { desk } = crew;
   const id = randomUUID();
+  const { adopted } = live.state;
+  const action = adopted === undefined ? ('CREATE' as const) : ('ADOPT' as const);
   const definition = childDefinition(node, resource, live.state.properties, handler, [], live.state.data);
   const name = live.row.physical_id ?? `${node.row.name}-${live.row.name}-${shortId()}`.slice(-255);
   const row = {
@@ -126,11 +135,12 @@ async function start(
     parent_resource: live.row.name,
     name,
     description: resource.type.description ?? '',
-    action: 'CREATE' as const,
+    action,
     status: 'IN_PROGRESS' as const,
-    reason: 'Stack CREATE started',
+    reason: `Stack ${action} started`,
     definition: sealDefinition(desk.house.secrets, id, definition),
     previous: null,
+    previous_files_id: null,
     pending: null,
     created_at: new Date(desk.house.clock.now()),
     updated_at: null,
@@ -138,14 +148,16 @@ async function start(
   const child = nodeOf(meansOf(desk), row, node, node.files);
   live.row.physical_id = id;
   node.children.set(live.row.id, child);
+  const members = adoptedLives(child, adopted, desk.house.clock.now());
+  for (const member of members) child.resources.set(member.row.name, member);
   await crew.session.write({
     newStacks: [child],
-    rows: [live],
+    rows: [live, ...members],
     events: [
       {
         kind: 'stack.state',
         subject: stackSubject(id),
-        data: { name, action: 'CREATE', status: 'IN_PROGRESS', reason: row.reason },
+        data: { name, action, status: 'IN_PROGRESS', reason: row.reason },
       },
     ],
     named: { stack: node.row.name, resource: live.row.name, transition: 'NESTED_STARTED' },

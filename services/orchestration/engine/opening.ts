@@ -155,10 +155,11 @@ export function create(
   live.state.properties = wanted.properties;
   live.state.metadata = wanted.metadata;
   const nested = handler !== undefined && isNested(handler);
+  // In a stack that is adopted nothing is made: what was not handed over is missing.
+  const action = live.state.adopted !== undefined || node.row.action === 'ADOPT' ? 'ADOPT' : 'CREATE';
   // A stack within bears its name until it is there: clients join the two by it.
-  if (handler && (nested || handler.named))
+  if (handler && (nested || (handler.named && action === 'CREATE')))
     live.row.physical_id ??= `${node.row.name}-${live.row.name}-${shortId()}`.slice(-255);
-  const action = live.state.adopted === undefined ? 'CREATE' : 'ADOPT';
   const transition = transitionTo(crew, node, live, { action, status: 'IN_PROGRESS' });
   return { live, transition: { ...transition, rows: [...aside, live] }, kept: false };
 }

@@ -29,6 +29,7 @@ import { openSession, type Session } from '../engine/session.ts';
 import { type Action, stackSubject } from '../model.ts';
 import { failInProgress } from '../store/resources.ts';
 import * as stackStore from '../store/stacks.ts';
+import { waitingOutcome } from './waiting.ts';
 
 export type ActionParams = {
   readonly stack: string;
@@ -41,8 +42,6 @@ export type ActionParams = {
 export const defaultMinutes = 240;
 /** Rows that are laid out in one go, so that the event loop gets its turn between. */
 const rowsAtOnce = 250;
-/** Where nothing tells of a change, look again this often. */
-const lookEveryMs = 15_000;
 const none = { none: 'the rows say where to go on; a failed action is told, and cured by the next one' } as const;
 
 export interface ActionTools {
@@ -121,18 +120,7 @@ export function createActions({
         session.failed = false;
         return done({ failure: told.sentence, remedy: told.remedy });
       }
-      return waiting(crew);
-    });
-  }
-
-  function waiting({ session }: Crew): Outcome {
-    const [longest] = [...session.waits].sort((a, b) => a.since - b.since);
-    const rechecks = session.waits.map(({ wait }) => wait.recheckMs ?? lookEveryMs);
-    const more = session.waits.length > 1 ? ` (and ${session.waits.length - 1} more)` : '';
-    return waitFor({
-      on: longest ? `${longest.path}: ${longest.wait.on}${more}` : 'its resources',
-      remedy: longest?.wait.remedy ?? 'See `overcloud status`.',
-      recheckMs: Math.max(1, Math.min(lookEveryMs, ...rechecks)),
+      return waitFor(waitingOutcome(session.waits));
     });
   }
 
@@ -141,9 +129,11 @@ export function createActions({
       const { root } = crew.session;
       if (root.row.action === 'ROLLBACK') return;
       const definition = root.row.previous ?? root.row.definition;
+      const files_id = root.row.previous_files_id ?? root.row.files_id;
       const generation = root.row.generation + 1;
-      await crew.session.write({ stacks: [{ id: root.row.id, patch: { generation, definition } }] });
-      root.row = { ...root.row, generation, definition };
+      await crew.session.write({ stacks: [{ id: root.row.id, patch: { generation, definition, files_id } }] });
+      if (files_id !== root.row.files_id) root.files = await stackStore.filesOf(desk.house.db, files_id);
+      root.row = { ...root.row, generation, definition, files_id };
       root.forget();
       await setStack(crew, root, {
         action: 'ROLLBACK',
@@ -188,6 +178,7 @@ export function createActions({
       status,
       reason,
       previous: null,
+      previous_files_id: null,
       ...(action === 'DELETE' && status === 'COMPLETE' && { deleted_at: at }),
     });
     await desk.house.recorder.append(

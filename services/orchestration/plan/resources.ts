@@ -217,8 +217,7 @@ function nested(here: Here, resource: Resource, properties: Properties, live: Li
   const node = (here.node ?? { analysis: here.analysis }) as StackNode;
   const child = (live && here.node?.children.get(live.row.id)) ?? null;
   const existing = child ? [...child.resources.keys()] : [];
-  const removed = (live?.state.data.removed as string[] | undefined) ?? [];
-  const definition = childDefinition(node, resource, properties, handler, existing, removed);
+  const definition = childDefinition(node, resource, properties, handler, existing, live?.state.data ?? {});
   const { stack, types } = here.analysis;
   const analysis = analyse({
     definition,

@@ -9,7 +9,9 @@ export function actionRoutes(api: Api, stacks: Stacks): void {
   const actions: Readonly<Record<string, (request: Parameters<Stacks['cancel']>[0], id: string) => Promise<void>>> = {
     cancel_update: (context, id) => stacks.cancel(context, id, { rollback: true }),
     cancel_without_rollback: (context, id) => stacks.cancel(context, id, { rollback: false }),
-    check: (context, id) => stacks.check(context, id),
+    check: (context, id) => stacks.visit(context, id, 'CHECK'),
+    suspend: (context, id) => stacks.visit(context, id, 'SUSPEND'),
+    resume: (context, id) => stacks.visit(context, id, 'RESUME'),
   };
   for (const path of ['/stacks/:stack', '/stacks/:stack/:id']) {
     api.post<StackPath>(`${path}/actions`, async (request, reply) => {

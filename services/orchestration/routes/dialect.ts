@@ -7,6 +7,7 @@ import type { Desk } from '../desk.ts';
 import type { Live } from '../engine/state.ts';
 import type { StackNode } from '../engine/tree.ts';
 import type { Plain, Stack } from '../model.ts';
+import { waitsForOthers } from '../show.ts';
 import { heatTime } from '../software/configs.ts';
 
 export { heatTime } from '../software/configs.ts';
@@ -149,6 +150,12 @@ export function requiredIn(all: readonly { readonly name: string; readonly requi
   return out;
 }
 
+/** What it waits for: our own word beside Heat's, there while it waits. */
+function blockedOn(node: StackNode, live: Live) {
+  const blocked = live.row.blocked_on ?? waitsForOthers(node, live);
+  return blocked ? { blocked_on: blocked } : {};
+}
+
 export function listedResource(link: Links, node: StackNode, live: Live, depth: number) {
   const { row } = live;
   const stack = link(node.row);
@@ -168,6 +175,7 @@ export function listedResource(link: Links, node: StackNode, live: Live, depth: 
       ...(child ? [{ href: link(child.row), rel: 'nested' }] : []),
     ],
     required_by: requiredBy(node, row.name),
+    ...blockedOn(node, live),
     ...((depth > 0 || node.row.parent_resource !== null) && { parent_resource: node.row.parent_resource }),
   };
 }

@@ -73,6 +73,21 @@ function told(node: StackNode, event: RecordedEvent): Told[] {
       },
     ];
   }
+  if (event.kind === 'resource.waiting') {
+    const data = event.data as RecordedEvent<'resource.waiting'>['data'];
+    // A hook has an event of its own, in Heat's words, which its clients look for.
+    if (data.state === undefined || data.on.startsWith('the hook ')) return [];
+    return [
+      {
+        ...common,
+        resource: data.name,
+        type: data.type,
+        physicalId: '',
+        status: data.state,
+        reason: `waits for ${data.on}`,
+      },
+    ];
+  }
   if (event.kind === 'resource.signal') {
     const data = event.data as RecordedEvent<'resource.signal'>['data'];
     return [

@@ -8,6 +8,7 @@ import { heatError, mayUse } from './dialect.ts';
 import { eventRoutes } from './events.ts';
 import { planRoutes } from './plans.ts';
 import { resourceRoutes } from './resources.ts';
+import { snapshotRoutes } from './snapshots.ts';
 import { softwareRoutes } from './software.ts';
 import { stackRoutes } from './stacks.ts';
 import { templateRoutes } from './templates.ts';
@@ -30,6 +31,7 @@ export function createRoutes(desk: Desk, stacks: Stacks, authenticate: Authentic
         templateRoutes(v1, desk);
         stackRoutes(v1, desk, stacks);
         planRoutes(v1, desk, stacks);
+        snapshotRoutes(v1, desk, stacks);
         resourceRoutes(v1, desk, stacks);
         eventRoutes(v1, desk, stacks);
         actionRoutes(v1, stacks);

@@ -3,12 +3,13 @@ import { isAdmin } from '../../core/context.ts';
 import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
+import { unsetHook } from '../engine/session.ts';
 import { type Live, sealState } from '../engine/state.ts';
 import { type StackNode, viewOf } from '../engine/tree.ts';
 import { fromPlain, toPlain } from '../language/index.ts';
 import type { Plain } from '../model.ts';
 import { metadataOf, resourceIn, resourcesBelow, showTree } from '../show.ts';
-import { signal } from '../signals.ts';
+import { clearHook, signal } from '../signals.ts';
 import { ensureCredential } from '../software/credentials.ts';
 import { collectors, serverDocument } from '../software/metadata.ts';
 import type { Stacks } from '../stacks.ts';
@@ -108,8 +109,7 @@ export function resourceRoutes(api: Api, desk: Desk, stacks: Stacks): void {
     const node = await showTree(desk, await stacks.find(request.context, request.params.id));
     const live = resourceIn(node, request.params.resource);
     const attributes = attributesOf(node, live, list(request.query.with_attr));
-    const blocked = live.row.blocked_on ? { blocked_on: live.row.blocked_on } : {};
-    return { resource: { ...detailedResource(linksFor(desk, request), node, live, attributes), ...blocked } };
+    return { resource: detailedResource(linksFor(desk, request), node, live, attributes) };
   });
 
   api.get<ResourcePath>('/stacks/:stack/:id/resources/:resource/metadata', async (request) => {
@@ -123,10 +123,10 @@ export function resourceRoutes(api: Api, desk: Desk, stacks: Stacks): void {
     const node = await showTree(desk, row);
     const live = resourceIn(node, request.params.resource);
     const body = (request.body ?? null) as Plain;
-    if (typeof body === 'object' && body !== null && !Array.isArray(body) && 'unset_hook' in body)
-      throw fault('action-unsupported', { action: 'Clearing a hook' });
     const target = { ...live.row, stack_id: row.id, root_id: row.root_id };
-    await signal(desk, target, body, request.context);
+    const hook = unsetHook(body);
+    if (hook === null) await signal(desk, target, body, request.context);
+    else await clearHook(desk, target, live, { hook, by: request.context });
     return reply.header('content-type', 'application/json').send('null');
   });
 

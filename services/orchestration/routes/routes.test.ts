@@ -183,7 +183,7 @@ describe('Heat v1', () => {
     await ask('POST', '/stacks', { stack_name: 's', template });
     await rest('s');
     expect(await status('POST', '/stacks/s/actions', {})).toBe(400);
-    expect(await status('POST', '/stacks/s/actions', { suspend: null })).toBe(400);
+    expect(await status('POST', '/stacks/s/actions', { explode: null })).toBe(400);
     expect(await status('POST', '/stacks/s/actions', { check: null, suspend: null })).toBe(400);
     expect(await status('GET', '/stacks/s/x/resources/nosuch')).toBe(404);
     expect(await status('GET', '/stacks/nosuch')).toBe(404);

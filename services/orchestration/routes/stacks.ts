@@ -27,7 +27,7 @@ import {
   type StackPath,
   stackLink,
 } from './dialect.ts';
-import { bodyOf, stackName, stackUpdate, stackWish } from './wishes.ts';
+import { adoptWish, bodyOf, stackName, stackUpdate, stackWish } from './wishes.ts';
 
 const filtersOf = (query: Query): Partial<store.StackFilters> => {
   const keys = list(query.sort_keys);
@@ -85,8 +85,9 @@ export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
 
   api.post('/stacks', async (request, reply) => {
     const body = bodyOf(request.body);
-    if (body.adopt_stack_data !== undefined) throw fault('action-unsupported', { action: 'Adopt' });
-    const stack = await stacks.create(request.context, stackName(body), stackWish(body));
+    const adopt = body.adopt_stack_data ?? null;
+    const wish = adopt === null ? stackWish(body) : adoptWish(body, adopt);
+    const stack = await stacks.create(request.context, stackName(body), wish);
     const link = linksFor(desk, request);
     return reply
       .status(201)

@@ -1,5 +1,6 @@
 /** Bodies of stack requests, read into what the rules take. */
 import { fault } from '../../core/errors/index.ts';
+import { adoptionFrom } from '../export.ts';
 import type { Plain, StackUpdate, StackWish } from '../model.ts';
 import { policyFrom } from '../plan/policy.ts';
 
@@ -109,3 +110,16 @@ export const startOptions = (body: Body): Pick<StackWish, 'timeoutMinutes' | 'di
     timeoutMinutes: minutes(body.timeout_mins),
     disableRollback: truth(body.disable_rollback, 'disable_rollback'),
   }) as Pick<StackWish, 'timeoutMinutes' | 'disableRollback'>;
+
+/** A stack from what another one was: the template may be given anew, what is adopted comes from the data. */
+export function adoptWish(body: Body, data: Plain): StackWish {
+  const { template, environment, files, resources } = adoptionFrom(data);
+  const own = stackWish({ ...body, template: body.template ?? template });
+  const { event_sinks: _none, ...rest } = environment;
+  return {
+    ...own,
+    environment: own.environment ?? rest,
+    files: { ...files, ...own.files },
+    adopt: { resources },
+  };
+}

@@ -9,10 +9,14 @@ export interface StackRow extends Stack {
   readonly definition: string;
   readonly files_id: string;
   readonly previous: string | null;
+  readonly previous_files_id: string | null;
   readonly pending: string | null;
 }
 
-export type NewStackRow = Omit<StackRow, 'created_at' | 'updated_at' | 'deleted_at' | 'previous' | 'pending'>;
+export type NewStackRow = Omit<
+  StackRow,
+  'created_at' | 'updated_at' | 'deleted_at' | 'previous' | 'previous_files_id' | 'pending'
+>;
 
 /** Many at once: the members of a group. What is there already stays as it is. */
 export async function insertStacks(tx: Tx, rows: readonly NewStackRow[]): Promise<void> {
@@ -44,6 +48,7 @@ export type StackPatch = Partial<
     | 'definition'
     | 'files_id'
     | 'previous'
+    | 'previous_files_id'
     | 'pending'
     | 'generation'
     | 'disable_rollback'
@@ -59,6 +64,14 @@ export async function patchStack(where: Where, id: string, patch: StackPatch): P
   const sets = Object.entries(patch).map(([column, value]) => sql`${sql.ref(column)} = ${value}`);
   if (sets.length === 0) return;
   await sql`update orchestration.stacks set ${sql.join(sets)} where id = ${id}`.execute(where.kysely);
+}
+
+/** Everything of the tree but its outermost row: nothing outside is touched. */
+export async function forgetTree(tx: Tx, rootId: string): Promise<void> {
+  await sql`delete from orchestration.resources where stack_id in (select id from orchestration.stacks where root_id = ${rootId})`.execute(
+    tx.kysely,
+  );
+  await sql`delete from orchestration.stacks where root_id = ${rootId} and parent_id is not null`.execute(tx.kysely);
 }
 
 export async function removeStacks(tx: Tx, ids: readonly string[]): Promise<void> {

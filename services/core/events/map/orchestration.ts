@@ -11,7 +11,15 @@ export interface OrchestrationEvents {
     physicalId: string | null;
   };
   /** A resource now waits for something outside the stack; written once for each new thing. */
-  'resource.waiting': { name: string; type: string; on: string; remedy: string; usualSeconds: number | null };
+  'resource.waiting': {
+    name: string;
+    type: string;
+    /** `CREATE_IN_PROGRESS`, or `INIT_COMPLETE` before a hook. */
+    state?: string;
+    on: string;
+    remedy: string;
+    usualSeconds: number | null;
+  };
   /** Something reported to the resource (an agent, a wait condition's script). */
   'resource.signal': { name: string; type: string; text: string };
 }
