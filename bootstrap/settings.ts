@@ -19,7 +19,14 @@ export interface BootstrapOptions {
   databaseUrl?: string;
   redisUrl?: string;
   region: string;
+  /** What nodes and strangers find on the provisioning network; what is not said stays as it was. */
+  wire?: WirePolicies;
 }
+
+export type WirePolicies = Pick<
+  ProvisioningConfig,
+  'unknownMachines' | 'bmcNetworks' | 'foreignServers' | 'knownServers' | 'domain' | 'ntp' | 'nameservers'
+>;
 
 export function configOf(options: BootstrapOptions): Config {
   const { stateDir } = options;
@@ -31,7 +38,7 @@ export function configOf(options: BootstrapOptions): Config {
     databaseUrl: options.databaseUrl ?? embeddedDatabaseUrl(stateDir),
     redisUrl: options.redisUrl ?? embeddedRedisUrl(stateDir),
     lab: options.lab,
-    provisioning: provisioningOf(options),
+    provisioning: withPolicies(provisioningOf(options), known?.provisioning ?? null, options),
     region: options.region,
     // No flag says it: the operator wrote it into the file.
     ...(known?.s3 && { s3: known.s3 }),
@@ -76,11 +83,41 @@ export function checkUsage(options: BootstrapOptions): void {
     refuse(`--provisioning-address is ADDRESS/PREFIX (192.0.2.1/24), not ${options.provisioningAddress}.`);
   if (publicUrl !== undefined && !/^https?:$/.test(URL.parse(publicUrl)?.protocol ?? ''))
     refuse(`--public-url is an http or https URL, not ${publicUrl}.`);
+  checkPolicies(options, refuse);
   // The URLs themselves may hold a password, so they are not repeated.
   if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl))
     refuse('--database-url begins with postgresql://.');
   if (redisUrl !== undefined && !/^(rediss?|unix):\/\//.test(redisUrl))
     refuse('--redis-url begins with redis://, rediss:// or unix://.');
+}
+
+function checkPolicies(
+  { wire = {}, lab, provisioningInterface }: BootstrapOptions,
+  refuse: (reason: string) => never,
+): void {
+  const names = Object.keys(wire);
+  if (names.length > 0 && !lab && !provisioningInterface)
+    refuse(
+      '--discover, --bmc-network, --hold-on-foreign-dhcp, --known-dhcp-server, --domain, --ntp and --nameserver belong to a provisioning network: say --provisioning-interface or --lab.',
+    );
+  for (const network of wire.bmcNetworks ?? []) {
+    const [address = '', prefix = ''] = network.split('/');
+    if (isIP(address) !== 4 || !/^\d{1,2}$/.test(prefix) || Number(prefix) > 32)
+      refuse(`--bmc-network is a network like 198.51.100.0/24, not ${network}.`);
+  }
+  for (const [flag, addresses] of [
+    ['--ntp', wire.ntp],
+    ['--nameserver', wire.nameservers],
+    ['--known-dhcp-server', wire.knownServers],
+  ] as const)
+    for (const address of addresses ?? [])
+      if (isIP(address) !== 4) refuse(`${flag} is an IPv4 address, not ${address}.`);
+  const { domain } = wire;
+  if (
+    domain !== undefined &&
+    !/^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i.test(domain)
+  )
+    refuse(`--domain is a DNS domain like cluster.example, not ${domain}.`);
 }
 
 function isPrefixed(text: string): boolean {
@@ -93,6 +130,36 @@ const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((list) =>
     (list ?? []).filter((one) => !one.internal && !one.address.startsWith('fe80')).map((one) => one.address),
   );
+
+const policyNames = [
+  'unknownMachines',
+  'bmcNetworks',
+  'foreignServers',
+  'knownServers',
+  'domain',
+  'ntp',
+  'nameservers',
+] as const;
+
+/** Policies that were chosen once, by flags or in the file, stay until others are. The lab's own BMCs may be scanned. */
+function withPolicies(
+  made: ProvisioningConfig | null,
+  before: ProvisioningConfig | null,
+  options: BootstrapOptions,
+): ProvisioningConfig | null {
+  if (!made) return null;
+  const kept = Object.fromEntries(
+    policyNames.flatMap((name) => {
+      const value = options.wire?.[name] ?? before?.[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+  const scanned = options.lab ? { bmcNetworks: [labBmcNetwork] } : {};
+  return { ...made, ...scanned, ...kept };
+}
+
+/** Where lab BMCs listen (labAddresses.bmc). */
+const labBmcNetwork = '127.1.0.0/24';
 
 /** The seeds' addressing: the undercloud and the nodes it lays out live in the lower quarter of the /24. */
 const labPool: [string, string] = ['192.0.2.2', '192.0.2.62'];

@@ -3,16 +3,7 @@
  * interrupted anywhere is mended by another run.
  */
 import { randomBytes } from 'node:crypto';
-import {
-  chownSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { makeDiskLoader, networkDoctor } from '../services/boot/index.ts';
@@ -28,6 +19,7 @@ import { labNetworkUp } from '../services/lab/index.ts';
 import { cloudName, cloudsYaml } from './clouds.ts';
 import { diagnose } from './doctor.ts';
 import { ensureKeys } from './keys.ts';
+import { ensureLoaders } from './loaders.ts';
 import { ensurePackages, type PackageGroup } from './packages.ts';
 import { ensureCluster } from './postgresql.ts';
 import { ensureRamdisk } from './ramdisk.ts';
@@ -160,7 +152,7 @@ export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summ
       title: 'Build the deploy ramdisk',
       skip: provisioned ? false : 'no provisioning interface: built when it is first needed',
       async run(say) {
-        copyLoaders(paths.boot);
+        await ensureLoaders(paths.boot, say);
         await makeDiskLoader(paths.boot);
         return ensureRamdisk({ stateDir, profile: options.lab ? 'lab' : 'hardware', ids, say });
       },
@@ -199,17 +191,6 @@ async function makeAdministrator(config: Config, password: string): Promise<void
   } finally {
     await db.close();
   }
-}
-
-/** What firmware loads first, from Debian's package `ipxe`. */
-const loaders = {
-  'undionly.kpxe': '/usr/lib/ipxe/undionly.kpxe',
-  'snponly.efi': '/usr/lib/ipxe/snponly.efi',
-  'ipxe.efi': '/boot/ipxe.efi',
-};
-
-function copyLoaders(dir: string): void {
-  for (const [name, from] of Object.entries(loaders)) copyFileSync(from, join(dir, name));
 }
 
 /** True when it made the link. A file of somebody else's under that name is left alone. */

@@ -91,6 +91,7 @@ async function openSockets(config: Config): Promise<Pick<OpenSockets, 'fds' | 'n
     apiPort,
     bootPort,
     metadata: { address: metadataAddress, port: metadataPort },
+    dns: config.provisioning.domain !== undefined,
   });
   return { fds: { api, ...opened }, namespace };
 }

@@ -19,6 +19,8 @@ export interface KernelArguments {
   /** Seconds since 1970 by the undercloud's clock when it wrote the boot script. */
   time?: number;
   bootMac?: string;
+  /** Discovery: how long switches are listened to. */
+  lldpSeconds: number;
 }
 
 /** Values may be quoted, as the kernel's own parser allows. */
@@ -62,6 +64,7 @@ export function readKernelArguments(text: string): KernelArguments {
     ...(given['ipa-advertise-port'] ? { advertisePort: number('ipa-advertise-port', 9999) } : {}),
     lookupTimeout: number('ipa-lookup-timeout', 600),
     lookupInterval: number('ipa-lookup-interval', 1),
+    lldpSeconds: number('uc-lldp-seconds', 31),
     ...(given['uc-time'] ? { time: number('uc-time', 0) } : {}),
     ...(bootMac === null ? {} : { bootMac }),
   };

@@ -5,9 +5,12 @@
 import { readFile } from 'node:fs/promises';
 import { createAgent } from './agent.ts';
 import { setClockForwards } from './clock.ts';
+import { discover } from './discovery.ts';
 import { reasonOf } from './failure.ts';
 import { readKernelArguments } from './kernel-arguments.ts';
 import { createLinuxHardware } from './linux.ts';
+import { neighboursOf } from './lldp.ts';
+import { createUndercloudClient } from './undercloud-client.ts';
 
 const CA_FILE = '/etc/undercloud/ca.pem';
 
@@ -19,6 +22,12 @@ async function main(): Promise<number> {
   const given = readKernelArguments(await readFile('/proc/cmdline', 'utf8'));
   const skew = given.time === undefined ? undefined : await setClockForwards(given.time, log);
   const ca = await readFile(CA_FILE, 'utf8').catch(() => undefined);
+  if (given.apiUrls.length === 0 && given.inspectionUrl !== undefined) {
+    const client = createUndercloudClient({ urls: [], bootToken: given.bootToken, ca, insecure: given.insecure });
+    const { inspectionUrl: url, lldpSeconds } = given;
+    await discover({ hardware: createLinuxHardware(), client, url, lldpSeconds, neighbours: neighboursOf, log });
+    return 0;
+  }
   const agent = createAgent({
     hardware: createLinuxHardware(),
     apiUrls: given.apiUrls,

@@ -34,7 +34,8 @@ export interface UndercloudClient {
   lookup(addresses: string[], nodeUuid?: string): Promise<LookupAnswer>;
   /** Fields that the peer's version does not know are left out. */
   heartbeat(nodeUuid: string, beat: Heartbeat): Promise<void>;
-  inspected(url: string, data: JsonObject): Promise<void>;
+  /** Answers what the undercloud wants next: `power off` of a machine that was discovered; else undefined. */
+  inspected(url: string, data: JsonObject): Promise<string | undefined>;
 }
 
 const ANSWER_MAX = 16 * 1_048_576;
@@ -192,7 +193,14 @@ export function createUndercloudClient(options: UndercloudClientOptions): Underc
     async inspected(url, data) {
       const headers: Record<string, string> =
         options.bootToken === undefined ? {} : { [BOOT_TOKEN_HEADER]: options.bootToken };
-      await ask('inspection', 'POST', url, headers, data);
+      const body = await ask('inspection', 'POST', url, headers, data);
+      try {
+        const { next } = JSON.parse(body) as { next?: unknown };
+        return typeof next === 'string' ? next : undefined;
+      } catch {
+        // The stock service answers nothing that matters here.
+        return undefined;
+      }
     },
   };
 }

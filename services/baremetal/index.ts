@@ -4,11 +4,11 @@ import type { Tx } from '../core/database/index.ts';
 import type { RecordedEvent } from '../core/events/index.ts';
 import type { House } from '../core/house.ts';
 import type { Authenticate, Routes } from '../core/http/index.ts';
-import type { Activity } from '../core/operations/index.ts';
+import type { Activity, Wait } from '../core/operations/index.ts';
 import type { AgentTransport } from '../ipa/index.ts';
 import type { Network } from '../network/index.ts';
 import type { Bmc, FleetSettings, FleetView, Power } from '../power/index.ts';
-import { type BootIntent, bootIntent } from './boot-intent.ts';
+import { type BootIntent, bootIntent, modelOf } from './boot-intent.ts';
 import { bmcOf, requireNode } from './change.ts';
 import { type ClaimWanted, claim, release } from './claim.ts';
 import { type ConsoleSettings, type Consoles, createConsoles } from './console/index.ts';
@@ -112,6 +112,8 @@ export interface Baremetal {
   bmcOf(nodeUuid: string): Promise<Bmc>;
   /** Null when no node has this MAC. */
   bootIntent(mac: string): Promise<BootIntent | null>;
+  /** Maker and product as the node's agent saw them; null before it was inspected. */
+  modelOf(nodeUuid: string): Promise<string | null>;
   importNodes(context: Context, instackenv: unknown, options?: ImportOptions): Promise<ImportedNode[]>;
   activity(nodeUuid: string): Promise<NodeActivity>;
   timeline(nodeUuid: string, options?: { limit?: number; after?: number }): Promise<RecordedEvent[]>;
@@ -147,6 +149,7 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
     automatedClean: deps.automatedClean ?? false,
     forgetAddress: async (tx, mac) => deps.network?.forgetAddress(tx, mac),
     ...(deps.agentTransport && { agentTransport: deps.agentTransport }),
+    ...(deps.bootHold && { bootHold: deps.bootHold }),
   };
   const { db, recorder } = house;
   const operations = nodeOperations(ground);
@@ -179,6 +182,7 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
     },
     bmcOf: async (uuid) => bmcOf(ground, await requireNode(db, uuid)),
     bootIntent: (mac) => bootIntent(ground, mac),
+    modelOf: (uuid) => modelOf(ground, uuid),
     importNodes: (context, instackenv, options) =>
       importNodes(ground, { enrolment, provision }, context, instackenv, options),
     async activity(uuid) {

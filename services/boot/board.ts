@@ -11,6 +11,8 @@ export interface BoardDeps {
   readonly baremetal: BootSource;
   readonly networkId: string;
   readonly reservations: Reservations;
+  /** Whether a MAC that no node has gets an address all the same; `boots`: its firmware asks. */
+  readonly takesIn?: (mac: string, boots: boolean) => Promise<boolean>;
   readonly onTrouble: (text: string) => void;
   /** Milliseconds. */
   readonly now: () => number;
@@ -20,12 +22,15 @@ export interface Board {
   /** Takes up every address that is held. */
   load(): Promise<void>;
   /** Before an exchange: makes sure that a node's MAC has its address here, and a stranger's has none. */
-  prepare(mac: string): Promise<void>;
+  prepare(mac: string, boots?: boolean): Promise<void>;
   /** Reads the addresses of these MACs again. */
   refresh(macs: readonly string[]): Promise<void>;
   nodeOf(mac: string): BootNode | null;
   macAt(ip: string): string | null;
   nodeAt(ip: string): BootNode | null;
+  /** Host names of ports, in lower case, both ways: for DNS. */
+  addressOf(host: string): string | null;
+  nameAt(ip: string): string | null;
 }
 
 /** How long an answer about a MAC is believed: a machine asks several times within a boot, strangers for ever. */
@@ -38,8 +43,21 @@ export function createBoard(deps: BoardDeps): Board {
   const { network, baremetal, networkId, reservations } = deps;
   const nodes = new Map<string, BootNode>();
   const asked = new Map<string, { at: number; done: Promise<void> }>();
+  const names = new Map<string, { readonly host: string; readonly ip: string }>();
+  const ipOfName = new Map<string, string>();
+
+  function name(mac: string, held: HeldAddress | undefined): void {
+    const before = names.get(mac);
+    if (before && ipOfName.get(before.host) === before.ip) ipOfName.delete(before.host);
+    names.delete(mac);
+    if (!held?.hostName || !isHostName(held.hostName)) return;
+    const host = held.hostName.toLowerCase();
+    names.set(mac, { host, ip: held.ip });
+    ipOfName.set(host, held.ip);
+  }
 
   function place(mac: string, held: HeldAddress | undefined): void {
+    name(mac, held);
     const [before] = reservations.of(mac);
     if (before && held && formatAddress(before.address) === held.ip && before.hostName === (held.hostName ?? undefined))
       return;
@@ -60,10 +78,14 @@ export function createBoard(deps: BoardDeps): Board {
     }
   }
 
-  async function look(mac: string): Promise<void> {
+  async function look(mac: string, boots: boolean): Promise<void> {
     const node = await baremetal.nodeByMac(mac);
     if (!node) {
       nodes.delete(mac);
+      if (await deps.takesIn?.(mac, boots)) {
+        place(mac, await network.keepAddress(mac));
+        return;
+      }
       const [held] = await network.heldAddresses(networkId, mac);
       // A port with this MAC that somebody made by hand is served; an address that was kept for a node is not any more.
       place(mac, held?.kept ? undefined : held);
@@ -77,12 +99,12 @@ export function createBoard(deps: BoardDeps): Board {
     async load() {
       for (const held of await network.heldAddresses(networkId)) place(held.mac, held);
     },
-    prepare(mac) {
+    prepare(mac, boots = false) {
       const at = deps.now();
       const recent = asked.get(mac);
       if (recent && at - recent.at < believedMs) return recent.done;
       if (asked.size >= mostRemembered) asked.clear();
-      const done = look(mac).catch((error: unknown) => {
+      const done = look(mac, boots).catch((error: unknown) => {
         asked.delete(mac);
         // While the database is away, machines that are known are served from memory.
         deps.onTrouble(`${mac} could not be looked up: ${error instanceof Error ? error.message : String(error)}`);
@@ -96,6 +118,11 @@ export function createBoard(deps: BoardDeps): Board {
     nodeAt(ip) {
       const mac = reservations.at(parseAddress(ip) ?? 0)?.mac;
       return mac === undefined ? null : (nodes.get(mac) ?? null);
+    },
+    addressOf: (host) => ipOfName.get(host) ?? null,
+    nameAt(ip) {
+      const mac = reservations.at(parseAddress(ip) ?? 0)?.mac;
+      return mac === undefined ? null : (names.get(mac)?.host ?? nodes.get(mac)?.name?.toLowerCase() ?? null);
     },
   };
 }

@@ -42,17 +42,69 @@ it('gives undionly.kpxe to a BIOS ROM', async () => {
   expect((await fourWay(dhcp, discover)).file).toBe('undionly.kpxe');
 });
 
-it('tries full iPXE after snponly.efi was fetched twice for nothing, until a script is fetched', async () => {
-  const { dhcp, intents, base, network } = await scene();
+it('climbs the ladder where a loader comes to nothing, and remembers for the model what worked', async () => {
+  const { world, dhcp, intents, base, network, boot, bootDir } = await scene();
   const rom = sent('tftp-uefi-x64-native-pxe', 'DISCOVER');
   const mac = macOf(rom);
-  intents.set(mac, intent('agent', 'tok'));
+  intents.set(mac, { ...intent('agent', 'tok'), model: 'Maker Model' });
   const files: string[] = [];
-  for (let boot = 0; boot < 3; boot += 1) files.push((await fourWay(dhcp, rom)).file);
+  for (let round = 0; round < 3; round += 1) files.push((await fourWay(dhcp, rom)).file);
   expect(files).toEqual(['snponly.efi', 'snponly.efi', 'ipxe.efi']);
   expect(await network.addressOf(mac)).toMatchObject({ ip: '127.0.0.1' });
   expect((await fetch(`${base}/boot/tok/script.ipxe`)).status).toBe(200);
-  expect((await fourWay(dhcp, rom)).file).toBe('snponly.efi');
+  expect((await fourWay(dhcp, rom)).file).toBe('ipxe.efi');
+  // Another machine of that model, and another process, begin where this one got to.
+  await expect
+    .poll(async () => (await world.db.pool.query('select rung, successes from boot.outcomes order by rung')).rows)
+    .toEqual([
+      { rung: 'ipxe.efi over TFTP', successes: 1 },
+      { rung: 'snponly.efi over TFTP', successes: 0 },
+    ]);
+  await boot.stop();
+  const again = await bootOn(world, network, intents, bootDir);
+  const other = Buffer.from(rom);
+  other[33] = 0x77;
+  intents.delete(mac);
+  intents.set(macOf(other), { ...intent('agent', 'tok'), model: 'Maker Model' });
+  expect((await fourWay(again.dhcp, other)).file).toBe('ipxe.efi');
+  intents.set(macOf(other), { ...intent('agent', 'tok'), model: 'Another Model' });
+  expect((await fourWay(again.dhcp, other)).file).toBe('snponly.efi');
+  await again.boot.stop();
+});
+
+it('goes from both iPXEs to the signed chain, and then lets the firmware go on to HTTP boot', async () => {
+  const { dhcp, intents } = await scene();
+  const rom = sent('tftp-uefi-x64-native-pxe', 'DISCOVER');
+  intents.set(macOf(rom), intent('agent', 'tok'));
+  const files: string[] = [];
+  for (let round = 0; round < 7; round += 1) files.push((await fourWay(dhcp, rom)).file);
+  expect(files.slice(2)).toEqual(['ipxe.efi', 'ipxe.efi', 'shimx64.efi', 'shimx64.efi', '']);
+});
+
+it('breaks a loop with a sentence, until the next power cycle', async () => {
+  const { world, dhcp, intents } = await scene();
+  const rom = withoutOptions(sent('tftp-bios-undionly', 'DISCOVER'), [77, 175]);
+  const mac = macOf(rom);
+  intents.set(mac, intent('agent', 'tok'));
+  const files: string[] = [];
+  for (let round = 0; round < 10; round += 1) files.push((await fourWay(dhcp, rom)).file);
+  expect(files).toEqual(['undionly.kpxe', 'undionly.kpxe', ...Array(6).fill('ipxe.pxe'), '', '']);
+  const loop = await world.heard('boot.loop');
+  expect(loop.data.text).toMatch(/^node-1 goes round in a loop: ipxe\.pxe over TFTP .* given nothing until \d\d:\d\d/);
+  intents.set(mac, intent('agent', 'another power cycle'));
+  expect((await fourWay(dhcp, rom)).file).not.toBe('');
+});
+
+it('gives a node that boots with Secure Boot the signed shim, also on the way to its disk', async () => {
+  const { dhcp, intents } = await scene();
+  const rom = sent('tftp-uefi-x64-native-pxe', 'DISCOVER');
+  for (const what of ['agent', 'disk'] as const) {
+    intents.set(macOf(rom), { ...intent(what, what === 'agent' ? 'tok' : undefined), secureBoot: true });
+    expect((await fourWay(dhcp, rom)).file).toBe('shimx64.efi');
+  }
+  const http = sent('uefi-httpclient', 'DISCOVER');
+  intents.set(macOf(http), { ...intent('agent', 'tok'), secureBoot: true });
+  expect((await fourWay(dhcp, http)).file).toBe('');
 });
 
 it.each(['busybox-udhcpc-agent', 'busybox-udhcpc-os'])('gives %s an address and no boot file', async (capture) => {

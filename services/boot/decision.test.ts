@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { macOf } from './advertiser.ts';
-import { decide, decisionTable } from './decision.ts';
+import { decide, decisionTable, ladderOf } from './decision.ts';
 import type { ClientKind, Intent, Platform } from './model.ts';
 import { neighbourMac } from './neighbour.ts';
 import { agentScript } from './script.ts';
 
-const intents: Intent[] = ['agent', 'disk', 'none'];
+const intents: Intent[] = ['agent', 'discover', 'disk', 'none'];
 const clients: ClientKind[] = ['pxe-rom', 'ipxe', 'http-boot', 'system'];
 const platforms: Platform[] = ['bios', 'efi-x64', 'efi-other', 'unknown'];
 
@@ -15,23 +15,41 @@ describe('the decision table', () => {
     for (const intent of intents)
       for (const client of clients)
         for (const platform of platforms)
-          for (const failures of [0, 2]) used.add(decide({ intent, client, platform, failures }));
+          for (const secureBoot of [false, true])
+            for (const rung of [0, 1, 2, 3]) used.add(decide({ intent, client, platform, secureBoot, rung }));
     expect(used.size).toBe(decisionTable.length);
+  });
+
+  it('leads UEFI up from the firmware’s driver to full iPXE, the signed chain and HTTP boot', () => {
+    const asks = { intent: 'agent', client: 'pxe-rom', platform: 'efi-x64', secureBoot: false } as const;
+    expect(ladderOf(asks)).toEqual(['snponly.efi over TFTP', 'ipxe.efi over TFTP', 'shimx64.efi over TFTP']);
+    expect(decide({ ...asks, rung: 3 }).answer.kind).toBe('address');
+    expect(ladderOf({ ...asks, client: 'http-boot' })).toEqual(['snponly.efi over HTTP', 'ipxe.efi over HTTP']);
+    expect(ladderOf({ ...asks, platform: 'bios' })).toEqual(['undionly.kpxe over TFTP', 'ipxe.pxe over TFTP']);
+  });
+
+  it('gives nothing unsigned to a node that boots with Secure Boot', () => {
+    for (const intent of intents)
+      for (const client of ['pxe-rom', 'http-boot'] as const)
+        for (const rung of [0, 1, 2, 3]) {
+          const { answer } = decide({ intent, client, platform: 'efi-x64', secureBoot: true, rung });
+          if (answer.kind !== 'address') expect(answer).toMatchObject({ file: 'shimx64.efi', over: 'tftp' });
+        }
   });
 
   it('never gives a loader or a script to a running system, or to a node that has nothing to boot', () => {
     for (const platform of platforms)
       for (const intent of intents) {
-        expect(decide({ intent, client: 'system', platform, failures: 0 }).answer.kind).toBe('address');
+        expect(decide({ intent, client: 'system', platform, secureBoot: false, rung: 0 }).answer.kind).toBe('address');
         for (const client of clients)
-          expect(decide({ intent: 'none', client, platform, failures: 0 }).answer.kind).toBe('address');
+          expect(decide({ intent: 'none', client, platform, secureBoot: false, rung: 0 }).answer.kind).toBe('address');
       }
   });
 
   it('never gives an iPXE an iPXE: a chain has no loop', () => {
     for (const platform of platforms)
       for (const intent of intents)
-        expect(decide({ intent, client: 'ipxe', platform, failures: 9 }).answer.kind).not.toBe('loader');
+        expect(decide({ intent, client: 'ipxe', platform, secureBoot: false, rung: 9 }).answer.kind).not.toBe('loader');
   });
 });
 

@@ -8,15 +8,22 @@ import type { ClientClass } from '../dhcp/index.ts';
 import type { BootAnswer, ClientKind, Intent, Platform } from './model.ts';
 
 export interface DecisionRow {
-  readonly intent?: Intent;
+  readonly intent?: readonly Intent[];
   readonly client?: ClientKind;
   readonly platform?: Platform;
-  /** How many boots in a row this machine was given this very row's loader and did not get further. */
-  readonly afterFailures?: number;
+  readonly secureBoot?: boolean;
+  /**
+   * The rung of this machine's ladder from which on the row answers. A machine, or a model, climbs a rung where boots with
+   * the one below came to nothing (ladder.ts).
+   */
+  readonly fromRung?: number;
   readonly answer: BootAnswer;
   /** Why, in words for the timeline and the docs. */
   readonly because: string;
 }
+
+/** Both boot the ramdisk. */
+const ramdisk = ['agent', 'discover'] as const;
 
 export const decisionTable: readonly DecisionRow[] = [
   {
@@ -25,66 +32,112 @@ export const decisionTable: readonly DecisionRow[] = [
     because: 'a running system asks for an address, not for something to boot',
   },
   {
-    intent: 'none',
+    intent: ['none'],
     answer: { kind: 'address' },
-    because: 'there is nothing for this node to boot',
+    because: 'there is nothing for this machine to boot',
   },
   {
-    intent: 'agent',
+    intent: ramdisk,
     client: 'ipxe',
     answer: { kind: 'script', script: 'agent' },
     because: 'iPXE runs already, so it gets its script at once',
   },
   {
-    intent: 'disk',
+    intent: ['disk'],
     client: 'ipxe',
     answer: { kind: 'script', script: 'disk' },
     because: 'iPXE hands over to the local disk',
   },
   {
-    intent: 'disk',
+    client: 'http-boot',
+    platform: 'efi-x64',
+    secureBoot: true,
+    answer: { kind: 'address' },
+    because: 'Debian’s signed GRUB finds nothing over HTTP, so the firmware is to go on to its PXE entry',
+  },
+  {
+    intent: ['disk'],
+    client: 'pxe-rom',
+    platform: 'efi-x64',
+    secureBoot: true,
+    answer: { kind: 'loader', file: 'shimx64.efi', over: 'tftp' },
+    because: 'under Secure Boot only the signed chain may show the way to the disk: shim, then GRUB',
+  },
+  {
+    intent: ['disk'],
     client: 'pxe-rom',
     platform: 'efi-x64',
     answer: { kind: 'loader', file: 'disk.efi', over: 'tftp' },
     because: 'UEFI is shown the way to the disk, which it would look for only after minutes of other network boots',
   },
   {
-    intent: 'disk',
+    intent: ['disk'],
     client: 'http-boot',
     platform: 'efi-x64',
     answer: { kind: 'loader', file: 'disk.efi', over: 'http' },
     because: 'UEFI is shown the way to the disk, which it would look for only after minutes of other network boots',
   },
   {
-    intent: 'disk',
+    intent: ['disk'],
     answer: { kind: 'address' },
     because: 'without a boot file the firmware goes on to the disk',
   },
   {
-    intent: 'agent',
+    client: 'pxe-rom',
+    platform: 'bios',
+    fromRung: 1,
+    answer: { kind: 'loader', file: 'ipxe.pxe', over: 'tftp' },
+    because: 'undionly.kpxe was given twice and nothing came of it, so iPXE’s own drivers are tried',
+  },
+  {
     client: 'pxe-rom',
     platform: 'bios',
     answer: { kind: 'loader', file: 'undionly.kpxe', over: 'tftp' },
     because: 'a BIOS PXE ROM fetches iPXE by TFTP; undionly keeps the ROM’s own driver',
   },
   {
-    intent: 'agent',
+    client: 'pxe-rom',
+    platform: 'efi-x64',
+    secureBoot: true,
+    answer: { kind: 'loader', file: 'shimx64.efi', over: 'tftp' },
+    because: 'the node is to boot with Secure Boot: Debian’s signed shim, GRUB and kernel, all by TFTP',
+  },
+  {
+    client: 'pxe-rom',
+    platform: 'efi-x64',
+    fromRung: 3,
+    answer: { kind: 'address' },
+    because: 'no loader works here over PXE; without a boot file the firmware goes on to its HTTP boot',
+  },
+  {
+    client: 'pxe-rom',
+    platform: 'efi-x64',
+    fromRung: 2,
+    answer: { kind: 'loader', file: 'shimx64.efi', over: 'tftp' },
+    because: 'neither iPXE started, as when Secure Boot is on, so the signed chain is tried',
+  },
+  {
     client: 'pxe-rom',
     platform: 'efi-x64',
     // snponly drives the NIC through the firmware: 4.7 s faster than ipxe.efi in OVMF, and knows every NIC that booted.
-    afterFailures: 2,
+    fromRung: 1,
     answer: { kind: 'loader', file: 'ipxe.efi', over: 'tftp' },
-    because: 'snponly.efi was fetched twice and nothing came of it, so iPXE’s own drivers are tried',
+    because: 'snponly.efi was given twice and nothing came of it, so iPXE’s own drivers are tried',
   },
   {
-    intent: 'agent',
     client: 'pxe-rom',
     platform: 'efi-x64',
     answer: { kind: 'loader', file: 'snponly.efi', over: 'tftp' },
     because: 'UEFI PXE fetches iPXE by TFTP',
   },
   {
-    intent: 'agent',
+    client: 'http-boot',
+    platform: 'efi-x64',
+    fromRung: 1,
+    answer: { kind: 'loader', file: 'ipxe.efi', over: 'http' },
+    because: 'snponly.efi was given twice over HTTP and nothing came of it, so iPXE’s own drivers are tried',
+  },
+  {
     client: 'http-boot',
     platform: 'efi-x64',
     answer: { kind: 'loader', file: 'snponly.efi', over: 'http' },
@@ -130,21 +183,42 @@ export interface Situation {
   readonly intent: Intent;
   readonly client: ClientKind;
   readonly platform: Platform;
-  readonly failures: number;
+  readonly secureBoot: boolean;
+  readonly rung: number;
 }
 
 export function decide(situation: Situation): DecisionRow {
   const row = decisionTable.find(
     (one) =>
-      (one.intent === undefined || one.intent === situation.intent) &&
+      (one.intent === undefined || one.intent.includes(situation.intent)) &&
       (one.client === undefined || one.client === situation.client) &&
       (one.platform === undefined || one.platform === situation.platform) &&
-      situation.failures >= (one.afterFailures ?? 0),
+      (one.secureBoot === undefined || one.secureBoot === situation.secureBoot) &&
+      situation.rung >= (one.fromRung ?? 0),
   );
   // The last row fits everything.
   if (!row) throw new Error('the decision table has no last row');
   return row;
 }
+
+/** The loaders that such a machine is given one after the other, the first first. */
+export function ladderOf(situation: Omit<Situation, 'rung'>): string[] {
+  const rungs: string[] = [];
+  for (let rung = 0; rung < mostRungs; rung += 1) {
+    const { answer } = decide({ ...situation, rung });
+    if (answer.kind !== 'loader') break;
+    const name = rungName(answer);
+    if (rungs.at(-1) === name) break;
+    rungs.push(name);
+  }
+  return rungs;
+}
+
+const mostRungs = 8;
+
+/** `snponly.efi over TFTP`. */
+export const rungName = (answer: Extract<BootAnswer, { kind: 'loader' }>): string =>
+  `${answer.file} over ${answer.over.toUpperCase()}`;
 
 const clientNames: Readonly<Record<ClientKind, string>> = {
   'pxe-rom': 'PXE',

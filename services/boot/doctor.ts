@@ -99,29 +99,7 @@ async function collectOffers(socket: dgram.Socket, patienceMs: number): Promise<
       bootFile: packet.file || (file && Buffer.from(file).toString('latin1').replaceAll('\0', '')) || null,
     });
   });
-  const { bytes } = encodePacket(
-    {
-      op: BOOTREQUEST,
-      htype: 1,
-      hlen: 6,
-      hops: 0,
-      xid,
-      secs: 0,
-      flags: broadcastFlag,
-      ciaddr: 0,
-      yiaddr: 0,
-      siaddr: 0,
-      giaddr: 0,
-      chaddr: Uint8Array.of(...mac, ...new Uint8Array(10)),
-      sname: '',
-      file: '',
-      options: new Map([
-        [OPTION.messageType, Uint8Array.of(MESSAGE.discover)],
-        [OPTION.parameterList, Uint8Array.of(1, 3, 6, 66, 67)],
-      ]),
-    },
-    548,
-  );
+  const bytes = probePacket({ mac, xid, flags: broadcastFlag, isPxe: false });
   socket.setBroadcast(true);
   // Twice: the first may be lost while a switch port wakes.
   for (const _ of [1, 2]) {
@@ -129,6 +107,48 @@ async function collectOffers(socket: dgram.Socket, patienceMs: number): Promise<
     await new Promise((resolve) => setTimeout(resolve, patienceMs / 2));
   }
   return [...heard.values()];
+}
+
+export interface Probe {
+  /** Six bytes, of nobody. */
+  readonly mac: Uint8Array;
+  readonly xid: number;
+  readonly flags: number;
+  /** Asks for a boot file too, as UEFI x64 does: ProxyDHCP servers answer nobody else. */
+  readonly isPxe: boolean;
+}
+
+/** A DISCOVER of a machine that does not exist. */
+export function probePacket({ mac, xid, flags, isPxe }: Probe): Uint8Array {
+  const options = new Map<number, Uint8Array>([
+    [OPTION.messageType, Uint8Array.of(MESSAGE.discover)],
+    [OPTION.parameterList, Uint8Array.of(1, 3, 6, 43, 60, 66, 67)],
+  ]);
+  if (isPxe) {
+    options.set(OPTION.vendorClass, Buffer.from('PXEClient:Arch:00007:UNDI:003000'));
+    options.set(OPTION.clientArch, Uint8Array.of(0, 7));
+    // RFC 4578 section 2.2: UNDI 3.0.
+    options.set(OPTION.clientInterface, Uint8Array.of(1, 3, 0));
+    options.set(OPTION.clientUuid, Uint8Array.of(0, ...new Uint8Array(10), ...mac.subarray(0, 6)));
+  }
+  const packet = {
+    op: BOOTREQUEST,
+    htype: 1,
+    hlen: 6,
+    hops: 0,
+    xid,
+    secs: 0,
+    flags,
+    ciaddr: 0,
+    yiaddr: 0,
+    siaddr: 0,
+    giaddr: 0,
+    chaddr: Uint8Array.of(...mac.subarray(0, 6), ...new Uint8Array(10)),
+    sname: '',
+    file: '',
+    options,
+  };
+  return encodePacket(packet, 548).bytes;
 }
 
 async function collectRouters(fd: number, patienceMs: number): Promise<string[]> {

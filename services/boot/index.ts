@@ -4,85 +4,90 @@
  *
  *   undionly.kpxe  snponly.efi  ipxe.efi        loaders, over TFTP and over HTTP at /boot/loader/<file>
  *   disk.efi                                    the way to the disk under UEFI; `makeDiskLoader` makes it
+ *   shimx64.efi  grubx64.efi  mmx64.efi         Debian's signed chain for Secure Boot (`signedFiles`)
  *   ramdisk/<profile>/kernel, …/ramdisk         the deploy ramdisk
  */
-import { createHash } from 'node:crypto';
-import dgram from 'node:dgram';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { type Context, systemContext } from '../core/context.ts';
 import { fault } from '../core/errors/index.ts';
 import type { House } from '../core/house.ts';
 import type { Routes } from '../core/http/index.ts';
-import { DhcpEngine, type DhcpPacket, type DhcpServing, formatMac, MESSAGE, OPTION, serveDhcp } from '../dhcp/index.ts';
-import type { Network } from '../network/index.ts';
-import { directoryContent, ERROR_CODE, serveTftp, type TftpServing } from '../tftp/index.ts';
+import type { Wait } from '../core/operations/index.ts';
+import {
+  DhcpEngine,
+  type DhcpPacket,
+  type DhcpServing,
+  formatMac,
+  MESSAGE,
+  normaliseMac,
+  OPTION,
+  parseAddress,
+  parseCidr,
+  serveDhcp,
+} from '../dhcp/index.ts';
+import { ERROR_CODE, serveTftp, type TftpServing } from '../tftp/index.ts';
 import { startAdvertiser } from './advertiser.ts';
-import { type Answers, createAnswers } from './answers.ts';
+import { createAnswers } from './answers.ts';
+import { createApiRoutes } from './api-routes.ts';
+import { scanForBmcs } from './bmc-scan.ts';
 import { type Board, createBoard } from './board.ts';
-import type { Served } from './file-answer.ts';
-import type { BootSource } from './model.ts';
-import { newc } from './newc.ts';
+import { createCandidates } from './candidates.ts';
+import { captureBoot } from './capture.ts';
+import type { BootDeps } from './deps.ts';
+import { argumentsFor } from './kernel-arguments.ts';
+import { createLadder } from './ladder.ts';
+import type { Wish } from './model.ts';
+import { createNames, serveNames } from './names.ts';
 import { type BootRecord, createRecord } from './record.ts';
 import { createRoutes } from './routes.ts';
 import { servedSubnet } from './served-subnet.ts';
+import { createSignedChain } from './signed-chain.ts';
+import { transferSocket } from './transfer-socket.ts';
+import { trustArchive } from './trust.ts';
+import { createVigil } from './vigil.ts';
+import { createWatch, type Watch } from './watch.ts';
+import { openWire, type Wire } from './wire.ts';
+import { createWishes } from './wishes.ts';
 
+export type { FoundBmc } from './bmc-scan.ts';
+export type { Enroller } from './candidates.ts';
 export { type DecisionRow, decide, decisionTable } from './decision.ts';
+export type { BootDeps, BootRoom, BootSockets } from './deps.ts';
 export { makeDiskLoader } from './disk-loader.ts';
 export { type NetworkReport, networkDoctor } from './doctor.ts';
 export type * from './model.ts';
 export { neighbourMac } from './neighbour.ts';
-
-export interface BootSockets {
-  /** UDP 67, bound to the provisioning interface (core/sockets.ts opens it, `datagramFrom` makes a socket of it). */
-  readonly dhcp: dgram.Socket;
-  /** UDP 69. */
-  readonly tftp: dgram.Socket;
-  /** Raw ICMPv6, bound to the interface, hop limit 255, joined to ff02::2. */
-  readonly ra?: { readonly fd: number };
-}
-
-export interface BootDeps {
-  readonly network: Network;
-  readonly baremetal: BootSource;
-  readonly sockets: BootSockets;
-  readonly bootDir: string;
-  readonly provisioning: {
-    readonly interface: string;
-    /** Our address on it: `192.0.2.1`. */
-    readonly address: string;
-    /** Of the plain listener that serves `routes`. Default 8088. */
-    readonly httpPort?: number;
-  };
-  /** What the agent is told: `https://192.0.2.1:6385`. */
-  readonly apiUrl: string;
-  /** The undercloud's CA in PEM; goes into the ramdisk as etc/undercloud/ca.pem. */
-  readonly caCertificate: string;
-  /** Which ramdisk; default `lab` if it is there, else `hardware`. */
-  readonly profile?: string;
-  /** In front of the agent's. Default: both consoles, and a reset a minute after a panic. A value of null is a bare word. */
-  readonly kernelArguments?: readonly (readonly [name: string, value: string | null])[];
-}
+export { signedFiles } from './signed-chain.ts';
+export type { ForeignServer } from './watch.ts';
 
 export interface Boot {
   /** For the plain HTTP listener of the provisioning network, mounted unprefixed; takes every path that nobody else has. */
   readonly routes: Routes;
+  /** Candidates, scans, the wire, captures: mounted at /boot, on the provisioning API too (discovery reports there). */
+  readonly apiRoutes: Routes;
   /** Reads bindings and addresses and begins to answer. @throws Fault `provisioning-not-set-up` before `network.ensureProvisioning` */
   start(): Promise<void>;
   /** Stops answering; leaves the sockets open (they are the supervisor's). */
   stop(): Promise<void>;
   /** The MAC that DHCP gave this address to, from memory: who calls the metadata service. */
   macAt(ip: string): string | null;
+  /** What a machine that is about to be switched on for the ramdisk has to wait for; null: nothing. */
+  hold(): Wait | null;
 }
 
 interface Live {
   readonly board: Board;
   readonly record: BootRecord;
-  readonly answers: Answers;
+  readonly wire: Wire | null;
+  readonly watch: Watch | null;
 }
 
 const defaultHttpPort = 8088;
 /** PXE ROMs ask again after a second. */
 const patienceMs = 500;
+const defaultLldpSeconds = 31;
 const defaultKernelArguments = [
   ['console', 'tty0'],
   // The last one is where the ramdisk's own words go: serial over LAN reads it.
@@ -96,6 +101,31 @@ export function createBoot(house: House, deps: BootDeps): Boot {
   const httpBase = `http://${provisioning.address}:${provisioning.httpPort ?? defaultHttpPort}`;
   let live: Live | null = null;
   const endings: (() => void | Promise<void>)[] = [];
+  const trouble = (text: string) => live?.record.trouble(text);
+
+  const ladder = createLadder(house.db, () => clock.now(), trouble);
+  const candidates = createCandidates({
+    house,
+    network,
+    enroller: baremetal,
+    policy: provisioning.unknownMachines ?? 'nothing',
+    interface: provisioning.interface,
+    onChange: (mac) => {
+      live?.board.refresh([mac]).catch((error: Error) => trouble(`addresses could not be read: ${error.message}`));
+    },
+  });
+  const wishOf = createWishes({ baremetal, strangerBoot: (mac) => candidates.strangerBoot(mac) });
+  const trust = trustArchive(deps.caCertificate);
+  const argumentsOf = (wish: Wish) =>
+    argumentsFor(
+      {
+        standing: deps.kernelArguments ?? defaultKernelArguments,
+        apiUrl: deps.apiUrl,
+        now: () => clock.now(),
+        lldpSeconds: deps.lldpSeconds ?? defaultLldpSeconds,
+      },
+      wish,
+    );
 
   const ramdiskDir = async (): Promise<string> => {
     const place = (profile: string) => join(bootDir, 'ramdisk', profile);
@@ -110,14 +140,16 @@ export function createBoot(house: House, deps: BootDeps): Boot {
   async function start(): Promise<void> {
     const made = await network.provisioning();
     if (!made) throw fault('provisioning-not-set-up', { interface: provisioning.interface });
+    const names = provisioning.domain !== undefined && sockets.dns !== undefined;
     const answers = createAnswers({
-      baremetal,
+      wishOf,
+      ladder,
       record: () => record,
       httpBase,
       tftpServer: provisioning.address,
     });
     const engine = await DhcpEngine.open({
-      subnets: [servedSubnet(made, provisioning)],
+      subnets: [servedSubnet(made, { ...provisioning, names })],
       store: network.leases,
       bootFor: answers.bootFor,
       now: () => clock.now(),
@@ -129,16 +161,36 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       baremetal,
       networkId: made.network.id,
       reservations: engine.reservations,
+      takesIn: (mac, boots) => candidates.takesIn(mac, boots),
       onTrouble: (text) => record.trouble(text),
       now: () => clock.now(),
     });
-    const record = createRecord({ house, board, interface: provisioning.interface });
-    await board.load();
+    const wire = sockets.wire ? openWire(sockets.wire.fd, clock, trouble) : null;
+    const watch = wire && watchOf(wire);
+    const vigil = createVigil({
+      house,
+      modelOf: (uuid) => baremetal.modelOf(uuid),
+      nodeOf: (uuid) => baremetal.findNode(systemContext(), uuid).catch(() => null),
+      foreign: () => (watch?.current() ?? []).map(({ address, mac }) => `${address} (${mac})`),
+      onTrouble: trouble,
+      ...(deps.speed !== undefined && { speed: deps.speed }),
+    });
+    const record = createRecord({ house, board, vigil, interface: provisioning.interface });
+    await Promise.all([board.load(), ladder.load(), candidates.load(), vigil.load()]);
     endings.push(
+      () => vigil.stop(),
+      () => candidates.stop(),
       network.onAddressChange((macs) => {
         board.refresh(macs).catch((error: Error) => record.trouble(`addresses could not be read: ${error.message}`));
       }),
+      house.recorder.subscribe(({ kind, data }) => {
+        if (kind !== 'node.agent-heartbeat' || !(data as { first?: boolean }).first) return;
+        const host = URL.parse((data as { callbackUrl?: string }).callbackUrl ?? '')?.hostname;
+        const mac = host === undefined ? null : board.macAt(host);
+        if (mac) ladder.cleared(mac);
+      }),
     );
+    live = { board, record, wire, watch };
     const dhcp = answerDhcp(engine, board, record);
     const tftp = answerTftp(board, record);
     endings.push(
@@ -154,7 +206,48 @@ export function createBoot(house: House, deps: BootDeps): Boot {
           onTrouble: (text) => record.trouble(text),
         }),
       );
-    live = { board, record, answers };
+    if (wire) endings.push(() => wire.stop());
+    if (watch) {
+      await watch.start();
+      endings.push(() => watch.stop());
+    }
+    if (names) endings.push(answerNames(made.subnet.cidr, board, record));
+  }
+
+  const watchOf = (wire: Wire): Watch =>
+    createWatch({
+      house,
+      wire,
+      interface: provisioning.interface,
+      known: [provisioning.address, ...(provisioning.knownServers ?? [])],
+      policy: provisioning.foreignServers ?? 'report',
+      ...(deps.probeMs !== undefined && { probeMs: deps.probeMs }),
+    });
+
+  function answerNames(cidr: string, board: Board, record: BootRecord): () => void {
+    const ours = parseCidr(cidr);
+    const onTrouble = (text: string) => record.trouble(text);
+    /** A deployed node's address goes by its server's name; its own is found by its cards. */
+    const ofNode = async (host: string): Promise<string | null> => {
+      const node = await baremetal.findNode(systemContext(), host).catch(() => null);
+      if (node?.name?.toLowerCase() !== host) return null;
+      for (const { address } of await baremetal.portsOf(node.uuid)) {
+        const held = await network.addressOf(address);
+        if (held) return held.ip;
+      }
+      return null;
+    };
+    const names = createNames({
+      domain: provisioning.domain ?? '',
+      isOurs: (address) => ours !== undefined && ((parseAddress(address) ?? 0) & ours.mask) >>> 0 === ours.network,
+      addressOf: async (host) =>
+        host === 'undercloud' ? provisioning.address : (board.addressOf(host) ?? (await ofNode(host))),
+      nameAt: (address) => (address === provisioning.address ? 'undercloud' : board.nameAt(address)),
+      forwarders: provisioning.nameservers ?? [],
+      onTrouble,
+    });
+    const { dns, dnsTcp } = sockets;
+    return dns ? serveNames(names, dns, dnsTcp ?? null, onTrouble) : () => {};
   }
 
   function answerDhcp(engine: DhcpEngine, board: Board, record: BootRecord): DhcpServing {
@@ -165,8 +258,10 @@ export function createBoot(house: House, deps: BootDeps): Boot {
         knows: (packet, arrival) => engine.knows(packet, arrival),
         async answer(packet, arrival) {
           const mac = packet.hlen === 6 ? formatMac(packet.chaddr, 6) : null;
-          if (mac !== null)
-            await prepare(board, mac, packet.ciaddr === 0 && isDiscover(packet), () => engine.knows(packet, arrival));
+          if (mac !== null) {
+            const begins = packet.ciaddr === 0 && isDiscover(packet);
+            await prepare(board, mac, begins, isFirmware(packet), () => engine.knows(packet, arrival));
+          }
           return engine.answer(packet, arrival);
         },
       },
@@ -179,14 +274,31 @@ export function createBoot(house: House, deps: BootDeps): Boot {
    * Renewals go by what is in memory. Who begins anew is looked up first, and waited for; but a machine whose address is
    * known does not wait for a database that is away.
    */
-  async function prepare(board: Board, mac: string, begins: boolean, isKnown: () => boolean): Promise<void> {
+  async function prepare(
+    board: Board,
+    mac: string,
+    begins: boolean,
+    boots: boolean,
+    isKnown: () => boolean,
+  ): Promise<void> {
     if (!begins && board.nodeOf(mac) !== null) return;
-    const prepared = board.prepare(mac);
+    const prepared = board.prepare(mac, boots && begins);
     await (isKnown() ? Promise.race([prepared, new Promise<void>((done) => clock.after(patienceMs, done))]) : prepared);
   }
 
   function answerTftp(board: Board, record: BootRecord): TftpServing {
-    const files = directoryContent(bootDir);
+    const files = createSignedChain({
+      bootDir,
+      ramdiskDir,
+      tftpServer: provisioning.address,
+      ladder,
+      wishAt: async (address) => {
+        const mac = board.macAt(address);
+        return mac === null ? null : wishOf(mac);
+      },
+      trust: trust.bytes,
+      argumentsOf,
+    });
     return serveTftp({
       socket: sockets.tftp,
       createTransferSocket: () => transferSocket(provisioning.address),
@@ -197,24 +309,47 @@ export function createBoot(house: House, deps: BootDeps): Boot {
             code: ERROR_CODE.accessViolation,
             message: `${client.address} is no address that was given to a machine here`,
           };
-        await prepare(board, mac, false, () => true);
+        await prepare(board, mac, false, false, () => true);
         return files(path, client);
       },
       onEvent: (event) => record.tftp(event),
     });
   }
 
+  /** @throws Fault `node-not-found`, `capture-refused` */
+  async function capture(context: Context, what: string, seconds: number): Promise<Readable> {
+    if (!live?.wire)
+      throw fault('capture-refused', {
+        reason: 'the wire cannot be listened to: `serve` was not given a packet socket',
+      });
+    const mac = normaliseMac(what);
+    const node = mac === undefined ? await baremetal.findNode(context, what) : null;
+    const macs = node ? (await baremetal.portsOf(node.uuid)).map(({ address }) => address.toLowerCase()) : [mac ?? ''];
+    if (macs.length === 0) throw fault('capture-refused', { reason: `${what} has no network card that is enrolled` });
+    return captureBoot({ house, wire: live.wire, macs, nodeUuid: node?.uuid ?? null, seconds });
+  }
+
   return {
     routes: createRoutes({
-      baremetal,
+      wishOf,
+      ladder,
       live: () => live,
       bootDir,
       ramdiskDir,
       httpBase,
-      apiUrl: deps.apiUrl,
-      trust: trustArchive(deps.caCertificate),
-      kernelArguments: deps.kernelArguments ?? defaultKernelArguments,
-      now: () => clock.now(),
+      trust,
+      argumentsOf,
+    }),
+    apiRoutes: createApiRoutes({
+      authenticate: deps.authenticate,
+      candidates,
+      interface: provisioning.interface,
+      foreign: () => live?.watch?.current() ?? null,
+      policy: provisioning.foreignServers ?? 'report',
+      advertises: sockets.ra !== undefined,
+      scan: (cidr, credentials, signal) =>
+        scanForBmcs({ cidr, credentials, signal, allowed: provisioning.bmcNetworks ?? [] }),
+      capture,
     }),
     start,
     async stop() {
@@ -222,25 +357,11 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       for (const end of endings.splice(0)) await end();
     },
     macAt: (ip) => live?.board.macAt(ip) ?? null,
+    hold: () => live?.watch?.hold() ?? null,
   };
 }
 
 const isDiscover = (packet: DhcpPacket): boolean => packet.options.get(OPTION.messageType)?.[0] === MESSAGE.discover;
 
-function trustArchive(certificate: string): Served {
-  const bytes = newc([{ path: 'etc/undercloud/ca.pem', content: Buffer.from(certificate) }]);
-  const etag = `"${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}"`;
-  return { bytes, type: 'application/octet-stream', etag };
-}
-
-function transferSocket(address: string): Promise<dgram.Socket> {
-  const socket = dgram.createSocket('udp4');
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind({ address, port: 0, exclusive: true }, () => {
-      socket.off('error', reject);
-      socket.on('error', () => {});
-      resolve(socket);
-    });
-  });
-}
+/** What only a boot ROM, UEFI or iPXE says of itself: options 93 and 175. */
+const isFirmware = ({ options }: DhcpPacket): boolean => options.has(OPTION.clientArch) || options.has(OPTION.ipxe);

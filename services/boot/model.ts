@@ -6,19 +6,27 @@ export interface BootNode {
   readonly name: string | null;
 }
 
-export type Intent = 'agent' | 'disk' | 'none';
+/** What a node may be told to boot. */
+export type NodeIntent = 'agent' | 'disk' | 'none';
+
+/** `discover`: the deploy ramdisk, for a machine that no node is, to tell what it is made of. */
+export type Intent = NodeIntent | 'discover';
 
 /** What a node should boot now; `baremetal.bootIntent` answers it. */
 export interface BootIntent {
   readonly node: BootNode;
   /** `agent`: the deploy ramdisk; `disk`: its own disk; `none`: an address and nothing to boot. */
-  readonly intent: Intent;
+  readonly intent: NodeIntent;
   /** Why, for the operator: `deploying: the agent is awaited`. */
   readonly reason: string;
   /** With `agent`: minted for this MAC and power cycle, the same until it is burnt at the agent's first heartbeat. */
   readonly token?: string;
   /** More kernel arguments. */
   readonly agentArguments: Readonly<Record<string, string>>;
+  /** `Dell Inc. PowerEdge R640`, once it was inspected: what boots of its kind have taught counts for it. */
+  readonly model?: string | null;
+  /** The node is to boot with Secure Boot (Ironic's capability `secure_boot`, or its field). */
+  readonly secureBoot?: boolean;
 }
 
 /** What boot asks of baremetal; `createBaremetal` passes by shape, a test brings its own. */
@@ -26,6 +34,22 @@ export interface BootSource {
   /** One indexed read: asked for every DISCOVER. Null for a MAC that no node has. */
   nodeByMac(mac: string): Promise<BootNode | null>;
   bootIntent(mac: string): Promise<BootIntent | null>;
+}
+
+/** What a machine, a node or not, is to boot now. */
+export interface Wish {
+  readonly mac: string;
+  /** Null for a machine that no node is. */
+  readonly node: BootNode | null;
+  /** For people: the node's name, else the MAC. */
+  readonly name: string;
+  readonly intent: Intent;
+  readonly reason: string;
+  readonly token?: string;
+  readonly agentArguments: Readonly<Record<string, string>>;
+  /** Stands in for its kind; where it was never inspected, the maker of its network card: `NIC 52:54:00`. */
+  readonly model: string;
+  readonly secureBoot: boolean;
 }
 
 /** How a DHCP client presents itself. */
@@ -42,4 +66,5 @@ export type BootAnswer =
   /** An address and nothing to boot: firmware goes on to its next device. */
   | { readonly kind: 'address' };
 
-export type LoaderFile = 'undionly.kpxe' | 'snponly.efi' | 'ipxe.efi' | 'disk.efi';
+export const loaderFiles = ['undionly.kpxe', 'ipxe.pxe', 'snponly.efi', 'ipxe.efi', 'disk.efi', 'shimx64.efi'] as const;
+export type LoaderFile = (typeof loaderFiles)[number];

@@ -5,13 +5,16 @@ import type { House } from '../core/house.ts';
 import type { ClientClass, DhcpEvent, ExchangeRecord } from '../dhcp/index.ts';
 import type { TftpEvent } from '../tftp/index.ts';
 import type { Board } from './board.ts';
-import { type DecisionRow, describeClient } from './decision.ts';
+import { type DecisionRow, describeClient, kindOf } from './decision.ts';
 import type { Sent } from './file-answer.ts';
-import type { BootIntent, BootNode } from './model.ts';
+import type { BootNode, Wish } from './model.ts';
+import type { BootStep } from './steps.ts';
+import type { Vigil } from './vigil.ts';
 
 export interface RecordDeps {
   readonly house: House;
   readonly board: Board;
+  readonly vigil: Vigil;
   /** Names the wire: `br0`. */
   readonly interface: string;
 }
@@ -28,7 +31,7 @@ const size = (bytes: number): string =>
       : `${(bytes / 1e6).toFixed(1)} MB`;
 const rounded = (ms: number) => Math.round(ms * 10) / 10;
 
-export function createRecord({ house, board, interface: wire }: RecordDeps) {
+export function createRecord({ house, board, vigil, interface: wire }: RecordDeps) {
   const { recorder, operations, clock } = house;
   const strangers = new Map<string, number>();
   const wireSubject: Subject = { type: 'interface', id: wire };
@@ -39,6 +42,7 @@ export function createRecord({ house, board, interface: wire }: RecordDeps) {
 
   function unknown(mac: string, client: string): void {
     const at = clock.now();
+    vigil.stranger(mac);
     const before = strangers.get(mac);
     if (before !== undefined && at - before < unknownEveryMs) return;
     if (strangers.size >= mostRemembered) strangers.clear();
@@ -86,22 +90,42 @@ export function createRecord({ house, board, interface: wire }: RecordDeps) {
       else trouble(dhcpTrouble(event), event.count);
     },
 
-    decision(mac: string, client: ClientClass, intent: BootIntent, row: DecisionRow, answer: string): void {
+    decision(wish: Wish, client: ClientClass, row: DecisionRow, answer: string): void {
+      const { mac, node, intent, reason, model } = wish;
       const who = describeClient(client);
-      const text = `${who} is given ${answer}: ${row.because} (${intent.reason})`;
+      const text = `${who} is given ${answer}: ${row.because} (${reason})`;
       recorder.emit(
         'boot.decision',
-        { type: 'node', id: intent.node.uuid },
-        { text, mac, client: who, intent: intent.intent, answer, because: row.because },
-        { cause: intent.reason },
+        node ? { type: 'node', id: node.uuid } : { type: 'mac', id: mac },
+        { text, mac, client: who, intent, answer, because: row.because },
+        { cause: reason },
       );
+      const kind = kindOf(client);
+      if (node === null) vigil.stranger(mac);
+      if (intent !== 'agent' || kind === 'system') return;
+      vigil.reached(node, kind === 'ipxe' ? 'second' : 'asks', {
+        model,
+        hasFile: row.answer.kind !== 'address',
+        ...(row.answer.kind === 'loader' && { loader: row.answer.file }),
+      });
+    },
+
+    /** It was given loaders and scripts time and again, and comes to nothing. */
+    loop(wish: Wish, text: string): void {
+      const { mac, node } = wish;
+      recorder.emit('boot.loop', node ? { type: 'node', id: node.uuid } : { type: 'mac', id: mac }, { text, mac });
+      wake(node);
     },
 
     tftp(event: TftpEvent): void {
       if (event.type === 'ended') {
         const { transfer, end } = event;
         const node = board.nodeAt(transfer.client);
-        const { path: file, bytes, size: total, blockSize, windowSize } = transfer;
+        const ofBoot = stepOfFile(transfer.path);
+        if (end === 'done' && ofBoot) vigil.reached(node, ofBoot);
+        else if (end === 'vanished') vigil.broken(node, shownFile(transfer.path), transfer.bytes, transfer.size);
+        const { bytes, size: total, blockSize, windowSize } = transfer;
+        const file = shownFile(transfer.path);
         const lost = event.retransmitted > 0 ? `, ${event.retransmitted} packets sent again` : '';
         const told: Readonly<Record<string, string>> = {
           done: `fetched ${file} by TFTP: ${size(bytes)} in ${Math.round(event.tookMs)} ms${lost}`,
@@ -119,9 +143,15 @@ export function createRecord({ house, board, interface: wire }: RecordDeps) {
         );
         wake(node);
       } else if (event.type === 'refused') {
-        const text = `TFTP: ${event.path} was refused to ${event.client}: ${event.reason}`;
+        const file = shownFile(event.path);
+        const text = `TFTP: ${file} was refused to ${event.client}: ${event.reason}`;
         const node = board.nodeAt(event.client);
-        recorder.emit('boot.refused', subjectOf(node), { text, address: event.client, file: event.path });
+        // shim and GRUB ask for much that need not be there.
+        if (!mayBeMissing(event.path)) vigil.refused(node, file, event.reason);
+        recorder.emit('boot.refused', subjectOf(node), { text, address: event.client, file });
+        wake(node);
+      } else if (event.type === 'progress') {
+        vigil.alive(board.nodeAt(event.transfer.client));
       } else if (event.type === 'malformed') {
         trouble(`TFTP: a packet from ${event.client} could not be read: ${event.reason}`, event.count);
       } else if (event.type === 'send-failed') {
@@ -130,6 +160,9 @@ export function createRecord({ house, board, interface: wire }: RecordDeps) {
     },
 
     fetched(node: BootNode | null, method: string, file: string, sent: Sent): void {
+      const ofBoot = stepOfFile(file);
+      if (!sent.whole) vigil.broken(node, file, sent.bytes, sent.size);
+      else if (ofBoot && method === 'GET' && sent.status === 200) vigil.reached(node, ofBoot);
       const took = `${Math.round(sent.tookMs)} ms`;
       const text = !sent.whole
         ? `broke off ${file} after ${size(sent.bytes)} of ${size(sent.size)} by HTTP`
@@ -146,11 +179,13 @@ export function createRecord({ house, board, interface: wire }: RecordDeps) {
     },
 
     progress(node: BootNode | null, file: string, bytes: number, total: number): void {
+      vigil.alive(node);
       recorder.emit('http.progress', subjectOf(node), { file, bytes, size: total });
       wake(node);
     },
 
     refused(node: BootNode | null, address: string, file: string, reason: string): void {
+      vigil.refused(node, file, reason);
       recorder.emit('boot.refused', subjectOf(node), {
         text: `HTTP: ${file} was refused to ${address}: ${reason}`,
         address,
@@ -166,6 +201,23 @@ export function createRecord({ house, board, interface: wire }: RecordDeps) {
     },
   };
 }
+
+/** Which step of the boot a fetched file is; null for what is none. By HTTP and TFTP alike. */
+const filesOfSteps: readonly (readonly [RegExp, BootStep])[] = [
+  [/^\/*(undionly\.kpxe|ipxe\.pxe|snponly\.efi|ipxe\.efi|shimx64\.efi)$/, 'loader'],
+  [/^\/*grubx64\.efi$/, 'second'],
+  [/(^script\.ipxe|\/grub\.cfg)$/, 'script'],
+  [/(^|\/)kernel$/, 'kernel'],
+  [/(^|\/)ramdisk$/, 'ramdisk'],
+];
+
+const stepOfFile = (file: string): BootStep | null => filesOfSteps.find(([pattern]) => pattern.test(file))?.[1] ?? null;
+
+/** Without the boot token that stands in a path of the Secure Boot chain. */
+const shownFile = (path: string): string => path.replace(/^\/*boot\/[^/]+\//, '').slice(0, 200);
+
+const mayBeMissing = (path: string): boolean =>
+  /(revocations_\w+\.efi|shim_certificate_\d+\.efi|\.lst|\.mod|\.mo|\.gmo)$/.test(path);
 
 function dhcpTrouble(event: Exclude<DhcpEvent, { type: 'exchange' }>): string {
   switch (event.type) {
@@ -207,12 +259,13 @@ function exchangeText(one: ExchangeRecord, client: string): string {
   const who = `${client} (${one.mac ?? one.clientId})`;
   const given = bootFileOf(one);
   const file = given === null ? '' : ` and ${given}`;
+  const packets = packetsOf(one);
   const why = one.reason === null ? '' : `: ${one.reason}`;
   switch (one.outcome) {
     case 'offered':
-      return `${who} was offered ${answered?.address}${file}`;
+      return `${who} was offered ${answered?.address}${file}${packets}`;
     case 'acknowledged':
-      return `${who} ${one.state === 'renewing' || one.state === 'rebinding' ? 'renewed' : 'took'} ${answered?.address}${file}`;
+      return `${who} ${one.state === 'renewing' || one.state === 'rebinding' ? 'renewed' : 'took'} ${answered?.address}${file}${packets}`;
     case 'refused':
       return `${who} was refused ${one.asked.address ?? 'its address'}${why}`;
     case 'released':
@@ -222,8 +275,25 @@ function exchangeText(one: ExchangeRecord, client: string): string {
     case 'chose-other':
       return `${who} took the offer of another DHCP server, ${one.asked.server}: find that server and stop it`;
     case 'informed':
-      return `${who} asked for settings and got them${file}`;
+      return `${who} asked for settings and got them${file}${packets}`;
     default:
       return `${who} sent ${one.message} and was not answered${why}`;
   }
+}
+
+/** What was asked and answered, for who reads packets: ` [DISCOVER from architecture 7, PXEClient → OFFER by 192.0.2.1 …]`. */
+function packetsOf({ message, state, asked, answered }: ExchangeRecord): string {
+  if (!answered) return '';
+  const said = [
+    state && state !== 'selecting' ? ` (${state})` : '',
+    asked.address === null ? '' : ` for ${asked.address}`,
+    asked.architectures.length > 0 ? `, architecture ${asked.architectures.join(' and ')}` : '',
+    asked.vendorClass === null ? '' : `, class ${asked.vendorClass.slice(0, 40)}`,
+    asked.relay === null ? '' : `, by relay ${asked.relay}`,
+  ].join('');
+  const given = [
+    answered.nextServer === null ? '' : `, next server ${answered.nextServer}`,
+    answered.leaseSeconds === null ? '' : `, lease ${answered.leaseSeconds} s`,
+  ].join('');
+  return ` [${message}${said} → ${answered.message} to ${answered.to}${given}]`;
 }

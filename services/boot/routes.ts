@@ -7,31 +7,30 @@ import { join } from 'node:path';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fault } from '../core/errors/index.ts';
 import { errorsAs, type Routes } from '../core/http/index.ts';
-import type { Answers } from './answers.ts';
 import type { Board } from './board.ts';
 import { answerFile, type Served } from './file-answer.ts';
-import type { BootIntent, BootSource } from './model.ts';
+import type { Ladder } from './ladder.ts';
+import { loaderFiles, type Wish } from './model.ts';
 import { neighbourMac } from './neighbour.ts';
 import type { BootRecord } from './record.ts';
 import { agentScript, diskScript } from './script.ts';
 
 export interface RoutesDeps {
-  readonly baremetal: BootSource;
+  readonly wishOf: (mac: string) => Promise<Wish | null>;
+  readonly ladder: Ladder;
   /** Absent until the service has started. */
-  readonly live: () => { readonly board: Board; readonly record: BootRecord; readonly answers: Answers } | null;
+  readonly live: () => { readonly board: Board; readonly record: BootRecord } | null;
   readonly bootDir: string;
   /** Where the profile's kernel and ramdisk lie. */
   readonly ramdiskDir: () => Promise<string>;
   readonly httpBase: string;
-  readonly apiUrl: string;
   readonly trust: Served;
-  readonly kernelArguments: readonly (readonly [string, string | null])[];
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+  /** Of the ramdisk, for this machine. */
+  readonly argumentsOf: (wish: Wish) => readonly (readonly [string, string | null])[];
   readonly neighbour?: (ip: string) => Promise<string | null>;
 }
 
-const loaders = new Set(['undionly.kpxe', 'snponly.efi', 'ipxe.efi', 'disk.efi']);
+const loaders = new Set<string>(loaderFiles);
 const script = (text: string): Served => ({
   bytes: Buffer.from(text),
   type: 'text/plain; charset=utf-8',
@@ -41,11 +40,11 @@ const script = (text: string): Served => ({
 const binary = (file: string): Served => ({ file, type: 'application/octet-stream' });
 
 export function createRoutes(deps: RoutesDeps): Routes {
-  const { baremetal, live, httpBase } = deps;
+  const { wishOf, live, httpBase } = deps;
   const neighbour = deps.neighbour ?? neighbourMac;
 
   /** The boot that a token stands for, if it is this caller's. @throws Fault `boot-token-unknown` */
-  async function bootOf(token: string, caller: string, file: string): Promise<{ mac: string; intent: BootIntent }> {
+  async function bootOf(token: string, caller: string, file: string): Promise<Wish> {
     const { board, record } = live() ?? {};
     const refuse = (reason: string) => {
       record?.refused(board?.nodeAt(caller) ?? null, caller, file, reason);
@@ -55,10 +54,10 @@ export function createRoutes(deps: RoutesDeps): Routes {
     if (!mac) throw refuse(`${caller} is no address that was given to a machine here`);
     const seen = await neighbour(caller).catch(() => null);
     if (seen !== null && seen !== mac) throw refuse(`${caller} belongs to ${mac}, but ${seen} is using it`);
-    const intent = await baremetal.bootIntent(mac);
-    if (!intent?.token || !same(intent.token, token))
+    const wish = await wishOf(mac);
+    if (!wish?.token || !same(wish.token, token))
       throw refuse(`it is not that of ${mac}, or an agent has started with it already`);
-    return { mac, intent };
+    return wish;
   }
 
   async function served(parts: readonly string[], caller: string): Promise<Served> {
@@ -69,11 +68,11 @@ export function createRoutes(deps: RoutesDeps): Routes {
       return binary(join(deps.bootDir, second));
     }
     if (first === 'disk' && second === 'script.ipxe') return script(diskScript(`${httpBase}/boot/loader/disk.efi`));
-    const { mac, intent } = await bootOf(first, caller, second);
+    const wish = await bootOf(first, caller, second);
     switch (second) {
       case 'script.ipxe':
-        live()?.answers.arrived(mac);
-        return script(scriptFor(first, mac, intent));
+        deps.ladder.arrived(wish.mac);
+        return script(scriptFor(first, wish));
       case 'kernel':
       case 'ramdisk':
         return binary(join(await deps.ramdiskDir(), second));
@@ -84,23 +83,15 @@ export function createRoutes(deps: RoutesDeps): Routes {
     }
   }
 
-  function scriptFor(token: string, mac: string, intent: BootIntent): string {
+  function scriptFor(token: string, wish: Wish): string {
     const base = `${httpBase}/boot/${token}`;
-    const own: Record<string, string | null> = {
-      'ipa-api-url': deps.apiUrl,
-      'uc-boot-token': token,
-      // Seconds: the agent sets its clock before it judges a certificate.
-      'uc-time': String(Math.floor(deps.now() / 1000)),
-      // 01 is Ethernet's hardware type, as pxelinux writes it.
-      BOOTIF: `01-${mac.replaceAll(':', '-')}`,
-    };
     return agentScript({
-      name: intent.node.name ?? intent.node.uuid,
-      reason: intent.reason,
+      name: wish.name,
+      reason: wish.reason,
       kernelUrl: `${base}/kernel`,
       ramdiskUrl: `${base}/ramdisk`,
       trustUrl: `${base}/trust.cpio`,
-      kernelArguments: [...deps.kernelArguments, ...Object.entries({ ...own, ...intent.agentArguments })],
+      kernelArguments: deps.argumentsOf(wish),
     });
   }
 
@@ -164,7 +155,7 @@ const missing = (file: string) =>
         : '',
   });
 
-function same(a: string, b: string): boolean {
+export function same(a: string, b: string): boolean {
   const left = Buffer.from(a);
   const right = Buffer.from(b);
   return left.length === right.length && timingSafeEqual(left, right);

@@ -9,6 +9,7 @@ import { closeSync, openSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import koffi from 'koffi';
 import { fault } from './errors/index.ts';
+import { packetSocket } from './packet-socket.ts';
 
 const libc = koffi.load('libc.so.6');
 const c = {
@@ -116,6 +117,8 @@ export interface ProvisioningSocketsOptions {
   readonly apiPort: number;
   /** Plain HTTP for firmware. */
   readonly bootPort: number;
+  /** UDP and TCP 53 on our address, for the nodes' names. */
+  readonly dns?: boolean;
   /** 169.254.169.254:80. It does not become an address of the host: what comes in by the interface is led here by a rule. */
   readonly metadata?: { readonly address: string; readonly port: number };
 }
@@ -129,6 +132,10 @@ export interface ProvisioningSockets {
   readonly provisioningApi: number;
   readonly boot: number;
   readonly metadata?: number;
+  /** A packet socket: who else answers DHCP there, and captures. */
+  readonly wire: number;
+  readonly dns?: number;
+  readonly dnsTcp?: number;
 }
 
 /** Opens them all or none. @throws Fault `socket-refused`, `namespace-refused` */
@@ -139,7 +146,7 @@ export function openProvisioningSockets(options: ProvisioningSocketsOptions): Pr
       opened.push(fd);
       return fd;
     };
-    const { interface: device, address, metadata } = options;
+    const { interface: device, address, metadata, dns } = options;
     try {
       const ra = solicitationSocket(device);
       if (ra !== null) keep(ra);
@@ -151,6 +158,11 @@ export function openProvisioningSockets(options: ProvisioningSocketsOptions): Pr
         boot: keep(listeningSocket('HTTP boot', device, address, options.bootPort)),
         ...(metadata && {
           metadata: keep(listeningSocket('the metadata service', device, metadata.address, metadata.port, true)),
+        }),
+        wire: keep(packetSocket(device)),
+        ...(dns && {
+          dns: keep(datagramSocket('DNS', device, address, 53)),
+          dnsTcp: keep(listeningSocket('DNS over TCP', device, address, 53)),
         }),
         ...(ra !== null && { ra }),
       };

@@ -13,6 +13,7 @@ export const catalogRows: readonly CatalogRow[] = [
   { type: 'image', name: 'glance', path: '/image' },
   { type: 'compute', name: 'nova', path: '/compute/v2.1' },
   { type: 'network', name: 'neutron', path: '/network' },
+  { type: 'undercloud-boot', name: 'undercloud-boot', path: '/boot' },
 ];
 
 /** Ids only have to be stable and unlike one another: clients use them as keys. */

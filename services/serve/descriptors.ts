@@ -12,6 +12,11 @@ export interface Descriptors {
   tftp?: number;
   /** Raw ICMPv6, for router advertisements. */
   ra?: number;
+  /** A packet socket on the provisioning interface: foreign DHCP servers and captures. */
+  wire?: number;
+  /** UDP 53 and TCP 53 on the provisioning address. */
+  dns?: number;
+  dnsTcp?: number;
 }
 
 export const descriptorNames = [
@@ -22,6 +27,9 @@ export const descriptorNames = [
   'dhcp',
   'tftp',
   'ra',
+  'wire',
+  'dns',
+  'dnsTcp',
 ] as const satisfies readonly (keyof Descriptors)[];
 
 /** Plain HTTP port for firmware; 80 would clash with the metadata listener where the addresses are wildcards. */

@@ -15,6 +15,7 @@ const dialects: Readonly<Record<string, string>> = {
   network: 'Neutron v2.0: networks, subnets, ports',
   compute: 'Nova v2.1: servers, flavors, keypairs',
   orchestration: 'Heat v1: stacks, resources, events, software deployments',
+  boot: 'Our own: discovered machines, scans for BMCs, foreign DHCP servers, captures',
   cfn: 'CloudFormation, as far as metadata and signals need it',
 };
 

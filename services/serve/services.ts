@@ -73,18 +73,21 @@ export async function createServices(
       nameservers: nameservers ?? [],
     });
   }
+  let boot: Boot | null = null;
+  const speed = config.lab ? emulationFactor * (await (await labRoom()).machineSpeed()) : 1;
   const baremetal = createBaremetal(house, {
     ...common,
+    bootHold: () => boot?.hold() ?? null,
     power,
     images,
     network,
     prefix: '/baremetal',
     fleet: fleetSettings(config),
     consoles: { ...config.console, directory: paths.consoles },
-    speed: config.lab ? emulationFactor * (await (await labRoom()).machineSpeed()) : 1,
+    speed,
   });
-  const boot = provisioning
-    ? await createBootOf(house, { config, descriptors, network, baremetal, apiUrl, caCertificate })
+  boot = provisioning
+    ? await createBootOf(house, { config, descriptors, network, baremetal, apiUrl, caCertificate, authenticate, speed })
     : null;
   const compute: Compute = createCompute(house, {
     ...common,
@@ -124,14 +127,16 @@ interface BootParts {
   baremetal: Baremetal;
   apiUrl: string;
   caCertificate: string;
+  authenticate: Authenticate;
+  speed: number;
 }
 
 async function createBootOf(
   house: House,
-  { config, descriptors, network, baremetal, apiUrl, caCertificate }: BootParts,
+  { config, descriptors, network, baremetal, apiUrl, caCertificate, authenticate, speed }: BootParts,
 ): Promise<Boot | null> {
   const { provisioning } = config;
-  const { dhcp, tftp, ra } = descriptors;
+  const { dhcp, tftp, ra, wire, dns, dnsTcp } = descriptors;
   if (!provisioning || dhcp === undefined || tftp === undefined) return null;
   const bootDir = statePaths(config.stateDir).boot;
   const profile = config.lab ? 'lab' : 'hardware';
@@ -144,12 +149,19 @@ async function createBootOf(
       dhcp: await datagramFrom(dhcp),
       tftp: await datagramFrom(tftp),
       ...(ra !== undefined && { ra: { fd: ra } }),
+      ...(wire !== undefined && { wire: { fd: wire } }),
+      ...(dns !== undefined && { dns: await datagramFrom(dns) }),
+      ...(dnsTcp !== undefined && { dnsTcp: { fd: dnsTcp } }),
     },
     bootDir,
-    provisioning: { interface: provisioning.interface, address: provisioning.address, httpPort: bootPort },
+    provisioning: { ...provisioning, httpPort: bootPort },
     apiUrl,
     caCertificate,
+    authenticate,
     profile,
+    speed,
+    // The lab's bridge speaks no LLDP: nothing would come of waiting for it.
+    ...(config.lab && { lldpSeconds: 2 }),
     ...(kernelArguments && { kernelArguments }),
   });
 }
@@ -193,4 +205,5 @@ export function mountServices(api: Api, services: Services): void {
   api.register(services.compute.routes, { prefix: '/compute' });
   api.register(services.orchestration.routes, { prefix: '/orchestration' });
   api.register(services.orchestration.cfnRoutes, { prefix: '/cfn' });
+  if (services.boot) api.register(services.boot.apiRoutes, { prefix: '/boot' });
 }

@@ -89,7 +89,8 @@ export interface MachineOptions {
   readonly scratch: string;
   readonly tap: string;
   readonly mac: string;
-  readonly firmware: 'bios' | 'uefi';
+  /** `uefi-secure`: OVMF with Microsoft's keys and Secure Boot on. */
+  readonly firmware: 'bios' | 'uefi' | 'uefi-secure';
   /** `rom`: the NIC's iPXE ROM; `native`: the firmware's own PXE; `http`: UEFI HTTP boot. */
   readonly netboot: 'rom' | 'native' | 'http';
   readonly disk?: string;
@@ -106,18 +107,30 @@ export function startMachine(options: MachineOptions): Machine {
   const { scratch, mac } = options;
   const name = `m-${mac.slice(-2)}-${Date.now().toString(36)}`;
   const log = join(scratch, `${name}.log`);
+  const isSecure = options.firmware === 'uefi-secure';
   const args = [
-    ...['-name', name, '-machine', 'q35,usb=off,graphics=off', '-accel', 'tcg,thread=multi,tb-size=128'],
+    ...[
+      '-name',
+      name,
+      '-machine',
+      `q35,usb=off,graphics=off${isSecure ? ',smm=on' : ''}`,
+      '-accel',
+      'tcg,thread=multi,tb-size=128',
+    ],
     ...['-cpu', 'max', '-smp', '1', '-m', '512', '-display', 'none', '-vga', 'none', '-nodefaults', '-no-user-config'],
     ...['-no-reboot', '-serial', `file:${log}`],
     ...['-netdev', `tap,id=n0,ifname=${options.tap},script=no,downscript=no`],
     ...['-device', `virtio-net-pci,netdev=n0,mac=${mac},bootindex=1${options.netboot === 'rom' ? '' : ',romfile='}`],
   ];
-  if (options.firmware === 'uefi') {
+  if (options.firmware !== 'bios') {
     const variables = join(scratch, `${name}.fd`);
-    copyFileSync('/usr/share/OVMF/OVMF_VARS_4M.fd', variables);
-    args.push('-drive', 'if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd');
+    copyFileSync(`/usr/share/OVMF/OVMF_VARS_4M${isSecure ? '.ms' : ''}.fd`, variables);
+    const code = `/usr/share/OVMF/OVMF_CODE_4M${isSecure ? '.secboot' : ''}.fd`;
+    args.push('-drive', `if=pflash,format=raw,readonly=on,file=${code}`);
     args.push('-drive', `if=pflash,format=raw,file=${variables}`);
+    // Only System Management Mode may write the variables, or the keys would be anybody's.
+    if (isSecure)
+      args.push('-global', 'driver=cfi.pflash01,property=secure,value=on', '-global', 'ICH9-LPC.disable_s3=1');
   }
   if (options.netboot === 'http')
     for (const version of ['IPv4', 'IPv6'])

@@ -19,8 +19,16 @@ export interface ServeArgument {
   readonly bootDir: string;
   readonly interface: string;
   readonly address: string;
-  readonly fds: { readonly dhcp: number; readonly tftp: number; readonly boot: number; readonly ra?: number };
+  readonly fds: {
+    readonly dhcp: number;
+    readonly tftp: number;
+    readonly boot: number;
+    readonly wire: number;
+    readonly ra?: number;
+  };
   readonly nodes: Readonly<Record<string, string>>;
+  /** MACs of nodes that boot with Secure Boot. */
+  readonly secure: readonly string[];
 }
 
 const given = JSON.parse(process.argv[2] ?? '{}') as ServeArgument;
@@ -45,6 +53,7 @@ const intentOf = (mac: string): BootIntent | null => {
     node: { uuid, name: `node-${mac.slice(-2)}` },
     intent,
     reason: `the test wants ${intent}`,
+    secureBoot: given.secure.includes(mac),
     ...(intent === 'agent' && { token }),
     agentArguments: { 'ipa-debug': '1' },
   };
@@ -61,14 +70,31 @@ const boot = createBoot(house, {
   baremetal: {
     nodeByMac: async (mac) => intentOf(mac)?.node ?? null,
     bootIntent: async (mac) => intentOf(mac),
+    modelOf: async () => 'QEMU',
+    findNode: async (_context, name) => {
+      const known = Object.keys(given.nodes)
+        .map(intentOf)
+        .find((one) => one?.node.uuid === name);
+      if (!known) throw new Error(`no node ${name}`);
+      return known.node;
+    },
+    portsOf: async (uuid) =>
+      Object.entries(given.nodes)
+        .filter(([, one]) => one === uuid)
+        .map(([address]) => ({ address })),
+    importNodes: async () => [],
   },
   sockets: {
     dhcp: await datagramFrom(given.fds.dhcp),
     tftp: await datagramFrom(given.fds.tftp),
     ...(given.fds.ra !== undefined && { ra: { fd: given.fds.ra } }),
+    wire: { fd: given.fds.wire },
   },
   bootDir: given.bootDir,
-  provisioning: { interface: given.interface, address: given.address },
+  provisioning: { interface: given.interface, address: given.address, unknownMachines: 'discover' },
+  authenticate: async () => systemContext(),
+  probeMs: 1_000,
+  lldpSeconds: 3,
   apiUrl: `https://${given.address}:6385`,
   caCertificate: 'the CA of the test\n',
 });

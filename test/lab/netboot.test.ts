@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TestProject } from 'vitest/node';
-import { makeDiskLoader } from '../../services/boot/index.ts';
+import { makeDiskLoader, signedFiles } from '../../services/boot/index.ts';
 import { enterNamespace, openProvisioningSockets } from '../../services/core/sockets.ts';
 import { setup } from '../setup/database.ts';
 import { ip } from './namespace.fixture.ts';
@@ -30,7 +30,10 @@ const file = `/run/netns/${netns}`;
 const nodes = {
   '52:54:00:aa:00:01': '11111111-1111-4111-8111-111111111111',
   '52:54:00:aa:00:02': '22222222-2222-4222-8222-222222222222',
+  '52:54:00:aa:00:03': '33333333-3333-4333-8333-333333333333',
 };
+/** Of a machine that no node is. */
+const stranger = '52:54:00:bb:00:01';
 const macs = Object.keys(nodes) as (keyof typeof nodes)[];
 
 interface Line {
@@ -66,6 +69,7 @@ beforeAll(async () => {
   mkdirSync(join(bootDir, 'ramdisk/lab'), { recursive: true });
   for (const loader of ['undionly.kpxe', 'snponly.efi', 'ipxe.efi'])
     copyFileSync(join('/usr/lib/ipxe', loader), join(bootDir, loader));
+  for (const [name, from] of Object.entries(signedFiles)) copyFileSync(from, join(bootDir, name));
   await makeDiskLoader(bootDir);
   copyFileSync(debianKernel(), join(bootDir, 'ramdisk/lab/kernel'));
   chmodSync(join(bootDir, 'ramdisk/lab/kernel'), 0o644);
@@ -91,7 +95,7 @@ beforeAll(async () => {
     'link add br0 type bridge stp_state 0 forward_delay 0',
     'address add 192.0.2.1/24 dev br0',
     'link set br0 up',
-    ...macs.flatMap((_, i) => [
+    ...[...macs, stranger].flatMap((_, i) => [
       `tuntap add dev tap${i} mode tap`,
       `link set tap${i} master br0`,
       `link set tap${i} up`,
@@ -106,14 +110,15 @@ beforeAll(async () => {
     apiPort: 6385,
     bootPort: 8088,
   });
-  const { dhcp, tftp, boot, ra } = sockets;
+  const { dhcp, tftp, boot, wire, ra } = sockets;
   const argument: ServeArgument = {
     databaseUrl: `postgresql://undercloud@/netboot?host=${host}`,
     bootDir,
     interface: 'br0',
     address: '192.0.2.1',
-    fds: { dhcp: 3, tftp: 4, boot: 5, ...(ra !== undefined && { ra: 6 }) },
+    fds: { dhcp: 3, tftp: 4, boot: 5, wire: 6, ...(ra !== undefined && { ra: 7 }) },
     nodes,
+    secure: [macs[2] ?? ''],
   };
   const program = join(import.meta.dirname, 'netboot-serve.fixture.ts');
   const serve = enterNamespace(file, () =>
@@ -121,7 +126,7 @@ beforeAll(async () => {
       uid: nobody,
       gid: nobody,
       cwd: '/',
-      stdio: ['pipe', 'pipe', 'inherit', dhcp, tftp, boot, ...(ra === undefined ? [] : [ra])],
+      stdio: ['pipe', 'pipe', 'inherit', dhcp, tftp, boot, wire, ...(ra === undefined ? [] : [ra])],
     }),
   );
   undo.push(
@@ -143,12 +148,12 @@ afterAll(async () => {
 });
 
 async function boots(
-  intent: 'agent' | 'disk',
+  intent: 'agent' | 'disk' | 'none',
   options: Omit<MachineOptions, 'netns' | 'scratch' | 'tap' | 'mac'>,
   words: string,
   node = 0,
 ) {
-  const mac = macs[node] ?? '';
+  const mac = macs[node] ?? stranger;
   lines.length = 0;
   tell(`${mac} ${intent}`);
   await until('the intent is set', 10, () => lines.some((line) => line.kind === 'set'));
@@ -168,7 +173,8 @@ async function boots(
   process.stdout.write(
     `${options.firmware} ${options.netboot} ${intent}:\n${lines.map((line) => `  ${after(line)?.toFixed(1)} s ${line.data.text ?? ''}`).join('\n')}\n`,
   );
-  expect(lines.every((line) => line.kind === 'http.progress' || line.subject.id !== 'br0')).toBe(true);
+  if (mac !== stranger)
+    expect(lines.every((line) => line.kind === 'http.progress' || line.subject.id !== 'br0')).toBe(true);
   return { console: machine.console(), said, after };
 }
 
@@ -238,4 +244,31 @@ it.each([
   speakingEfiDisk(disk, scratch);
   const boot = await boots('disk', { firmware: 'uefi', netboot, disk }, 'DISK BOOTS', 1);
   expect(boot.said('boot.decision')).toEqual(decisions.map((pattern) => expect.stringMatching(pattern)));
+});
+
+it('UEFI with Secure Boot: signed shim, GRUB and kernel, all by TFTP, and each measured and signed', async () => {
+  const boot = await boots('agent', { firmware: 'uefi-secure', netboot: 'native' }, 'RAMDISK trust', 2);
+  expect(boot.console).toContain('EFI stub: UEFI Secure Boot is enabled.');
+  expect(boot.console).toContain('Kernel is locked down from EFI Secure Boot');
+  expect(boot.console).toContain('RAMDISK trust: the CA of the test');
+  expect(boot.console).toMatch(/RAMDISK arguments: .*ipa-api-url=https:\/\/192\.0\.2\.1:6385 .*ipa-debug=1/);
+  expect(boot.said('boot.decision')).toEqual([expect.stringMatching(/^UEFI PXE is given shimx64\.efi over TFTP/)]);
+  const fetched = boot.said('tftp.transfer').filter((text) => text.startsWith('fetched'));
+  for (const file of ['shimx64.efi', 'grubx64.efi', 'grub.cfg', 'kernel', 'trust.cpio', 'ramdisk'])
+    expect(fetched.some((text) => text.includes(file))).toBe(true);
+  // Tokens are for the machine alone.
+  expect(JSON.stringify(lines)).not.toContain('token-525400aa0003');
+});
+
+it('an unknown machine boots the ramdisk for discovery', async () => {
+  const boot = await boots('none', { firmware: 'bios', netboot: 'rom' }, 'RAMDISK trust', 3);
+  expect(boot.said('boot.decision')).toEqual([
+    expect.stringMatching(
+      /^BIOS iPXE is given the script that starts the ramdisk for discovery: .*no node has this MAC/,
+    ),
+  ]);
+  expect(boot.console).toMatch(
+    /ipa-inspection-callback-url=https:\/\/192\.0\.2\.1:6385\/boot\/v1\/discovered uc-lldp-seconds=3 uc-boot-token=/,
+  );
+  expect(boot.console).not.toContain('ipa-api-url');
 });

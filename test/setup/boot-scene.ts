@@ -5,7 +5,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { type Boot, type BootIntent, createBoot } from '../../services/boot/index.ts';
+import { type Boot, type BootDeps, type BootIntent, createBoot } from '../../services/boot/index.ts';
+import { fault } from '../../services/core/errors/index.ts';
 import { createApi, listen } from '../../services/core/http/index.ts';
 import { type DhcpPacket, decodePacket } from '../../services/dhcp/index.ts';
 import { createNetwork, type Network } from '../../services/network/index.ts';
@@ -64,7 +65,7 @@ export const intent = (what: BootIntent['intent'], token?: string): BootIntent =
 });
 
 /** The addresses are loopback's, so that an HTTP client of the test has one of them. */
-export async function scene(): Promise<Scene> {
+export async function scene(options: SceneOptions = {}): Promise<Scene> {
   const world = await createWorld();
   const network = createNetwork(world, { authenticate: async () => world.context });
   await network.ensureProvisioning({
@@ -83,9 +84,10 @@ export async function scene(): Promise<Scene> {
   ] as const)
     writeFileSync(join(bootDir, file), Buffer.alloc(bytes, file));
   const intents = new Map<string, BootIntent>();
-  const { boot, dhcp } = await bootOn(world, network, intents, bootDir);
+  const { boot, dhcp } = await bootOn(world, network, intents, bootDir, options);
   const api = createApi();
   api.register(boot.routes);
+  api.register(boot.apiRoutes, { prefix: '/api' });
   const listener = await listen(api, { host: '127.0.0.1', port: 0 });
   onTestFinished(async () => {
     await boot.stop();
@@ -97,12 +99,18 @@ export async function scene(): Promise<Scene> {
   return { world, network, boot, dhcp, intents, bootDir, base: `http://127.0.0.1:${port}` };
 }
 
+export interface SceneOptions {
+  readonly provisioning?: Partial<BootDeps['provisioning']>;
+  readonly onImport?: (instackenv: unknown) => void;
+}
+
 /** A boot service over what is there already: a first one, or one that was started again. */
 export async function bootOn(
   world: World,
   network: Network,
   intents: ReadonlyMap<string, BootIntent>,
   bootDir: string,
+  more: SceneOptions = {},
 ): Promise<{ boot: Boot; dhcp: WireSocket }> {
   const dhcp = new WireSocket();
   const boot = createBoot(world, {
@@ -110,10 +118,23 @@ export async function bootOn(
     baremetal: {
       nodeByMac: async (mac) => intents.get(mac)?.node ?? null,
       bootIntent: async (mac) => intents.get(mac) ?? null,
+      modelOf: async () => 'Lab node',
+      findNode: async (_context, name) => {
+        const known = [...intents.values()].find(({ node }) => node.name === name || node.uuid === name);
+        if (!known) throw fault('node-not-found', { node: name });
+        return known.node;
+      },
+      portsOf: async (uuid) =>
+        [...intents].filter(([, { node }]) => node.uuid === uuid).map(([mac]) => ({ address: mac })),
+      importNodes: async (_context, instackenv) => {
+        more.onImport?.(instackenv);
+        return [{ uuid: nodeUuid, name: null, operation: null }];
+      },
     },
     sockets: { dhcp: dhcp as unknown as dgram.Socket, tftp: new EventEmitter() as unknown as dgram.Socket },
     bootDir,
-    provisioning: { interface: 'br0', address: '127.0.0.254' },
+    provisioning: { interface: 'br0', address: '127.0.0.254', ...more.provisioning },
+    authenticate: async () => world.context,
     apiUrl: 'https://127.0.0.254:6385',
     caCertificate: '-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n',
   });

@@ -2,7 +2,7 @@
  * Where a booting machine is, told by what was last heard of it: the sentence of the wait for its agent. Events come
  * from boot; a kind that is not in the table leaves the stage where it was.
  */
-import type { EventKind, RecordedEvent } from '../../core/events/index.ts';
+import type { EventKind, EventMap, RecordedEvent } from '../../core/events/index.ts';
 import type { Wait } from '../../core/operations/index.ts';
 import type { Ground } from '../ground.ts';
 import { nodeSubject } from '../ground.ts';
@@ -64,6 +64,8 @@ const waking: ReadonlySet<string> = new Set<EventKind>([
   'boot.refused',
   'tftp.transfer',
   'http.fetch',
+  'boot.silent',
+  'boot.loop',
   'node.agent-lookup',
   'node.agent-heartbeat',
 ]);
@@ -80,13 +82,31 @@ export async function bootStage(ground: Ground, node: NodeRow): Promise<Wait> {
   await ground.house.recorder.drain();
   const events = await ground.house.recorder.timeline(nodeSubject(node.uuid), { limit: lookBack });
   let furthest = -1;
+  /** What boot said of its silence or its loop, unless it has been heard of since. */
+  let told: Wait | null = null;
   for (const event of events) {
     if (event.kind === 'node.boot-intent') furthest = -1;
+    if (event.kind === 'node.boot-intent' || bootStages.some(({ heard }) => heard(event))) told = null;
+    told = trouble(event) ?? told;
     furthest = Math.max(
       furthest,
       bootStages.findIndex(({ heard }) => heard(event)),
     );
   }
+  if (told) return told;
   const { on, remedy } = bootStages[furthest] ?? cold;
   return { on, remedy };
+}
+
+function trouble({ kind, data }: Heard): Wait | null {
+  if (kind === 'boot.silent') {
+    const { awaits, cause, remedy } = data as EventMap['boot.silent'];
+    return { on: `${awaits}; it is silent, likely because ${cause}`, remedy };
+  }
+  if (kind !== 'boot.loop') return null;
+  const { text } = data as EventMap['boot.loop'];
+  return {
+    on: `the machine to leave its loop: ${text}`,
+    remedy: 'Look at its console; power-cycle the node to begin anew.',
+  };
 }

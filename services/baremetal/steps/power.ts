@@ -67,6 +67,9 @@ export function powerStep<Params>(ground: Ground, step: PowerStep<Params>): Step
 export const ensureOff = <Params>(ground: Ground, step: Partial<PowerStep<Params>> & { name: string }): Step<Params> =>
   powerStep(ground, { title: 'switch the machine off', target: 'off', ...step });
 
+/** A hold lasts as long as its reason does: somebody has to find a server and stop it. The BMC's own call ends by itself. */
+const holdMs = minutes(24 * 60);
+
 /** Sets the next boot to the network and begins a power cycle in which the machine gets the agent. */
 export function bootAgent<Params>(
   ground: Ground,
@@ -75,10 +78,12 @@ export function bootAgent<Params>(
   return {
     name: step.name,
     title: 'let the next boot be the network’s',
-    deadlineMs: minutes(2) * ground.speed,
+    deadlineMs: holdMs,
     retry: { times: 2, delayMs: 2_000 * ground.speed, when: (error) => error.code === 'bmc-unreachable' },
     ...(step.when && { when: step.when }),
     async do(run) {
+      const hold = ground.bootHold?.();
+      if (hold) return waitFor(hold);
       const node = await requireNode(ground.house.db, run.subject.id);
       await run.assertHeld(commandMs);
       const wanted = { device: 'pxe', persistent: false, efi: bootsByUefi(node) } as const;

@@ -21,7 +21,29 @@ interface BootstrapFlags {
   databaseUrl?: string;
   redisUrl?: string;
   region: string;
+  discover?: boolean;
+  bmcNetwork?: string[];
+  holdOnForeignDhcp?: boolean;
+  knownDhcpServer?: string[];
+  domain?: string;
+  ntp?: string[];
+  nameserver?: string[];
 }
+
+/** What was said of the provisioning network, in the configuration's names. */
+const wireOf = (flags: BootstrapFlags) => ({
+  ...(flags.discover !== undefined && {
+    unknownMachines: flags.discover ? ('discover' as const) : ('nothing' as const),
+  }),
+  ...(flags.bmcNetwork && { bmcNetworks: flags.bmcNetwork }),
+  ...(flags.holdOnForeignDhcp !== undefined && {
+    foreignServers: flags.holdOnForeignDhcp ? ('hold' as const) : ('report' as const),
+  }),
+  ...(flags.knownDhcpServer && { knownServers: flags.knownDhcpServer }),
+  ...(flags.domain !== undefined && { domain: flags.domain }),
+  ...(flags.ntp && { ntp: flags.ntp }),
+  ...(flags.nameserver && { nameservers: flags.nameserver }),
+});
 
 /** Only these commands need it, and it is most of the program: whoever lists nodes should not wait for it. */
 const bootstrapRoom = () => import('../../../bootstrap/index.ts');
@@ -39,6 +61,15 @@ export function applianceCommands(program: Command): void {
     .option('--lab', 'provision virtual bare metal in a network namespace of its own')
     .option('--database-url <url>', 'an external PostgreSQL instead of a private one')
     .option('--redis-url <url>', 'an external Redis instead of a private one')
+    .option('--discover', 'unknown machines that boot from the network are discovered (--no-discover: not answered)')
+    .option('--no-discover', 'the contrary, which is the default')
+    .option('--bmc-network <cidr...>', 'networks in which `bmc scan` may look for BMCs')
+    .option('--hold-on-foreign-dhcp', 'no machine is switched on for a deploy while a foreign DHCP server is there')
+    .option('--no-hold-on-foreign-dhcp', 'the contrary, which is the default: they are reported')
+    .option('--known-dhcp-server <address...>', 'DHCP servers that may answer on the provisioning network beside us')
+    .option('--domain <domain>', 'answer DNS for the nodes’ names below this domain')
+    .option('--nameserver <address...>', 'whom our DNS asks about everything else, or whom DHCP names without --domain')
+    .option('--ntp <address...>', 'time servers that DHCP names')
     .option('--region <name>', 'the region’s name in the catalog', 'RegionOne')
     .action(
       action(async (session, flags: BootstrapFlags) => {
@@ -47,6 +78,7 @@ export function applianceCommands(program: Command): void {
           ...flags,
           lab: flags.lab === true,
           stateDir: stateOf(session.state),
+          wire: wireOf(flags),
         });
         await runSteps(steps, session.output);
         const made = summary();
@@ -54,7 +86,7 @@ export function applianceCommands(program: Command): void {
           '',
           `The undercloud answers at ${made.apiUrl}; its state is in ${made.stateDir}.`,
           `Clients find it by ${made.clouds}: OS_CLIENT_CONFIG_FILE=${made.clouds} openstack --os-cloud undercloud token issue`,
-          'Next: `undercloud status`, `undercloud node import instackenv.json`, `undercloud image build NAME`.',
+          `Next: ${['status', 'node import instackenv.json', 'image build NAME'].map((next) => `\`undercloud ${session.state ? `--state ${session.state} ` : ''}${next}\``).join(', ')}.`,
         ]);
       }),
     );

@@ -26,4 +26,29 @@ export const bootErrors = {
     sentence: 'There is no boot file “{file}”.',
     remedy: '{remedy}',
   },
+  'discovery-refused': {
+    status: 403,
+    sentence: 'The report of a discovered machine was refused: {reason}.',
+    remedy: 'Reset the machine, so that it boots into discovery anew.',
+  },
+  'candidate-not-found': {
+    status: 404,
+    sentence: 'No single candidate is meant by “{candidate}”: {count} fit.',
+    remedy: 'See `undercloud node discovered`; name one by its id, its MAC or the address of its BMC.',
+  },
+  'candidate-incomplete': {
+    status: 409,
+    sentence: 'The candidate {candidate} cannot be accepted: {what} is missing.',
+    remedy: 'It takes {flag}.',
+  },
+  'bmc-scan-refused': {
+    status: 403,
+    sentence: 'The network {cidr} is not scanned for BMCs: {reason}.',
+    remedy: '{remedy}',
+  },
+  'capture-refused': {
+    status: 409,
+    sentence: 'Nothing can be captured: {reason}.',
+    remedy: 'Try again when a capture has ended, or start the undercloud anew (`undercloud stop`, `undercloud start`).',
+  },
 } as const satisfies Record<string, ErrorRow>;

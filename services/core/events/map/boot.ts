@@ -35,6 +35,41 @@ export interface BootEvents {
   'boot.refused': { text: string; address: string; file: string };
   /** iPXE was spared its wait for IPv6. */
   'ra.answered': { text: string };
+  /** A boot has come to nothing for much longer than usual: where it stopped, why that may be, what to do. Times in ms. */
+  'boot.silent': {
+    text: string;
+    step: string;
+    awaits: string;
+    cause: string;
+    remedy: string;
+    model: string;
+    silentMs: number;
+    usualMs: number;
+    /** So many boots of the model have taught what is usual; 0: none. */
+    boots: number;
+  };
+  /** A machine was given loaders and scripts time and again and is given none for a while. */
+  'boot.loop': { text: string; mac: string };
+  /** The discovery ramdisk has told what a machine is made of that no node is. */
+  'boot.machine-discovered': {
+    text: string;
+    candidate: string;
+    mac: string;
+    vendor: string | null;
+    product: string | null;
+    bmcAddress: string | null;
+  };
+  /** Somebody else answers DHCP or PXE on the provisioning wire; and is not heard any more. */
+  'boot.foreign-server': {
+    text: string;
+    interface: string;
+    mac: string;
+    address: string;
+    kind: string;
+    offered: string | null;
+    bootFile: string | null;
+  };
+  'boot.foreign-server-gone': { text: string; interface: string; mac: string; address: string };
   /** Something on the wire that is no exchange: malformed packets, floods, failing sends. */
   'boot.trouble': { text: string; count: number };
 }
