@@ -12,10 +12,11 @@ import { leaveRunDir, runDir } from './run-dir.ts';
 import { stopServices } from './services.ts';
 
 const root = resolve(import.meta.dirname, '..');
+const usualState = '/var/lib/undercloud-demo';
 const { values } = parseArgs({
   options: {
     down: { type: 'boolean', default: false },
-    state: { type: 'string', default: '/var/lib/undercloud-demo' },
+    state: { type: 'string', default: usualState },
     listen: { type: 'string', default: '127.0.0.1:6385' },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -98,7 +99,10 @@ async function up(): Promise<void> {
   await stage('deploy', () =>
     type('overcloud', ...at, 'deploy', join(root, 'templates/hello.hot.yaml'), '--name', stack),
   );
-  await stage('the page, fetched from the undercloud’s side', showPage);
+  let url = '';
+  await stage('the page, fetched from the undercloud’s side', async () => {
+    url = await showPage();
+  });
   for (const node of ['node-1', 'node-2']) {
     console.log(`\n${styleText('bold', `== timeline of ${node}`)}`);
     await type('undercloud', ...at, 'node', 'timeline', node);
@@ -106,18 +110,27 @@ async function up(): Promise<void> {
   console.log(`\n${styleText('bold', '== outputs')}`);
   await type('overcloud', ...at, 'outputs', stack);
   report();
-  console.log(`
-What to type next:
-  export PATH=${join(root, 'bootstrap')}:$PATH
-  undercloud --state ${state} node list            the nodes, and what each waits for
-  overcloud --state ${state} status ${stack}           the stack as a tree
-  undercloud --state ${state} lab console node-1   the machine's console; ~. leaves it
-  OS_CLIENT_CONFIG_FILE=${state}/clouds.yaml openstack --os-cloud undercloud server list
-  ${join(root, 'bootstrap/demo')} --down${values.state === '/var/lib/undercloud-demo' ? '' : ` --state ${state}`}      removes all of it`);
+  console.log(`\n${styleText('bold', '== what to type next')}`);
+  for (const [line, what] of suggestions(url)) console.log(`${line.padEnd(70)} ${styleText('dim', what)}`);
+}
+
+/** The commands lie in /usr/local/bin; other clients of the field find the same cloud by its file. */
+function suggestions(url: string): [line: string, what: string][] {
+  const isUsual = values.state === usualState;
+  return [
+    [`undercloud --state ${state} node list`, 'the nodes, and what each does or waits for'],
+    [`overcloud --state ${state} status ${stack}`, 'the stack as a tree'],
+    [`undercloud --state ${state} lab exec -- curl -s ${url}`, 'the page once more'],
+    [`undercloud --state ${state} lab console node-1`, 'its serial console; ~. on a new line leaves it'],
+    [`overcloud --state ${state} delete ${stack}`, 'the nodes become available again'],
+    [`export OS_CLIENT_CONFIG_FILE=${state}/clouds.yaml`, 'then, with Debian’s python3-openstackclient:'],
+    ['openstack --os-cloud undercloud server list', ''],
+    [`${join(root, 'bootstrap/demo')} --down${isUsual ? '' : ` --state ${state}`}`, 'all of it goes'],
+  ];
 }
 
 /** The proof: a row that the web node wrote comes back out of the database node. */
-async function showPage(): Promise<void> {
+async function showPage(): Promise<string> {
   const outputs = JSON.parse(
     await ask(join(root, 'bootstrap/overcloud'), ['--state', state, '--json', 'outputs', stack]),
   ) as unknown;
@@ -143,6 +156,7 @@ async function showPage(): Promise<void> {
   console.log(rows);
   if (!rows.includes(`${stack}-db`) || !rows.includes(`${stack}-web`))
     throw new Error(`The page at ${url} does not show rows of both nodes.`);
+  return url;
 }
 
 function report(): void {

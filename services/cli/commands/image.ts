@@ -36,7 +36,7 @@ export function imageCommands(program: Command): void {
 /** Stages as rows; the last one runs until the next begins. */
 function stageBoard(session: Session) {
   const board = createBoard(session.output);
-  const rows: { name: string; text: string; began: number; ended: number | null; failed: boolean }[] = [];
+  const rows: { base: string; name: string; text: string; began: number; ended: number | null; failed: boolean }[] = [];
   const tellable = (row: (typeof rows)[number]): boolean =>
     session.output.live || row.ended !== null || Date.now() - row.began >= slowMs;
   const show = () =>
@@ -62,15 +62,17 @@ function stageBoard(session: Session) {
   return {
     stage(name: string, text = '') {
       const last = rows.at(-1);
-      if (last?.name === name && last.ended === null) {
-        last.text = text;
+      // A stage that is taken up again at once (the scripts of one phase) goes on as the same row.
+      if (last?.base === name) {
+        Object.assign(last, { text, ended: null });
         return;
       }
       end(false);
       if (last) last.text = '';
       // A stage may come twice (the tree, the packages): each gets its own row.
-      const again = rows.filter((row) => row.name === name || row.name.startsWith(`${name} (`)).length;
+      const again = rows.filter((row) => row.base === name).length;
       rows.push({
+        base: name,
         name: again > 0 ? `${name} (${again + 1})` : name,
         text,
         began: Date.now(),
