@@ -51,6 +51,8 @@ export const packageGroups = {
     'gdisk',
     'tcpdump',
     'curl',
+    // The configuration agent of the lab image, which tests run here, reads its metadata with it.
+    'jq',
     'systemd',
     'systemd-container',
     'python3',

@@ -13,9 +13,11 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 test('a record is this process and no other that gets its number later', async () => {
-  const child = spawn('sleep', ['600'], { stdio: 'ignore' });
+  const child = spawn('cat', { stdio: ['pipe', 'pipe', 'ignore'] });
+  child.stdin.write('ready');
+  await once(child.stdout, 'data');
   const record = identify(child.pid!)!;
-  expect(record.comm).toBe('sleep');
+  expect(record.comm).toBe('cat');
   writeRecord(join(directory, 'p.json'), record);
   expect(readRecord(join(directory, 'p.json'))).toEqual(record);
   const impostor = { ...record, started: '1' };
@@ -39,8 +41,12 @@ test('a process that ignores SIGTERM is killed', async () => {
 });
 
 test('a stray is known by a path below the directory among its arguments', async () => {
-  const child = spawn('tail', ['-f', '/dev/null', '--', join(directory, 'socket')], { stdio: 'ignore' });
+  const file = join(directory, 'log');
+  writeFileSync(file, 'ready\n');
+  const child = spawn('tail', ['-f', file], { stdio: ['ignore', 'pipe', 'ignore'] });
   try {
+    // A process that was only just started still bears its parent's name.
+    await once(child.stdout, 'data');
     expect(strays(directory, ['tail']).map((record) => record.pid)).toEqual([child.pid]);
     expect(strays(directory, ['sleep'])).toEqual([]);
     expect(strays(`${directory}-other`, ['tail'])).toEqual([]);
