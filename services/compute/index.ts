@@ -7,12 +7,15 @@ import type { House } from '../core/house.ts';
 import type { Authenticate, Routes } from '../core/http/index.ts';
 import type { Activity } from '../core/operations/index.ts';
 import { type ComputeDeps, createDesk, userDataOwner } from './desk.ts';
+import { createFlavors, type Flavors } from './flavors.ts';
 import { asksForKexec } from './hand-over.ts';
+import { createKeypairs, type Keypairs } from './keypairs.ts';
 import { metadataRoutes } from './metadata-routes.ts';
 import { type Flavor, type NetworkWish, type NewServer, type Server, serverSubject } from './model.ts';
 import { buildOperation } from './operations/build.ts';
 import { deleteOperation } from './operations/delete.ts';
 import { computeRoutes } from './routes.ts';
+import { createServerGroups, type ServerGroups } from './server-groups.ts';
 import * as store from './store.ts';
 
 export type { ComputeDeps } from './desk.ts';
@@ -39,6 +42,9 @@ export interface Compute {
   /** Servers that were made from the image and are not gone. */
   serversOf(imageId: string): Promise<Server[]>;
   flavor(idOrName: string): Promise<Flavor>;
+  readonly flavors: Flavors;
+  readonly keypairs: Keypairs;
+  readonly serverGroups: ServerGroups;
   setPower(
     context: Context,
     id: string,
@@ -85,6 +91,9 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
   }
 
   const compute: Compute = {
+    flavors: createFlavors(db),
+    keypairs: createKeypairs(db),
+    serverGroups: createServerGroups(db),
     routes: (api) => computeRoutes(desk, compute, deps.authenticate)(api),
     metadataRoutes: metadataRoutes(desk),
     async createServer(context, wanted, outer) {
@@ -97,6 +106,7 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
         ? (await store.keypairs(db, context.userId ?? '')).find((one) => one.name === wanted.keyName)
         : undefined;
       if (wanted.keyName && !key) throw fault('keypair-not-found', { name: wanted.keyName });
+      if (wanted.hints?.group) await compute.serverGroups.find(context, wanted.hints.group);
       const size = Buffer.byteLength(wanted.userData ?? '');
       if (size > mostUserData) throw fault('user-data-too-large', { name: wanted.name, size, most: mostUserData });
       // Asked again when the image is handed over; here what nobody understands is refused.
@@ -180,11 +190,7 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
     },
     activity: (serverId) => operations.activity(serverSubject(serverId)),
     serversOf: (imageId) => store.serversOf(db, imageId),
-    async flavor(key) {
-      const row = await store.flavor(db, key);
-      if (!row) throw fault('flavor-not-found', { id: key });
-      return row;
-    },
+    flavor: (key) => compute.flavors.find(key),
     async setPower(context, id, target) {
       const server = await compute.findServer(context, id);
       if (!server.node_id || (server.status !== 'ACTIVE' && server.status !== 'SHUTOFF')) {

@@ -8,7 +8,9 @@ import { type Api, type Authenticate, baseUrl, errorsAs, type Routes, requireTok
 import type { Desk } from './desk.ts';
 import { flavorRoutes } from './flavor-routes.ts';
 import type { Compute } from './index.ts';
+import { keypairRoutes } from './keypair-routes.ts';
 import type { Server } from './model.ts';
+import { serverGroupRoutes } from './server-group-routes.ts';
 import * as store from './store.ts';
 
 /** Nova's names of its error bodies by status. */
@@ -74,8 +76,9 @@ export function computeRoutes(desk: Desk, compute: Compute, authenticate: Authen
       async (inside: Api) => {
         inside.addHook('onRequest', requireToken(authenticate));
         serverRoutes(inside, desk, compute, base);
-        flavorRoutes(inside, desk, base);
-        keypairRoutes(inside, desk);
+        flavorRoutes(inside, compute.flavors, base);
+        keypairRoutes(inside, compute.keypairs);
+        serverGroupRoutes(inside, compute.serverGroups);
         smallRoutes(inside, desk);
       },
       { prefix: '/v2.1' },
@@ -249,62 +252,6 @@ const powerActions: Record<string, 'power on' | 'power off' | 'rebooting'> = {
   'os-stop': 'power off',
   reboot: 'rebooting',
 };
-
-const KeypairBody = Type.Object({
-  keypair: Type.Object({
-    name: Type.String({ minLength: 1, maxLength: 255 }),
-    public_key: Type.Optional(Type.String()),
-    type: Type.Optional(Type.String()),
-  }),
-});
-
-function keypairRoutes(api: Api, { house: { db } }: Desk): void {
-  const view = (row: store.Keypair | Omit<store.Keypair, 'created_at'>) => ({
-    name: row.name,
-    public_key: row.public_key,
-    fingerprint: row.fingerprint,
-    user_id: row.user_id,
-  });
-  api.get('/os-keypairs', async (request) => ({
-    keypairs: (await store.keypairs(db, request.context.userId ?? '')).map((row) => ({ keypair: view(row) })),
-  }));
-  api.get<{ Params: { name: string } }>('/os-keypairs/:name', async (request) => {
-    const row = (await store.keypairs(db, request.context.userId ?? '')).find(
-      (one) => one.name === request.params.name,
-    );
-    if (!row) throw Object.assign(fault('keypair-not-found', { name: request.params.name }), { status: 404 });
-    return { keypair: { ...view(row), created_at: row.created_at.toISOString(), deleted: false, id: 1 } };
-  });
-  api.post('/os-keypairs', { schema: { body: KeypairBody } }, async (request) => {
-    const { name, public_key } = request.body.keypair;
-    const [kind, data] = (public_key ?? '').trim().split(/\s+/);
-    if (!kind || !data || !/^(ssh-|ecdsa-|sk-)/.test(kind))
-      throw fault('keypair-invalid', {
-        reason: public_key
-          ? 'it is no OpenSSH public key.'
-          : 'no public key was given, and this undercloud makes no private ones.',
-      });
-    const fingerprint = (createHash('md5').update(Buffer.from(data, 'base64')).digest('hex').match(/../g) ?? []).join(
-      ':',
-    );
-    const row = {
-      user_id: request.context.userId ?? '',
-      name,
-      public_key: (public_key ?? '').trim(),
-      fingerprint,
-      type: 'ssh',
-    };
-    await store.insertKeypair(db, row).catch((error: { code?: string }) => {
-      throw error.code === '23505' ? fault('keypair-exists', { name }) : error;
-    });
-    return { keypair: view(row) };
-  });
-  api.delete<{ Params: { name: string } }>('/os-keypairs/:name', async (request, reply) => {
-    if (!(await store.deleteKeypair(db, request.context.userId ?? '', request.params.name)))
-      throw Object.assign(fault('keypair-not-found', { name: request.params.name }), { status: 404 });
-    return reply.status(202).send();
-  });
-}
 
 /** Lists that stock clients read before they do anything. */
 function smallRoutes(api: Api, desk: Desk): void {

@@ -56,6 +56,40 @@ export async function deleteKeypair(db: Where, userId: string, name: string): Pr
   return rows.length > 0;
 }
 
+export interface ServerGroup {
+  readonly id: string;
+  readonly project_id: string;
+  readonly user_id: string;
+  readonly name: string;
+  readonly policy: string;
+  readonly rules: Record<string, unknown>;
+  /** Ids of the servers that were made with the hint `group`. */
+  readonly members: readonly string[];
+}
+
+const groupsWithMembers = sql`select g.*, coalesce((select array_agg(s.id::text order by s.created_at) from compute.servers s
+  where s.hints ->> 'group' = g.id::text and s.deleted_at is null), '{}') as members from compute.server_groups g`;
+
+export async function serverGroups(db: Where, projectId: string | null): Promise<ServerGroup[]> {
+  const where = projectId === null ? sql`true` : sql`g.project_id = ${projectId}`;
+  return (await sql<ServerGroup>`${groupsWithMembers} where ${where} order by g.created_at`.execute(db.kysely)).rows;
+}
+
+export async function serverGroup(db: Where, id: string): Promise<ServerGroup | undefined> {
+  return (await sql<ServerGroup>`${groupsWithMembers} where g.id::text = ${id}`.execute(db.kysely)).rows[0];
+}
+
+export async function insertServerGroup(db: Where, row: Omit<ServerGroup, 'members'>): Promise<void> {
+  await sql`insert into compute.server_groups (id, project_id, user_id, name, policy, rules)
+    values (${row.id}, ${row.project_id}, ${row.user_id}, ${row.name}, ${row.policy}, ${JSON.stringify(row.rules)})`.execute(
+    db.kysely,
+  );
+}
+
+export async function deleteServerGroup(db: Where, id: string): Promise<void> {
+  await sql`delete from compute.server_groups where id::text = ${id}`.execute(db.kysely);
+}
+
 export type NewRow = Omit<
   Server,
   'created_at' | 'updated_at' | 'launched_at' | 'deleted_at' | 'fault' | 'node_id' | 'node_name'

@@ -18,6 +18,12 @@ export const computeErrors = {
     sentence: 'The key pair {name} could not be found for this user.',
     remedy: 'See `openstack keypair list`.',
   },
+  'server-group-not-found': { status: 404, sentence: 'Instance group {id} could not be found.', remedy: '' },
+  'server-group-invalid': {
+    status: 400,
+    sentence: 'Server group {name} is refused: {reason}.',
+    remedy: 'Take anti-affinity, which holds for bare metal by itself, or no group.',
+  },
   'keypair-exists': { status: 409, sentence: "Key pair '{name}' already exists.", remedy: '' },
   'keypair-invalid': {
     status: 400,
