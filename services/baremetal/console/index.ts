@@ -90,6 +90,7 @@ export function createConsoles(ground: Ground, deps: ConsoleDeps): Consoles {
   const enabledNodes = new Set<string>();
   /** The oldest holds of operations, by node: what ends them later. */
   const lingering = new Map<string, () => void>();
+  const forgetting = new Set<Promise<void>>();
   let leave = () => {};
   let stopped = false;
 
@@ -158,8 +159,10 @@ export function createConsoles(ground: Ground, deps: ConsoleDeps): Consoles {
           recorder.emit('node.console', subject, { state: 'closed', reason: null, by: null, offset: at() }),
         onWriter: (who, from) => recorder.emit('node.console-writer', subject, { who, from }),
         onIdle() {
-          if (kept.get(uuid)?.line === line && line.state === 'closed' && line.parties === 0) kept.delete(uuid);
-          void log?.flush();
+          // Not before the last bytes are written: another log of the same directory would count from where the files end.
+          void (log?.flush() ?? Promise.resolve()).then(() => {
+            if (kept.get(uuid)?.line === line && line.state === 'closed' && !line.wanted) kept.delete(uuid);
+          });
         },
       },
       clock,
@@ -251,7 +254,10 @@ export function createConsoles(ground: Ground, deps: ConsoleDeps): Consoles {
         else if (kind === 'operation.succeeded' || kind === 'operation.failed')
           operationEvent(uuid, (event.data as { kind: string }).kind, false);
         else if (kind === 'node.created' && policy === 'always') void holdWhereThere(uuid, 'policy');
-        else if (kind === 'node.deleted') void forget(uuid);
+        else if (kind === 'node.deleted') {
+          const work = forget(uuid).finally(() => forgetting.delete(work));
+          forgetting.add(work);
+        }
       });
       for (const uuid of await consoleEnabledNodes(db)) {
         enabledNodes.add(uuid);
@@ -278,6 +284,7 @@ export function createConsoles(ground: Ground, deps: ConsoleDeps): Consoles {
       lingering.clear();
       const all = [...kept.values()];
       kept.clear();
+      await Promise.all(forgetting);
       await Promise.all(
         all.map(async ({ line, log }) => {
           await line.close('The undercloud is being stopped.');

@@ -256,7 +256,7 @@ export class ConsoleLine {
   }
 
   #later(inUse: boolean): void {
-    if (!this.#wanted()) {
+    if (!this.wanted) {
       this.#rest();
       return;
     }
@@ -268,14 +268,14 @@ export class ConsoleLine {
     });
   }
 
-  #wanted(): boolean {
+  get wanted(): boolean {
     return this.#parties.size > 0 || this.#holds.size > 0;
   }
 
   #rest(): void {
-    if (this.#wanted()) return;
+    if (this.wanted) return;
     void this.#end().then(() => {
-      if (!this.#wanted()) this.#hooks.onIdle();
+      if (!this.wanted) this.#hooks.onIdle();
       else if (this.#state === 'closed') this.#begin(false, null).catch(() => {});
     });
   }
