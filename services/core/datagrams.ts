@@ -5,10 +5,25 @@
  * a wake for each datagram would cost more than the datagram.
  */
 import dgram from 'node:dgram';
+import { closeSync } from 'node:fs';
 import koffi from 'koffi';
 import { DatagramBatch } from './datagram-batch.ts';
 
-const dup = koffi.load('libc.so.6').func('int dup(int fd)');
+const libc = koffi.load('libc.so.6');
+const c = {
+  dup: libc.func('int dup(int fd)'),
+  socket: libc.func('int socket(int domain, int type, int protocol)'),
+  setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)'),
+  bind: libc.func('int bind(int fd, const void *address, uint32_t length)'),
+};
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const bufferBytes = 4 * 1024 * 1024;
 
 /** Shape of the ports that the protocol rooms serve from. Addresses are IPv4 as numbers. */
 export interface DatagramPort {
@@ -19,6 +34,11 @@ export interface DatagramPort {
    * datagrams of that many bytes each, the last perhaps shorter.
    */
   send(bytes: Uint8Array, address: number, port: number, failed?: (reason: string) => void, segment?: number): void;
+}
+
+export interface OwnedPort extends DatagramPort {
+  /** Sends what waits, and closes the descriptor. */
+  close(): Promise<void>;
 }
 
 export interface DatagramOptions {
@@ -33,28 +53,45 @@ const busyWithinMs = 16;
 const quietLooks = 25;
 const againMs = 1;
 
-export async function datagramPort(fd: number, options: DatagramOptions = {}): Promise<DatagramPort> {
+/** A port over the descriptor, which stays open until `close`. */
+export function datagramPort(fd: number, options: DatagramOptions = {}): OwnedPort {
   const pacedMs = options.pacedMs ?? 0;
   const batch = new DatagramBatch(fd);
   let receiver: ((bytes: Uint8Array, address: number, port: number) => void) | undefined;
   let doorbell: dgram.Socket | undefined;
   let looking: NodeJS.Timeout | undefined;
   let isFlushing = false;
+  let isTaking = false;
+  let closed = false;
   let quiet = 0;
   let windowEnds = 0;
   let rung = 0;
 
   function flush(): void {
     isFlushing = false;
+    if (closed) return;
     if (batch.flush()) return;
     isFlushing = true;
     setTimeout(flush, againMs);
   }
   const received = (bytes: Buffer, address: number, port: number) => receiver?.(bytes, address, port);
 
+  /** What is sent while datagrams are taken leaves when they have been, not one by one and not a turn later. */
+  function taking(take: () => number): number {
+    isTaking = true;
+    try {
+      return take();
+    } finally {
+      isTaking = false;
+      if (!isFlushing) flush();
+    }
+  }
+
   function ring(bytes: Buffer, remote: dgram.RemoteInfo): void {
-    receiver?.(bytes, numberOf(remote.address), remote.port);
-    const more = batch.receive(received);
+    const more = taking(() => {
+      receiver?.(bytes, numberOf(remote.address), remote.port);
+      return batch.receive(received);
+    });
     if (pacedMs === 0) return;
     const now = performance.now();
     if (now > windowEnds) {
@@ -73,10 +110,12 @@ export async function datagramPort(fd: number, options: DatagramOptions = {}): P
   }
 
   function look(): void {
-    let count = batch.receive(received);
-    const any = count;
-    // A batch that is full leaves more behind; but others want their turn as well.
-    for (let rounds = 0; count > 0 && rounds < 4; rounds++) count = batch.receive(received);
+    const any = taking(() => {
+      const first = batch.receive(received);
+      // A batch that is full leaves more behind; but others want their turn as well.
+      for (let last = first, rounds = 0; last > 0 && rounds < 4; rounds++) last = batch.receive(received);
+      return first;
+    });
     quiet = any > 0 ? 0 : quiet + 1;
     if (quiet < quietLooks) return;
     clearInterval(looking);
@@ -84,42 +123,60 @@ export async function datagramPort(fd: number, options: DatagramOptions = {}): P
     hang();
   }
 
-  /** Opens the doorbell; at once, as Node binds what it is handed within the call. */
-  function hang(): Promise<void> {
-    const own = dup(fd) as number;
+  /** Opens the doorbell; at once, as Node takes over what it is handed within the call. */
+  function hang(): void {
     const socket = dgram.createSocket('udp4');
     doorbell = socket;
-    return new Promise((resolve, reject) => {
-      socket.once('error', reject);
-      socket.bind({ fd: own, exclusive: true }, () => {
-        socket.off('error', reject);
-        // ICMP errors of peers that are gone come up here; they are no reason to end.
-        socket.on('error', () => {});
-        resolve();
-      });
-      socket.on('message', ring);
-    });
+    // ICMP errors of peers that are gone come up here; they are no reason to end.
+    socket.on('error', () => {});
+    socket.on('message', ring);
+    socket.bind({ fd: c.dup(fd) as number, exclusive: true });
+  }
+
+  function deaf(): void {
+    receiver = undefined;
+    doorbell?.close();
+    doorbell = undefined;
+    clearInterval(looking);
+    looking = undefined;
   }
 
   return {
     listen(handler) {
       receiver = handler;
-      hang().catch(() => {});
-      return () => {
-        receiver = undefined;
-        doorbell?.close();
-        doorbell = undefined;
-        clearInterval(looking);
-        looking = undefined;
-      };
+      hang();
+      return deaf;
     },
     send(bytes, address, port, failed, segment) {
       batch.send(bytes, address, port, failed, segment);
-      if (isFlushing) return;
+      if (isFlushing || isTaking) return;
       isFlushing = true;
       setImmediate(flush);
     },
+    async close() {
+      deaf();
+      if (closed) return;
+      batch.flush();
+      closed = true;
+      closeSync(fd);
+    },
   };
+}
+
+/** A port of ours on this address, on a port number of the kernel's choice. @throws Error with the address and the reason */
+export function ephemeralPort(address: string, options: DatagramOptions = {}): OwnedPort {
+  const fd = c.socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) as number;
+  const where = Buffer.alloc(16);
+  where.writeUInt16LE(AF_INET, 0);
+  where.writeUInt32BE(numberOf(address), 4);
+  const size = Buffer.alloc(4);
+  size.writeInt32LE(bufferBytes);
+  // As much as the machine's settings let us have: a window for each of dozens of clients lies in there.
+  for (const name of [SO_SNDBUF, SO_RCVBUF]) c.setsockopt(fd, SOL_SOCKET, name, size, 4);
+  if (fd >= 0 && (c.bind(fd, where, where.length) as number) === 0) return datagramPort(fd, options);
+  const reason = koffi.errno();
+  if (fd >= 0) closeSync(fd);
+  throw new Error(`no UDP port on ${address}: error ${reason} (errno); does the interface still have this address?`);
 }
 
 function numberOf(address: string): number {

@@ -41,6 +41,8 @@ export function bytesContent(bytes: Uint8Array): TftpContent {
   };
 }
 
+/** Ethernet's 1500 without IP and UDP headers. */
+const LARGEST_IN_FRAME = 1472;
 /** Blocks of a span: 128 of 1468 bytes are read with one system call. */
 const SPAN_BLOCKS = 128;
 
@@ -128,13 +130,17 @@ export class Span {
   readonly lastBlock: number;
   readonly bytes: Uint8Array;
   ready: Promise<Span> | undefined;
-  readonly #stride: number;
+  /** Bytes from one packet to the next. */
+  readonly stride: number;
+  /** So many blocks may be sent as one buffer: 64 kB of UDP, and the kernel cuts only what then fits a frame. */
+  readonly longestRun: number;
 
   constructor(firstBlock: number, blockSize: number, size: number) {
     const blocks = Math.floor(size / blockSize) + 1;
     this.firstBlock = firstBlock;
     this.lastBlock = Math.min(firstBlock + SPAN_BLOCKS - 1, blocks);
-    this.#stride = blockSize + 4;
+    this.stride = blockSize + 4;
+    this.longestRun = this.stride > LARGEST_IN_FRAME ? 1 : Math.min(64, Math.floor(65_000 / this.stride));
     const from = (firstBlock - 1) * blockSize;
     const payload = Math.min(size - from, SPAN_BLOCKS * blockSize);
     this.bytes = new Uint8Array(payload + 4 * (this.lastBlock - firstBlock + 1));
@@ -142,15 +148,15 @@ export class Span {
 
   /** Where the packet of a block lies in `bytes`. */
   offset(block: number): number {
-    return (block - this.firstBlock) * this.#stride;
+    return (block - this.firstBlock) * this.stride;
   }
 
   length(block: number): number {
-    return Math.min(this.#stride, this.bytes.length - this.offset(block));
+    return Math.min(this.stride, this.bytes.length - this.offset(block));
   }
 
   async fill(content: TftpContent): Promise<void> {
-    const blockSize = this.#stride - 4;
+    const blockSize = this.stride - 4;
     const from = (this.firstBlock - 1) * blockSize;
     const raw = new Uint8Array(this.bytes.length - 4 * (this.lastBlock - this.firstBlock + 1));
     let at = 0;

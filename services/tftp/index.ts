@@ -8,6 +8,7 @@ export {
   type TftpContent,
   type TftpRefusal,
 } from './content.ts';
+export type { DatagramPort, TransferPort } from './datagrams.ts';
 export { directoryContent, partsOf } from './directory.ts';
 export { type Agreement, CAPABILITIES, type Capabilities, negotiate } from './negotiation.ts';
 export {

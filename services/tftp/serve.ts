@@ -1,6 +1,7 @@
-import type { RemoteInfo, Socket } from 'node:dgram';
+import type { Socket } from 'node:dgram';
 import { Admission, TFTP_LIMITS, type TftpLimits } from './admission.ts';
 import { isRefusal, type OpenContent, PacketCache } from './content.ts';
+import { addressText, type DatagramPort, portOver, type TransferPort, transferPort } from './datagrams.ts';
 import { CAPABILITIES, type Capabilities } from './negotiation.ts';
 import { ERROR_CODE, readPacket, type TftpRequest, writeError } from './packet.ts';
 import type { RetransmissionBounds } from './retransmission.ts';
@@ -41,9 +42,9 @@ export interface TransferFacts {
 
 export interface ServeTftpOptions {
   /** Bound to port 69 of the provisioning interface. Only requests come in here. */
-  readonly socket: Socket;
+  readonly socket: Socket | DatagramPort;
   /** Makes a socket bound to an ephemeral port of the same address. Called once for each of `transferSockets`, when it is first needed. */
-  readonly createTransferSocket: () => Promise<Socket>;
+  readonly createTransferSocket: () => Promise<Socket | TransferPort>;
   /** Default 4: a client whose firmware always uses one port meets another port of ours at its next transfer, so late packets of the last one stay out. */
   readonly transferSockets?: number;
   readonly open: OpenContent;
@@ -78,8 +79,10 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
   const admission = new Admission({ ...TFTP_LIMITS, ...options.limits });
   const capabilities = { ...CAPABILITIES, ...options.capabilities };
   const cache = new PacketCache(options.cacheBytes);
-  const sessions = new Map<string, Session>();
-  const sockets: (Promise<Socket> | undefined)[] = new Array(options.transferSockets ?? 4).fill(undefined);
+  /** By the client's address and port. */
+  const sessions = new Map<number, Session>();
+  const requests = portOver(options.socket);
+  const sockets: (Promise<TransferPort> | undefined)[] = new Array(options.transferSockets ?? 4).fill(undefined);
   const told = new Map<string, { at: number; held: number }>();
   let turn = 0;
   let ticker: NodeJS.Timeout | undefined;
@@ -99,26 +102,20 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
     return (last?.held ?? 0) + 1;
   }
 
-  function sendOn(
-    socket: Socket,
-    bytes: Uint8Array,
-    remote: { readonly address: string; readonly port: number },
-  ): void {
-    socket.send(bytes, remote.port, remote.address, (error) => {
-      if (!error || stopping) return;
-      const count = countOf(`send ${remote.address} ${error.message}`);
-      if (count !== undefined) emit({ type: 'send-failed', client: remote.address, reason: error.message, count });
-    });
-  }
-
-  function refuse(remote: RemoteInfo, path: string, code: number, reason: string, answer = true): void {
+  function refuse(remote: Remote, path: string, code: number, reason: string, answer = true): void {
     // From port 69: where nothing is transferred, no port of ours is used up.
-    if (answer) sendOn(options.socket, writeError(code, reason), remote);
+    if (answer) {
+      requests.send(writeError(code, reason), remote.number, remote.port, (fault) => {
+        const count = stopping ? undefined : countOf(`send ${remote.address} ${fault}`);
+        if (count !== undefined) emit({ type: 'send-failed', client: remote.address, reason: fault, count });
+      });
+    }
     const count = countOf(`refused ${remote.address} ${reason}`);
     if (count !== undefined) emit({ type: 'refused', client: remote.address, path, reason, count });
   }
 
-  function receiveRequest(bytes: Uint8Array, remote: RemoteInfo): void {
+  function receiveRequest(bytes: Uint8Array, from: number, port: number): void {
+    const remote: Remote = { address: addressText(from), number: from, port };
     const read = readPacket(bytes);
     if (!read.ok || (read.packet.kind !== 'read' && read.packet.kind !== 'write')) {
       const count = countOf(`malformed ${remote.address}`);
@@ -132,7 +129,7 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
       refuse(remote, request.path, unserved.code, unserved.reason);
       return;
     }
-    const key = `${remote.address}:${remote.port}`;
+    const key = keyOf(from, port);
     const current = sessions.get(key);
     // A request sent twice is one request; our first answer goes again by its own timer.
     if (current?.isWaitingFor(request)) return;
@@ -145,13 +142,14 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
     start(key, request, remote);
   }
 
-  function start(key: string, request: TftpRequest, remote: RemoteInfo): void {
+  function start(key: number, request: TftpRequest, remote: Remote): void {
     const index = turn++ % sockets.length;
     const startedAt = now();
     let told = startedAt;
     const session: Session = new Session({
       request,
       client: { address: remote.address, port: remote.port },
+      address: remote.number,
       cache,
       capabilities,
       bounds: options.bounds,
@@ -190,7 +188,7 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
     });
   }
 
-  async function open(session: Session, index: number, request: TftpRequest, remote: RemoteInfo): Promise<void> {
+  async function open(session: Session, index: number, request: TftpRequest, remote: Remote): Promise<void> {
     const [answer, socket] = await Promise.all([
       options.open(request.path, { address: remote.address, port: remote.port }).catch((error: unknown) => ({
         code: ERROR_CODE.undefined,
@@ -206,21 +204,18 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
     session.begin(answer, socket);
   }
 
-  function transferSocket(index: number): Promise<Socket> {
+  function transferSocket(index: number): Promise<TransferPort> {
     const known = sockets[index];
     if (known) return known;
     const made = options.createTransferSocket().then((socket) => {
-      socket.on('message', (bytes, remote) => {
-        const session = sessions.get(`${remote.address}:${remote.port}`);
+      const port = transferPort(socket);
+      port.listen((bytes, from, source) => {
+        const session = sessions.get(keyOf(from, source));
         // From nobody we serve: late ACKs of a transfer that is over, mostly. RFC 1350 has ERROR 5 for them, but a ROM that has
         // finished takes that for a failure.
-        if (session?.uses(socket)) session.receive(bytes);
+        if (session?.uses(port)) session.receive(bytes);
       });
-      socket.on('error', (error) => {
-        const count = countOf(`socket ${error.message}`);
-        if (count !== undefined) emit({ type: 'send-failed', client: 'any', reason: error.message, count });
-      });
-      return socket;
+      return port;
     });
     sockets[index] = made;
     // The next request tries again.
@@ -234,7 +229,7 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
     for (const session of sessions.values()) session.tick();
   }
 
-  options.socket.on('message', receiveRequest);
+  const deaf = requests.listen(receiveRequest);
   return {
     sessions: () => sessions.size,
     stop: () => {
@@ -244,17 +239,20 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
   };
 
   async function stop(): Promise<void> {
-    options.socket.off('message', receiveRequest);
-    const last = [...sessions.values()].map(
-      (session) => new Promise<void>((resolve) => session.end('stopped', 'the server stops', resolve)),
-    );
-    await Promise.all(last);
-    for (const made of sockets) {
-      const socket = await made?.catch(() => undefined);
-      if (socket) await new Promise<void>((resolve) => socket.close(() => resolve()));
-    }
+    deaf();
+    for (const session of [...sessions.values()]) session.end('stopped', 'the server stops');
+    for (const made of sockets) await (await made?.catch(() => undefined))?.close();
   }
 }
+
+interface Remote {
+  readonly address: string;
+  readonly number: number;
+  readonly port: number;
+}
+
+/** 48 bits: a number holds them. */
+const keyOf = (address: number, port: number): number => address * 65_536 + port;
 
 function notServed(request: TftpRequest): { readonly code: number; readonly reason: string } | undefined {
   if (request.kind === 'write') return { code: ERROR_CODE.accessViolation, reason: 'nothing can be written here' };

@@ -1,5 +1,5 @@
-import type { Socket } from 'node:dgram';
 import type { PacketCache, Span, TftpClient, TftpContent } from './content.ts';
+import type { DatagramPort } from './datagrams.ts';
 import { type Agreement, type Capabilities, negotiate } from './negotiation.ts';
 import { ERROR_CODE, OPCODE, readPacket, type TftpRequest, writeError, writeOptionAck } from './packet.ts';
 import type { RetransmissionBounds } from './retransmission.ts';
@@ -15,6 +15,8 @@ export type SessionEnd = 'done' | 'size-asked' | 'aborted' | 'vanished' | 'faile
 export interface SessionPorts {
   readonly request: TftpRequest;
   readonly client: TftpClient;
+  /** The client's IPv4 address as a number. */
+  readonly address: number;
   readonly cache: PacketCache;
   readonly capabilities: Capabilities;
   readonly bounds: RetransmissionBounds | undefined;
@@ -30,7 +32,7 @@ export interface SessionPorts {
 export class Session {
   readonly #ports: SessionPorts;
   #content: TftpContent | undefined;
-  #socket: Socket | undefined;
+  #socket: DatagramPort | undefined;
   #transfer: Transfer | undefined;
   #agreement: Agreement | undefined;
   #span: Span | undefined;
@@ -45,7 +47,7 @@ export class Session {
     return this.#transfer?.retransmitted ?? 0;
   }
 
-  uses(socket: Socket): boolean {
+  uses(socket: DatagramPort): boolean {
     return this.#socket === socket;
   }
 
@@ -71,7 +73,7 @@ export class Session {
     };
   }
 
-  begin(content: TftpContent, socket: Socket): void {
+  begin(content: TftpContent, socket: DatagramPort): void {
     if (this.#over) {
       content.close();
       return;
@@ -118,15 +120,10 @@ export class Session {
     if (this.#transfer && !this.#over) this.#do(this.#transfer.tick(this.#ports.now()));
   }
 
-  /** Ends the transfer from our side; the client is told, and `told` called when that has left (or need not). */
-  end(how: SessionEnd, reason: string, told: () => void = ignore): void {
-    if (this.#over) {
-      told();
-      return;
-    }
-    if (this.#socket && how !== 'refused' && how !== 'replaced')
-      this.#send(writeError(ERROR_CODE.undefined, reason), told);
-    else told();
+  /** Ends the transfer from our side; the client is told. */
+  end(how: SessionEnd, reason: string): void {
+    if (this.#over) return;
+    if (this.#socket && how !== 'refused' && how !== 'replaced') this.#send(writeError(ERROR_CODE.undefined, reason));
     this.#finish(how, reason);
   }
 
@@ -137,19 +134,38 @@ export class Session {
     else if (step === 'gave-up') this.end('vanished', 'no answer any more');
   }
 
+  /** Blocks that lie one behind the other in memory go out as one long buffer, which the kernel cuts. */
   #pump(): void {
     const transfer = this.#transfer!;
+    const now = this.#ports.now();
+    let run: { readonly span: Span; readonly first: number; last: number } | undefined;
     while (!this.#over && !this.#reading) {
-      const block = transfer.next(this.#ports.now());
-      if (block === undefined) return;
+      const block = transfer.next(now);
+      if (block === undefined) break;
       const span = this.#spanOf(block);
       if (!span) {
         transfer.postpone(block);
-        return;
+        break;
       }
-      const { client } = this.#ports;
-      this.#socket!.send(span.bytes, span.offset(block), span.length(block), client.port, client.address, ignore);
+      if (run && run.span === span && block === run.last + 1 && block - run.first < span.longestRun) {
+        run.last = block;
+        continue;
+      }
+      if (run) this.#sendRun(run.span, run.first, run.last);
+      run = { span, first: block, last: block };
     }
+    if (run) this.#sendRun(run.span, run.first, run.last);
+  }
+
+  #sendRun(span: Span, first: number, last: number): void {
+    const bytes = span.bytes.subarray(span.offset(first), span.offset(last) + span.length(last));
+    this.#socket!.send(
+      bytes,
+      this.#ports.address,
+      this.#ports.client.port,
+      undefined,
+      first === last ? 0 : span.stride,
+    );
   }
 
   /** The span with this block, or undefined while it is being read; then the pump goes on by itself. */
@@ -183,9 +199,9 @@ export class Session {
     return undefined;
   }
 
-  #send(bytes: Uint8Array, sent: () => void = ignore): void {
-    const { client } = this.#ports;
-    this.#socket!.send(bytes, client.port, client.address, sent);
+  /** A packet that could not be sent is a lost packet: the timer sends it again, and patience ends. */
+  #send(bytes: Uint8Array): void {
+    this.#socket!.send(bytes, this.#ports.address, this.#ports.client.port);
   }
 
   #finish(how: SessionEnd, reason: string | null): void {
@@ -199,6 +215,3 @@ export class Session {
     this.#ports.onEnd(how, reason);
   }
 }
-
-/** A packet that could not be sent is a lost packet: the timer sends it again, and patience ends. */
-function ignore(): void {}
