@@ -18,6 +18,8 @@ export interface VirtualFaults {
   noise: number;
   /** An older datagram of the session, with its true integrity code and its old number, sent ahead of an answer. */
   stale: number;
+  /** Answers with another's session id: two BMCs on one address, or one that mixes its sessions up. */
+  foreign: number;
   /** Session sequence numbers leap by up to 40 in front of an answer, properly sealed. */
   leap: number;
   /** Requests at which the BMC falls deaf for `stallMs`; what came meanwhile is never answered. */
@@ -32,7 +34,7 @@ export interface VirtualFaults {
 }
 
 export const noFaults: Readonly<VirtualFaults> = {
-  ...{ loss: 0, duplicate: 0, reorder: 0, truncate: 0, corrupt: 0, noise: 0, stale: 0, leap: 0 },
+  ...{ loss: 0, duplicate: 0, reorder: 0, truncate: 0, corrupt: 0, noise: 0, stale: 0, foreign: 0, leap: 0 },
   ...{ stall: 0, stallMs: 10_000, exhaust: 0, deaf: false, sessionsFull: false },
 };
 
@@ -51,6 +53,14 @@ export function seededRandom(seed: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
   };
+}
+
+/** RMCP+ carries the session id at byte 6; before a session is open it is 0, and the handshake has the console's id at byte 20. */
+function foreign(datagram: Buffer): Buffer {
+  if (datagram[4] !== 0x06 || datagram.length < 24) return datagram;
+  const out = Buffer.from(datagram);
+  out[out.readUInt32LE(6) === 0 ? 20 : 6]! ^= 0x5a;
+  return out;
 }
 
 export class FaultPlane {
@@ -98,7 +108,7 @@ export class FaultPlane {
       this.#old.set(peer, Buffer.from(datagram));
     }
     if (this.#hit(faults.loss)) return;
-    let bytes = datagram;
+    let bytes = this.#hit(faults.foreign) ? foreign(datagram) : datagram;
     if (this.#hit(faults.truncate)) bytes = bytes.subarray(0, Math.floor(this.#random() * bytes.length));
     if (this.#hit(faults.corrupt) && bytes.length > 0) {
       bytes = Buffer.from(bytes);

@@ -48,6 +48,8 @@ export interface BootControl {
   bootDevice(signal?: AbortSignal): Promise<BootDevice | null>;
   /** Sets and reads back. @throws Fault `bmc-boot-device-not-kept` */
   setBootDevice(wanted: BootDevice, signal?: AbortSignal): Promise<void>;
+  /** Back to the machine's own order, where the driver can say so. */
+  clearBootDevice?(signal?: AbortSignal): Promise<void>;
 }
 
 export interface Bmc extends PowerControl, BootControl, Partial<Capabilities> {

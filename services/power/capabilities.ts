@@ -196,6 +196,32 @@ export interface BmcRestarter {
   restart(signal?: AbortSignal): Promise<void>;
 }
 
+export interface SuiteFacts {
+  /** Cipher suites that the BMC lists before a log-in; null: it does not say. */
+  readonly advertised: readonly number[] | null;
+  /** Those of ours that it lets us log in with, best first. */
+  readonly accepted: readonly number[];
+  /** What the kept session speaks: `cipher suite 17`, `IPMI 1.5`. */
+  readonly spoken: string;
+}
+
+export interface SessionFacts {
+  /** What the BMC says that it has; null: it does not say. */
+  readonly possible: number | null;
+  /** Sessions that could be opened beside ours, at most eight. */
+  readonly opened: number;
+  /** It refused one more. */
+  readonly refused: boolean;
+  /** A session could be opened again after all of them were closed. */
+  readonly freed: boolean;
+}
+
+/** What only the protocol's own client can measure, for the report card. */
+export interface Prober {
+  suites(signal?: AbortSignal): Promise<SuiteFacts>;
+  sessions(signal?: AbortSignal): Promise<SessionFacts>;
+}
+
 /** Capabilities by the property that a Bmc carries each in. */
 export interface Capabilities {
   readonly sensors: SensorReader;
@@ -209,6 +235,7 @@ export interface Capabilities {
   readonly powerPolicy: PowerPolicyKeeper;
   readonly interrupt: Interrupter;
   readonly restarter: BmcRestarter;
+  readonly probe: Prober;
 }
 
 export type Capability = keyof Capabilities;
@@ -226,6 +253,7 @@ export const capabilityTitles: Readonly<Record<Capability, string>> = {
   powerPolicy: 'a power policy',
   interrupt: 'a diagnostic interrupt',
   restarter: 'a restart of the BMC',
+  probe: 'an examination of its sessions',
 };
 
 export const capabilityNames = Object.keys(capabilityTitles) as Capability[];

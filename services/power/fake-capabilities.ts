@@ -158,6 +158,12 @@ export function fakeCapabilities(room: FakeRoom): Capabilities {
           holdings().interrupts += 1;
         }),
     },
+    probe: {
+      suites: (signal) =>
+        command('Open Session', signal, () => ({ advertised: [17], accepted: [17], spoken: 'nothing' })),
+      sessions: (signal) =>
+        command('Open Session', signal, () => ({ possible: null, opened: 8, refused: false, freed: true })),
+    },
     restarter: {
       restart: (signal) =>
         command('Cold Reset', signal, () => {

@@ -143,6 +143,10 @@ export function createFakeMachines(clock: Clock = systemClock): FakeMachines {
               found: found.bootDevice?.device ?? 'nothing',
             });
           }),
+        clearBootDevice: (signal) =>
+          command('Set System Boot Options', signal, () => {
+            machine(access.key).bootDevice = null;
+          }),
         info: (signal) =>
           command('Get Device ID', signal, () => ({
             description: 'a machine that is not there',

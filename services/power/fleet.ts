@@ -27,14 +27,20 @@ export interface BreakerRow {
   readonly mostMs: number;
 }
 
+const lockOut: BreakerRow = { opensAfter: 1, pauseMs: 60_000, mostMs: 900_000 };
+
 /** By the code of the Fault. A wrong password is not tried at the period's pace: many BMCs lock the user out. */
 export const breakerRows: Readonly<Record<string, BreakerRow>> = {
-  'bmc-credentials': { opensAfter: 1, pauseMs: 60_000, mostMs: 900_000 },
+  'bmc-credentials': lockOut,
+  'bmc-user': lockOut,
+  'bmc-privilege': lockOut,
+  'bmc-key': lockOut,
+  'bmc-suites': lockOut,
   other: { opensAfter: 2, pauseMs: 15_000, mostMs: 120_000 },
 };
 
 export interface FleetReason {
-  /** Of the Fault: `bmc-unreachable`, `bmc-credentials`, `bmc-refused`. */
+  /** Of the Fault: `bmc-unreachable`, `bmc-credentials` and the like. */
   readonly code: string;
   /** Names BMC and node, and says what to do. */
   readonly sentence: string;

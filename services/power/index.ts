@@ -29,8 +29,8 @@ export {
 export * from './capabilities.ts';
 export { bmcDrivers, type DriverRow } from './drivers.ts';
 export { createFakeMachines, type FakeChange, type FakeMachine, type FakeMachines } from './fake.ts';
-
 export type { Fleet, FleetHooks, FleetReason, FleetSettings, FleetView } from './fleet.ts';
+export * from './report-card.ts';
 
 export interface PowerFleet extends Omit<Fleet, 'watch'> {
   /** Looks at the node from now on, over the session that `power.bmc` keeps; call it again when the access has changed. */

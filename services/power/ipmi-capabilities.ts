@@ -28,6 +28,7 @@ import type {
   SensorReading,
   ThresholdName,
 } from './capabilities.ts';
+import { ipmiProbe } from './ipmi-probe.ts';
 
 export interface AskCall {
   readonly deadline: number;
@@ -44,7 +45,7 @@ export interface IpmiRoom {
     long?: boolean,
   ): Promise<T>;
   /** A session object beside the kept one, not opened yet; whoever takes it closes it. */
-  another(password?: string): Promise<IpmiSession>;
+  another(password?: string, suites?: readonly number[]): Promise<IpmiSession>;
   fault(command: string, error: unknown): Error;
 }
 
@@ -228,6 +229,7 @@ export function ipmiCapabilities(room: IpmiRoom): Omit<Capabilities, 'virtualMed
     interrupt: {
       inject: (signal) => ask('inject a diagnostic interrupt', signal, (s, o) => s.power('diag', o)),
     },
+    probe: ipmiProbe(room),
     restarter: {
       restart: (signal) =>
         ask('restart itself', signal, (s, o) =>

@@ -1,14 +1,16 @@
 import { createSocket } from 'node:dgram';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createWorld } from '../../test/setup/world.ts';
-import { createVirtualBmc, serveVirtualBmcs } from '../lab/index.ts';
+import { createIpmiTransport, openIpmiSocket } from '../ipmi/index.ts';
+import { createVirtualBmc, type ServeOptions, serveVirtualBmcs, type VirtualBmc } from '../lab/index.ts';
 import type { BmcAccess } from './bmc.ts';
 import { bmcConformance } from './conformance.ts';
 import { createPower, type PowerDeps } from './index.ts';
+import { ipmiFault } from './ipmi.ts';
 
-async function setUp(access: Partial<BmcAccess> = {}, deps: PowerDeps = {}) {
+async function setUp(access: Partial<BmcAccess> = {}, deps: PowerDeps = {}, its: Partial<ServeOptions> = {}) {
   const world = await createWorld({ keep: true });
-  const { bmcs, port, addresses, close } = await serveVirtualBmcs({ count: 1 });
+  const { bmcs, port, addresses, close } = await serveVirtualBmcs({ ...its, count: 1 });
   const virtual = bmcs[0]!;
   const power = createPower(world, deps);
   onTestFinished(async () => {
@@ -47,12 +49,84 @@ describe('IPMI', () => {
     };
   });
 
-  it('refuses a wrong password in a sentence without the password', async () => {
-    const { bmc } = await setUp({ password: 'wrong-one' });
+  it.each([
+    {
+      title: 'a wrong password',
+      access: { password: 'wrong-one' },
+      code: 'bmc-credentials',
+      says: /refuses the user admin: RAKP 1: the BMC holds another password.*Correct the user name and password/,
+    },
+    {
+      title: 'a user that is locked',
+      harm: (its: VirtualBmc) => Object.assign(its.machine.users[2]!, { enabled: false }),
+      code: 'bmc-user',
+      says: /lets no user admin in: RAKP 1: the BMC does not know the user.*not locked after wrong passwords/,
+    },
+    {
+      title: 'a privilege that is too low',
+      harm: (its: VirtualBmc) => Object.assign(its.machine.users[2]!, { privilege: 3 }),
+      code: 'bmc-privilege',
+      says: /does not let the user admin do this: .*requested role.*Make the user administrator/,
+    },
+    {
+      title: 'a cipher suite that is refused',
+      access: { options: { cipherSuite: 2 } },
+      code: 'bmc-suites',
+      says: /agrees to none of the cipher suites that it was offered: .*suite 2.*Update the BMC/,
+    },
+    {
+      title: 'cipher suite 0, which is never spoken',
+      access: { options: { cipherSuite: 0 } },
+      code: 'bmc-suites',
+      says: /cipher suite 0 proves nothing/,
+    },
+    {
+      title: 'no free session',
+      harm: (its: VirtualBmc) => Object.assign(its.faults, { sessionsFull: true }),
+      code: 'bmc-sessions-full',
+      says: /has no free session: .*no resources left.*Close other consoles/,
+    },
+  ])('refuses $title in its own sentence, without the password', async ({ access = {}, harm, code, says }) => {
+    const { bmc, virtual, world, access: whole } = await setUp(access);
+    harm?.(virtual);
     const failure = await bmc.power().catch((error) => error);
-    expect(failure.code).toBe('bmc-credentials');
-    expect(failure.message).toMatch(/refuses the user admin.*Correct the user name and password/);
-    expect(failure.message).not.toContain('wrong-one');
+    expect(failure.code).toBe(code);
+    expect(failure.message).toMatch(says);
+    expect(failure.message).toMatch(/The BMC .* of node /);
+    await world.recorder.drain();
+    const told = JSON.stringify([
+      failure,
+      failure.details,
+      await world.recorder.timeline({ type: 'node', id: whole.key }),
+    ]);
+    expect(told).not.toContain(whole.password);
+  });
+
+  it('says in a sentence of its own that another’s session answers', async () => {
+    const { virtual, access } = await setUp();
+    // Two machines with one address: the other’s answers carry ids of sessions that we never had.
+    virtual.faults.foreign = 1;
+    const socket = await openIpmiSocket();
+    const ipmi = createIpmiTransport({ socket });
+    onTestFinished(() => void ipmi.close({ deadline: 1 }).then(() => socket.close()));
+    const { address: host, port, username: user, password } = access;
+    const error = await ipmi
+      .session({ host, port, user, password })
+      .open({ deadline: 700 })
+      .catch((e) => e);
+    const failure = ipmiFault(access, 'read the power state', error);
+    expect(failure.code).toBe('bmc-foreign-session');
+    expect(failure.message).toMatch(
+      /answers with another’s session: .*not ours.*See that no two BMCs share this address/,
+    );
+  });
+
+  it('speaks suite 17 where there is a choice, and goes back to one that is left', async () => {
+    const { bmc } = await setUp();
+    await bmc.power();
+    expect((await bmc.probe!.suites()).spoken).toBe('cipher suite 17');
+    const old = await setUp({}, {}, { suites: [3] });
+    expect((await old.bmc.probe!.suites()).spoken).toBe('cipher suite 3');
   });
 
   it('records every exchange under its node, and keeps the session', async () => {

@@ -1,5 +1,5 @@
 /** Bmc over IPMI: one session for each node, opened at its first command and kept; faults become sentences. */
-import { type ErrorCode, type Fault, fault } from '../core/errors/index.ts';
+import { type ErrorCode, Fault, fault } from '../core/errors/index.ts';
 import { IpmiError, type IpmiErrorCode, type IpmiSession, type IpmiTransport, vendorOf } from '../ipmi/index.ts';
 import { type Bmc, type BmcAccess, type BootDevice, bootDeviceNames } from './bmc.ts';
 import { type AskCall, ipmiCapabilities } from './ipmi-capabilities.ts';
@@ -12,9 +12,12 @@ const faults: Readonly<Partial<Record<IpmiErrorCode, ErrorCode>>> = {
   'session-lost': 'bmc-unreachable',
   uncertain: 'bmc-unreachable',
   'bad-password': 'bmc-credentials',
-  'unknown-user': 'bmc-credentials',
-  'bad-kg': 'bmc-credentials',
-  privilege: 'bmc-credentials',
+  'unknown-user': 'bmc-user',
+  'bad-kg': 'bmc-key',
+  privilege: 'bmc-privilege',
+  'suite-refused': 'bmc-suites',
+  'no-session-slots': 'bmc-sessions-full',
+  'wrong-session': 'bmc-foreign-session',
 };
 
 export function ipmiFault(access: BmcAccess, command: string, error: unknown, wanted?: string): Fault {
@@ -51,8 +54,8 @@ export interface IpmiBmc extends Bmc {
 export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTransport>): IpmiBmc {
   let session: Promise<IpmiSession> | null = null;
 
-  async function open(password = access.password): Promise<IpmiSession> {
-    const { cipherSuite, privilege, kg } = access.options;
+  async function open(password = access.password, suites?: readonly number[]): Promise<IpmiSession> {
+    const { cipherSuite, privilege, kg, suite } = access.options;
     const opened = await transport();
     return opened.session({
       host: access.address,
@@ -60,9 +63,11 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
       user: access.username,
       password,
       ...(cipherSuite !== undefined && cipherSuite !== '' && { suites: [Number(cipherSuite)] }),
+      ...(typeof suite === 'number' && { remembered: { suite } }),
       ...(typeof kg === 'string' && kg !== '' && { kg }),
       ...(typeof privilege === 'string' &&
         privilege !== '' && { privilege: privilege.toLowerCase() as 'administrator' }),
+      ...(suites && { suites, allow15: false }),
     });
   }
 
@@ -89,7 +94,7 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
     ...ipmiCapabilities({
       access,
       ask,
-      another: (password) => open(password),
+      another: (password, suites) => open(password, suites),
       fault: (command, error) => ipmiFault(access, command, error),
     }),
     async power(signal) {
@@ -118,7 +123,16 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
       return device ? { device, persistent: state.persistent, efi: state.efi } : null;
     },
     async setBootDevice(wanted, signal) {
-      await ask('set the boot device', signal, (s, o) => s.setBootOptions(wanted, o), false, wanted.device);
+      await ask('set the boot device', signal, (s, o) => s.setBootOptions(wanted, o), false, wanted.device).catch(
+        (error) => {
+          // Its report card says that it forgets: what the machine boots is then decided by the firmware's order and our answer.
+          const known = access.options.bootNotKept === true;
+          if (!(known && error instanceof Fault && error.code === 'bmc-boot-device-not-kept')) throw error;
+        },
+      );
+    },
+    async clearBootDevice(signal) {
+      await ask('clear the boot device', signal, (s, o) => s.setBootOptions({ device: 'none' }, o));
     },
     async info(signal) {
       const id = await ask('identify itself', signal, (s, o) => s.deviceId(o));

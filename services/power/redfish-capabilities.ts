@@ -78,7 +78,7 @@ const policies: Readonly<Record<string, PowerPolicy>> = {
 /** Those of IPMI v2.0 and of every Redfish service that does not tell. */
 const usualLongest = 20;
 
-export function redfishCapabilities(room: RedfishRoom): Omit<Capabilities, 'console'> {
+export function redfishCapabilities(room: RedfishRoom): Omit<Capabilities, 'console' | 'probe'> {
   const { ask, access } = room;
   return {
     sensors: {

@@ -28,6 +28,38 @@ export const powerErrors = {
     remedy:
       'Correct the user name and password, and see that the user may use IPMI over LAN (or Redfish) as administrator.',
   },
+  'bmc-user': {
+    status: 400,
+    sentence: 'The BMC {bmc} of node {node} lets no user {user} in: {text}.',
+    remedy:
+      'See in the BMC that the user is there, enabled, allowed to use IPMI over LAN, and not locked after wrong passwords.',
+  },
+  'bmc-privilege': {
+    status: 400,
+    sentence: 'The BMC {bmc} of node {node} does not let the user {user} do this: {text}.',
+    remedy: 'Make the user administrator on the BMC’s LAN channel, or name the level that it has (ipmi_priv_level).',
+  },
+  'bmc-key': {
+    status: 400,
+    sentence: 'The BMC {bmc} of node {node} takes the password of {user} and not the key K_g: {text}.',
+    remedy: 'Set the BMC’s own key as ipmi_hex_kg_key, or clear it where the BMC has none.',
+  },
+  'bmc-suites': {
+    status: 400,
+    sentence: 'The BMC {bmc} of node {node} agrees to none of the cipher suites that it was offered: {text}.',
+    remedy:
+      'Update the BMC, or name a suite that it has (ipmi_cipher_suite); suite 0, which proves nothing, is never spoken.',
+  },
+  'bmc-sessions-full': {
+    status: 503,
+    sentence: 'The BMC {bmc} of node {node} has no free session: {text}.',
+    remedy: 'Close other consoles and tools on it; idle sessions are dropped by most BMCs after a minute.',
+  },
+  'bmc-foreign-session': {
+    status: 502,
+    sentence: 'The BMC {bmc} of node {node} answers with another’s session: {text}.',
+    remedy: 'See that no two BMCs share this address; if there is only one, restart it.',
+  },
   'bmc-refused': {
     status: 502,
     sentence: 'The BMC {bmc} of node {node} refused “{command}”: {text}.',
