@@ -1,7 +1,7 @@
 /** driver_info comes in with its secrets; they are sealed apart from it, name by name, and shown as `******`. */
 import { fault } from '../core/errors/index.ts';
 import type { Secrets } from '../core/secrets.ts';
-import type { BmcAccess } from '../power/index.ts';
+import type { BmcAccess, BmcDriver } from '../power/index.ts';
 import { hardwareTypes } from './drivers.ts';
 import type { JsonObject } from './node.ts';
 import { maskedSecret, type NodeRow } from './store/nodes.ts';
@@ -42,6 +42,36 @@ function text(value: unknown): string {
 
 const ipmiPort = 623;
 
+type Options = Readonly<Record<string, string | number | boolean>>;
+
+/** A driver's own settings; `open` gives a field with its secret open. */
+const optionsOf: Readonly<Record<BmcDriver, (info: JsonObject, open: (name: string) => string) => Options>> = {
+  fake: (info) => ({ delayMs: Number(info.fake_delay_ms ?? 0) || 0 }),
+  ipmi(info, open) {
+    const kg = open('ipmi_hex_kg_key');
+    return {
+      cipherSuite: text(info.ipmi_cipher_suite),
+      privilege: text(info.ipmi_priv_level),
+      kg: kg === '' ? '' : `0x${kg}`,
+    };
+  },
+  redfish: (info) => ({
+    systemId: text(info.redfish_system_id),
+    verifyCa: text(info.redfish_verify_ca),
+    authType: text(info.redfish_auth_type),
+  }),
+};
+
+/** Of its URL; what is none is refused with its field by the driver. */
+function redfishPort(address: string): number {
+  try {
+    const url = new URL(address.includes('://') ? address : `https://${address}`);
+    return Number(url.port) || (url.protocol === 'http:' ? 80 : 443);
+  } catch {
+    return 443;
+  }
+}
+
 /** How the node's BMC is reached, with its password open. @throws Fault `bmc-access-incomplete`, `driver-unknown` */
 export function accessOf(
   secrets: Secrets,
@@ -63,16 +93,9 @@ export function accessOf(
     const sealed = node.driverSecrets[name];
     return sealed === undefined ? text(info[name]) : secrets.open(sealed, owner(node.uuid, name));
   };
-  const kg = open(`${prefix}_hex_kg_key`);
-  const options: Record<string, string | number | boolean> =
-    hardware.bmc === 'fake'
-      ? { delayMs: Number(info.fake_delay_ms ?? 0) || 0 }
-      : {
-          cipherSuite: text(info[`${prefix}_cipher_suite`]),
-          privilege: text(info[`${prefix}_priv_level`]),
-          kg: kg === '' ? '' : `0x${kg}`,
-        };
-  const port = Number(info[`${prefix}_port`] ?? ipmiPort);
+  const options = optionsOf[hardware.bmc](info, open);
+  const port =
+    hardware.bmc === 'redfish' ? redfishPort(text(info.redfish_address)) : Number(info[`${prefix}_port`] ?? ipmiPort);
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw fault('bad-request', {
       reason: `Node ${named}: ${prefix}_port is ${text(info[`${prefix}_port`])}, no port number.`,

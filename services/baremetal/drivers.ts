@@ -43,6 +43,21 @@ const ipmiProperties = {
   ipmi_terminal_port: optional('Kept for nodes that name one; the console is reached by serial over LAN.'),
 };
 
+const redfishProperties = {
+  redfish_address: required(
+    'The URL of the Redfish service; without a scheme https is assumed: https://bmc.example.com[:port].',
+  ),
+  redfish_system_id: optional(
+    'The path of the system, /redfish/v1/Systems/1, or its id; needed where the BMC has more than one.',
+  ),
+  redfish_username: optional('User account with administrator rights.'),
+  redfish_password: optional('Password of that account.'),
+  redfish_verify_ca: optional(
+    'True: the BMC’s certificate is held against the CAs of the undercloud’s system; False: any is taken; or the path of the file of the CA. Default True.',
+  ),
+  redfish_auth_type: optional('auto, session or basic. Default auto: a session, and basic where the BMC has none.'),
+};
+
 const common = {
   console: ['no-console'],
   firmware: ['no-firmware'],
@@ -99,13 +114,13 @@ export const hardwareTypes: readonly HardwareType[] = [
     prefix: 'redfish',
     interfaces: {
       ...common,
-      boot: ['ipxe'],
+      boot: ['ipxe', 'pxe'],
       deploy: ['direct'],
       inspect: ['agent', 'no-inspect'],
-      management: ['redfish'],
+      management: ['redfish', 'noop'],
       power: ['redfish'],
     },
-    properties: {},
+    properties: { ...redfishProperties, ...agentProperties },
     required: ['redfish_address'],
   },
 ];

@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createRack } from '../../test/setup/rack.ts';
 import { createWorld } from '../../test/setup/world.ts';
 import { createBmcSession } from '../ipmi/index.ts';
+import { serveVirtualRedfish } from '../lab/index.ts';
 import { readInstackenv } from './instackenv.ts';
 
 async function setUp() {
@@ -79,6 +80,54 @@ describe('instackenv.json', () => {
     });
   });
 
+  it('has Redfish nodes, several of them behind one BMC', () => {
+    const entries = readInstackenv({
+      nodes: [
+        node(1, {
+          pm_type: 'redfish',
+          pm_addr: 'bmc.example',
+          pm_system_id: '/redfish/v1/Systems/1',
+          pm_verify_ca: false,
+        }),
+        node(2, {
+          pm_type: 'redfish',
+          pm_addr: 'https://bmc.example',
+          pm_port: 8443,
+          pm_system_id: '/redfish/v1/Systems/2',
+        }),
+        node(3, {
+          pm_type: 'redfish',
+          pm_addr: 'https://bmc.example',
+          pm_port: '8443',
+          pm_system_id: '/redfish/v1/Systems/3',
+        }),
+        node(4, { pm_type: 'redfish', pm_addr: '2001:db8::4', pm_port: 444, pm_auth_type: 'basic' }),
+      ],
+    });
+    expect(entries.map(({ driver, bmc, driverInfo }) => ({ driver, bmc, driverInfo }))).toEqual([
+      {
+        driver: 'redfish',
+        bmc: 'bmc.example:443 /redfish/v1/Systems/1',
+        driverInfo: {
+          redfish_address: 'bmc.example',
+          redfish_system_id: '/redfish/v1/Systems/1',
+          redfish_username: 'admin',
+          redfish_password: 'secret',
+          redfish_verify_ca: 'False',
+        },
+      },
+      expect.objectContaining({ bmc: 'bmc.example:8443 /redfish/v1/Systems/2' }),
+      expect.objectContaining({ bmc: 'bmc.example:8443 /redfish/v1/Systems/3' }),
+      expect.objectContaining({
+        bmc: '[2001:db8::4]:444',
+        driverInfo: expect.objectContaining({
+          redfish_address: 'https://[2001:db8::4]:444',
+          redfish_auth_type: 'basic',
+        }),
+      }),
+    ]);
+  });
+
   const bad: [string, unknown, RegExp][] = [
     ['no list', {}, /the file: it has no list “nodes”/],
     ['a node that is no object', { nodes: [7] }, /node 1: it is 7, no object/],
@@ -88,7 +137,25 @@ describe('instackenv.json', () => {
       { nodes: [node(1, { pm_type: 'telepathy' })] },
       /node 1 \(“n1”\): pm_type "telepathy" is not known/,
     ],
-    ['redfish', { nodes: [node(1, { pm_type: 'redfish' })] }, /pm_type "redfish" is not in this release\. Use ipmi/],
+    [
+      'a driver of a vendor',
+      { nodes: [node(1, { pm_type: 'idrac' })] },
+      /pm_type "idrac" is not in this release\. Use ipmi or redfish/,
+    ],
+    [
+      'a Redfish service that is no URL',
+      { nodes: [node(1, { pm_type: 'redfish', pm_addr: 'https://', pm_port: 8443 })] },
+      /node 1 \(“n1”\): pm_addr is "https:\/\/", no URL/,
+    ],
+    [
+      'a Redfish system twice',
+      {
+        nodes: [1, 2].map((n) =>
+          node(n, { pm_type: 'redfish', pm_addr: ['https://b1', 'B1:443'][n - 1], pm_system_id: ['/a', '/a/'][n - 1] }),
+        ),
+      },
+      /its BMC b1:443 \/a is also that of node 1/,
+    ],
     [
       'no pm_addr',
       { nodes: [node(1), node(2, { pm_type: 'ipmi', pm_addr: '' })] },
@@ -109,7 +176,7 @@ describe('instackenv.json', () => {
       { nodes: [node(1), node(2, { pm_addr: '127.1.0.1' })] },
       /its BMC 127\.1\.0\.1:623 is also that of node 1/,
     ],
-    ['a port that is none', { nodes: [node(1, { pm_port: 99_999 })] }, /pm_port is 99999, no UDP port/],
+    ['a port that is none', { nodes: [node(1, { pm_port: 99_999 })] }, /pm_port is 99999, no port number/],
     ['a number that is none', { nodes: [node(1, { cpu: 'two' })] }, /cpu is "two", no whole number/],
   ];
   for (const [what, file, sentence] of bad)
@@ -157,6 +224,38 @@ describe('import', () => {
     expect((await world.operations.ended(right?.operation ?? '')).error).toBeNull();
     expect(await baremetal.listNodes(world.context)).toMatchObject([
       { name: 'n1', provisionState: 'available', powerState: 'off', driverInternalInfo: { bmc_firmware: '2.10' } },
+    ]);
+  });
+
+  it('proves Redfish credentials the same way, and finds the one of several systems that is named', async () => {
+    const { world, baremetal } = await setUp();
+    const bmc = await serveVirtualRedfish({ flavour: 'dell' });
+    onTestFinished(() => bmc.close());
+    const real = { pm_type: 'redfish', pm_addr: bmc.address, pm_password: 'secret-1' };
+    const failed = async (more: Record<string, unknown>) => {
+      const [made] = await baremetal.importNodes(world.context, { nodes: [node(1, { ...real, ...more })] });
+      const { error } = await world.operations.ended(made?.operation ?? '');
+      expect(await baremetal.listNodes(world.context)).toEqual([]);
+      return error?.message;
+    };
+    const wrong = await failed({ pm_password: 'mistyped-1' });
+    expect(wrong).toMatch(
+      /^The BMC 127\.0\.0\.1:\d+ of node n1 refuses the user admin: .*Correct the user name and password/,
+    );
+    expect(wrong).not.toContain('mistyped-1');
+    expect(await failed({ pm_system_id: '/redfish/v1/Systems/none' })).toMatch(
+      /Set redfish_system_id to one of: \/redfish\/v1\/Systems\/System\.Embedded\.1/,
+    );
+    const [right] = await baremetal.importNodes(world.context, { nodes: [node(1, real)] });
+    expect((await world.operations.ended(right?.operation ?? '')).error).toBeNull();
+    expect(await baremetal.listNodes(world.context)).toMatchObject([
+      {
+        name: 'n1',
+        provisionState: 'available',
+        powerState: 'off',
+        driverInfo: { redfish_address: bmc.address, redfish_password: '******' },
+        driverInternalInfo: { bmc_firmware: '4.40.00.00' },
+      },
     ]);
   });
 

@@ -10,7 +10,7 @@ import { requireIdle } from './busy.ts';
 import { requireHardware, requireInterface } from './drivers.ts';
 import { type Enrolment, isNodeName } from './enrolment.ts';
 import type { Ground } from './ground.ts';
-import { type EnvEntry, readInstackenv } from './instackenv.ts';
+import { bmcIdentity, type EnvEntry, readInstackenv } from './instackenv.ts';
 import type { InterfaceName } from './node.ts';
 import type { Provision } from './provision.ts';
 import { listNodes, type NodeRow, patchNode } from './store/nodes.ts';
@@ -34,11 +34,7 @@ interface Planned {
   readonly node: NodeRow | null;
 }
 
-const bmcOfNode = (node: NodeRow): string | null => {
-  const prefix = node.driver === 'fake-hardware' ? 'fake' : node.driver;
-  const address = node.driverInfo[`${prefix}_address`];
-  return typeof address === 'string' ? `${address}:${node.driverInfo[`${prefix}_port`] ?? 623}` : null;
-};
+const bmcOfNode = (node: NodeRow): string | null => bmcIdentity(node.driver, node.driverInfo);
 
 async function plan(ground: Ground, entries: readonly EnvEntry[]): Promise<Planned[]> {
   const { db } = ground.house;

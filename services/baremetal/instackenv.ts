@@ -10,7 +10,7 @@ export interface EnvEntry {
   readonly where: string;
   readonly uuid: string | null;
   readonly name: string | null;
-  readonly driver: 'ipmi' | 'fake-hardware';
+  readonly driver: 'ipmi' | 'redfish' | 'fake-hardware';
   readonly driverInfo: JsonObject;
   readonly properties: JsonObject;
   readonly extra: JsonObject;
@@ -22,7 +22,7 @@ export interface EnvEntry {
     readonly physicalNetwork: string;
     readonly localLink: JsonObject;
   }[];
-  /** `address:port`; null where the driver has none. */
+  /** `address:port`, with the system behind it where a BMC has several; null where the driver has none. */
   readonly bmc: string | null;
 }
 
@@ -35,7 +35,7 @@ interface PmType {
 const pmTypes: readonly PmType[] = [
   { pattern: /^(ipmi|.*_ipmitool)$/, driver: 'ipmi', prefix: 'ipmi' },
   { pattern: /^(fake|fake-hardware)$/, driver: 'fake-hardware', prefix: 'fake' },
-  { pattern: /^redfish$/, driver: null, prefix: 'redfish' },
+  { pattern: /^redfish$/, driver: 'redfish', prefix: 'redfish' },
   { pattern: /^(idrac|.*_drac)$/, driver: null, prefix: 'drac' },
   { pattern: /^(ilo|.*_ilo)$/, driver: null, prefix: 'ilo' },
   { pattern: /^(irmc|.*_irmc)$/, driver: null, prefix: 'irmc' },
@@ -115,6 +115,54 @@ function capabilitiesOf(entry: Record<string, unknown>, where: string): string {
   return parts.join(',');
 }
 
+/** TripleO's `pm_system_id`, and the same for the rest of Ironic's fields. A port goes into the URL, which is where Ironic has it. */
+function redfishInfo(
+  entry: Record<string, unknown>,
+  address: string,
+  port: number | null,
+  where: string,
+): Record<string, string> {
+  const info: Record<string, string> = { redfish_address: port === null ? address : withPort(address, port, where) };
+  for (const name of ['system_id', 'verify_ca', 'auth_type']) {
+    const value = entry[`pm_${name}`];
+    const given = typeof value === 'boolean' ? (value ? 'True' : 'False') : textOf(entry, `pm_${name}`, where);
+    if (given !== null) info[`redfish_${name}`] = given;
+  }
+  return info;
+}
+
+const urlOf = (address: string): URL =>
+  new URL(
+    /^[a-z]+:\/\//i.test(address) ? address : `https://${/^[^[].*:.*:/.test(address) ? `[${address}]` : address}`,
+  );
+
+function withPort(address: string, port: number, where: string): string {
+  try {
+    const url = urlOf(address);
+    url.port = String(port);
+    return url.origin;
+  } catch {
+    return refuse(where, `pm_addr is ${shown(address)}, no URL.`, 'Write https://ADDRESS, or the address alone.');
+  }
+}
+
+/** What two entries of one machine share: by it a node is known again. Null where the driver has no BMC's address. */
+export function bmcIdentity(driver: string, info: Readonly<Record<string, unknown>>): string | null {
+  if (driver !== 'redfish') {
+    const prefix = driver === 'fake-hardware' ? 'fake' : driver;
+    const address = info[`${prefix}_address`];
+    return typeof address === 'string' ? `${address}:${info[`${prefix}_port`] ?? 623}` : null;
+  }
+  if (typeof info.redfish_address !== 'string') return null;
+  const system = String(info.redfish_system_id ?? '').replace(/\/+$/, '');
+  try {
+    const { hostname, port, protocol } = urlOf(info.redfish_address);
+    return `${hostname}:${port || (protocol === 'http:' ? 80 : 443)}${system && ` ${system}`}`;
+  } catch {
+    return `${info.redfish_address} ${system}`;
+  }
+}
+
 function entryOf(item: unknown, index: number): EnvEntry {
   const entry = record(item);
   if (!entry) return refuse(`node ${index + 1}`, `it is ${shown(item)}, no object.`, 'Write each node as an object.');
@@ -123,16 +171,25 @@ function entryOf(item: unknown, index: number): EnvEntry {
   const pmType = textOf(entry, 'pm_type', where);
   if (pmType === null) return refuse(where, 'pm_type is missing.', 'Say how its BMC is spoken to: "pm_type": "ipmi".');
   const type = pmTypes.find(({ pattern }) => pattern.test(pmType));
-  if (!type) return refuse(where, `pm_type ${shown(pmType)} is not known.`, 'Use ipmi; nearly every BMC speaks it.');
+  if (!type)
+    return refuse(
+      where,
+      `pm_type ${shown(pmType)} is not known.`,
+      'Use ipmi or redfish; nearly every BMC speaks one of them.',
+    );
   const { driver, prefix } = type;
   if (driver === null)
-    return refuse(where, `pm_type ${shown(pmType)} is not in this release.`, 'Use ipmi; nearly every BMC speaks it.');
+    return refuse(
+      where,
+      `pm_type ${shown(pmType)} is not in this release.`,
+      'Use ipmi or redfish; nearly every BMC speaks one of them.',
+    );
   const address = textOf(entry, 'pm_addr', where);
-  if (address === null && driver === 'ipmi')
+  if (address === null && driver !== 'fake-hardware')
     return refuse(where, 'pm_addr is missing.', 'Give the address of its BMC: "pm_addr": "192.0.2.33".');
   const port = numberOf(entry, 'pm_port', where);
   if (port !== null && (port < 1 || port > 65_535))
-    return refuse(where, `pm_port is ${port}, no UDP port.`, 'Leave it out: 623 is the default.');
+    return refuse(where, `pm_port is ${port}, no port number.`, 'Leave it out: the driver has a default.');
   const uuid = textOf(entry, 'uuid', where);
   if (uuid !== null && !uuidPattern.test(uuid))
     return refuse(where, `uuid is ${shown(uuid)}, no UUID.`, 'Leave it out: one is made.');
@@ -144,8 +201,11 @@ function entryOf(item: unknown, index: number): EnvEntry {
     const value = textOf(entry, key, where);
     if (value !== null) driverInfo[to] = value;
   }
-  if (address !== null) driverInfo[`${prefix}_address`] = address;
-  if (port !== null) driverInfo[`${prefix}_port`] = port;
+  if (driver === 'redfish' && address !== null) Object.assign(driverInfo, redfishInfo(entry, address, port, where));
+  else {
+    if (address !== null) driverInfo[`${prefix}_address`] = address;
+    if (port !== null) driverInfo[`${prefix}_port`] = port;
+  }
   for (const [key, to] of [
     ['kernel_id', ['deploy_kernel', 'rescue_kernel']],
     ['ramdisk_id', ['deploy_ramdisk', 'rescue_ramdisk']],
@@ -184,7 +244,7 @@ function entryOf(item: unknown, index: number): EnvEntry {
     conductorGroup: textOf(entry, 'conductor_group', where) ?? '',
     interfaces,
     ports: portsOf(entry, where),
-    bmc: address === null ? null : `${address}:${port ?? 623}`,
+    bmc: bmcIdentity(driver, driverInfo),
   };
 }
 
