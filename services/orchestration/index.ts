@@ -6,6 +6,7 @@ import { createCfnRoutes } from './cfn/routes.ts';
 import type { Desk, OrchestrationDeps } from './desk.ts';
 import { builtInCatalog } from './language/index.ts';
 import {
+  type Plain,
   type Stack,
   type StackActivity,
   type StackOutput,
@@ -15,6 +16,7 @@ import {
 } from './model.ts';
 import { sharedReader } from './reading/pool.ts';
 import { createRoutes } from './routes/index.ts';
+import { scale } from './scaling.ts';
 import { showOutputs, showTree, stackActivity } from './show.ts';
 import { createStacks } from './stacks.ts';
 import { resourcesFor } from './store/resources.ts';
@@ -33,6 +35,8 @@ export interface Orchestration {
   /** During another action: that one is cut short and this one follows. */
   updateStack(context: Context, idOrName: string, wish: StackUpdate): Promise<Stack>;
   deleteStack(context: Context, idOrName: string): Promise<void>;
+  /** The stack is forgotten; what it made stays. Gives it as data, which `createStack` adopts. */
+  abandonStack(context: Context, idOrName: string): Promise<{ readonly [key: string]: Plain }>;
   cancelStack(context: Context, idOrName: string, options: { rollback: boolean }): Promise<void>;
   /** By id, name or `name/id`; deleted ones by id. @throws Fault `stack-not-found` */
   findStack(context: Context, idOrName: string): Promise<Stack>;
@@ -57,7 +61,13 @@ export function createOrchestration(
   house: House,
   deps: OrchestrationDeps & { authenticate: Authenticate },
 ): Orchestration {
-  const desk: Desk = { ...deps, house, types: builtInCatalog, reader: deps.reader ?? sharedReader() };
+  const desk: Desk = {
+    ...deps,
+    house,
+    types: builtInCatalog,
+    reader: deps.reader ?? sharedReader(),
+    scale: (target) => scale(desk, target, stacks.redo),
+  };
   const stacks = createStacks(desk);
   let leave = () => {};
   return {
@@ -66,6 +76,7 @@ export function createOrchestration(
     createStack: stacks.create,
     updateStack: stacks.update,
     deleteStack: stacks.remove,
+    abandonStack: stacks.abandon,
     cancelStack: stacks.cancel,
     findStack: stacks.find,
     listStacks: (context) => stacks.list(context),

@@ -148,6 +148,8 @@ export function create(
 ): Opening {
   const handler = handlerOf(resource.type.name);
   Object.assign(live.row, {
+    // One that was laid out and not begun may have been meant for something else.
+    type: resource.type.name,
     generation: node.row.generation,
     requires: [...node.analysis.graph.required(live.row.name)],
     retain: isRetained(resource),

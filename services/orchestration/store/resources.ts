@@ -8,7 +8,7 @@ export interface ResourceRow {
   readonly id: string;
   readonly stack_id: string;
   readonly name: string;
-  readonly type: string;
+  type: string;
   current: boolean;
   generation: number;
   action: string;
@@ -57,7 +57,7 @@ export const resourceInsert = (first: number, where = ''): string => `insert int
       .split(' ')
       .map((type, at) => `$${first + at}::${type}[]`)
       .join(', ')}) ${where}
-    on conflict (id) do update set current = excluded.current, generation = excluded.generation,
+    on conflict (id) do update set type = excluded.type, current = excluded.current, generation = excluded.generation,
       action = excluded.action, status = excluded.status, reason = excluded.reason, physical_id = excluded.physical_id,
       state = excluded.state, requires = excluded.requires, retain = excluded.retain, blocked_on = excluded.blocked_on,
       started_at = excluded.started_at, updated_at = excluded.updated_at`;
