@@ -5,11 +5,13 @@ import type { Tx } from '../core/database/index.ts';
 import { fault } from '../core/errors/index.ts';
 import type { House } from '../core/house.ts';
 import type { Routes } from '../core/http/index.ts';
+import { type Accounts, createAccounts } from './accounts.ts';
 import { hashPassword, verifyPassword } from './passwords.ts';
 import { identityRoutes } from './routes.ts';
 import { createStore, type Project, type Role, type User } from './store.ts';
 import { createTokens, type Tokens } from './tokens.ts';
 
+export type { Accounts, Grant } from './accounts.ts';
 export type { Project, Role, User } from './store.ts';
 
 /** The three roles that the policies know; others may be made and mean nothing here. */
@@ -32,6 +34,7 @@ export interface Identity {
   ): Promise<{ userId: string; projectId: string; password: string }>;
   deleteStackUser(tx: Tx, userId: string, projectId?: string): Promise<void>;
   project(key: string): Promise<Project | undefined>;
+  readonly accounts: Accounts;
   dropExpiredTokens(): Promise<void>;
 }
 
@@ -82,6 +85,7 @@ export function createIdentity(house: House, options: IdentityOptions): Identity
 
   return {
     routes: identityRoutes(desk, options),
+    accounts: createAccounts(store, tokens),
     authenticate: (token, requestId) => tokens.context(token, requestId),
     async ensureAdmin(password) {
       const roles = new Map<string, Role>();

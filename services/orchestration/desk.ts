@@ -6,9 +6,21 @@ import type { Network } from '../network/index.ts';
 import type { Probe } from './engine/session.ts';
 import type { TypeCatalog } from './language/index.ts';
 import type { Reader } from './reading/pool.ts';
+import type { SignalTarget } from './signals.ts';
 
 export interface OrchestrationDeps {
-  readonly compute: Pick<Compute, 'createServer' | 'deleteServer' | 'findServer' | 'addresses' | 'activity' | 'flavor'>;
+  readonly compute: Pick<
+    Compute,
+    | 'createServer'
+    | 'deleteServer'
+    | 'findServer'
+    | 'addresses'
+    | 'activity'
+    | 'flavor'
+    | 'flavors'
+    | 'keypairs'
+    | 'serverGroups'
+  >;
   readonly network: Pick<
     Network,
     | 'findNetwork'
@@ -25,7 +37,7 @@ export interface OrchestrationDeps {
     | 'deletePort'
     | 'provisioning'
   >;
-  readonly identity: Pick<Identity, 'createStackUser' | 'deleteStackUser' | 'issue'>;
+  readonly identity: Pick<Identity, 'createStackUser' | 'deleteStackUser' | 'issue' | 'accounts'>;
   readonly images: ComputeImages;
   readonly region: string;
   /** What links say instead of the Host header. */
@@ -46,4 +58,6 @@ export interface Desk extends OrchestrationDeps {
   readonly house: House;
   readonly types: TypeCatalog;
   readonly reader: Reader;
+  /** Moves the group of a scaling policy that was signalled; says what came of it. */
+  readonly scale: (target: SignalTarget) => Promise<string>;
 }

@@ -56,6 +56,7 @@ export async function createAppliance({ builds }: { builds?: 'at once' | 'when t
   const fakes = createFakeMachines();
   const images = createImages(world, {
     blobs: diskBlobs(join(dir, 'blobs')),
+    workDir: join(dir, 'work'),
     linkKey: Buffer.from('key'),
     deliveryUrl: '',
     authenticate,

@@ -1,6 +1,9 @@
 /** A world with orchestration in it, over compute and network that are made of memory: what its tests stand on. */
 import { randomUUID } from 'node:crypto';
+import { createFlavors } from '../../services/compute/flavors.ts';
 import type { Server } from '../../services/compute/index.ts';
+import { createKeypairs } from '../../services/compute/keypairs.ts';
+import { createServerGroups } from '../../services/compute/server-groups.ts';
 import type { Clock } from '../../services/core/clock.ts';
 import type { Context } from '../../services/core/context.ts';
 import { fault } from '../../services/core/errors/index.ts';
@@ -132,6 +135,9 @@ export function stage(
       return { ctlplane: [{ ip: `192.0.2.${10 + place}`, mac: '52:54:00:00:00:01', version: 4, port: 'p' }] };
     },
     activity: async () => null,
+    flavors: createFlavors(world.db),
+    keypairs: createKeypairs(world.db),
+    serverGroups: createServerGroups(world.db),
     async flavor(id) {
       if (id !== 'baremetal') throw fault('flavor-not-found', { id });
       return flavor;

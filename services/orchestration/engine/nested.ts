@@ -1,8 +1,8 @@
 /** Attributes of a resource that stands for a stack: outputs of a template, or what is in a group. */
 import { type Dict, Fault, fromPlain, selectFromAttribute, text, type Value } from '../language/index.ts';
-import type { Live } from './state.ts';
 import { handlerOf, isNested } from '../resources/index.ts';
 import type { Group, Member } from './handler.ts';
+import type { Live } from './state.ts';
 import { analysisValue, arnOf, outputsOf, referenceOf, type StackNode, viewOf } from './tree.ts';
 
 /** Groups number their members; members come in the order of their numbers. */

@@ -32,7 +32,10 @@ const group = (type: string, member: string): NestedHandler => ({
   }),
   // Heat maps the outputs by the names that the servers were given.
   attribute: ({ members }, name, path) =>
-    selectFromAttribute(new Map(members.map((member) => [member.name, member.attribute(collected[name] ?? name, [])])), path),
+    selectFromAttribute(
+      new Map(members.map((member) => [member.name, member.attribute(collected[name] ?? name, [])])),
+      path,
+    ),
 });
 
 export const deploymentGroups: readonly NestedHandler[] = [

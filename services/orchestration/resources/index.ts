@@ -1,13 +1,32 @@
 /** The resource types that this undercloud makes, one file each. A new one: its file, and a line here. */
 import type { Handler, NestedHandler } from '../engine/handler.ts';
+import { autoScalingGroup } from './auto-scaling-group.ts';
+import { cloudConfig } from './cloud-config.ts';
+import { delay } from './delay.ts';
+import { deployedServer } from './deployed-server.ts';
+import { deploymentGroups } from './deployment-group.ts';
+import { flavor } from './flavor.ts';
+import { keyPair } from './key-pair.ts';
+import { project } from './keystone/project.ts';
+import { role } from './keystone/role.ts';
+import { user } from './keystone/user.ts';
+import { userRoleAssignment } from './keystone/user-role-assignment.ts';
+import { multipartMime } from './multipart-mime.ts';
 import { net } from './net.ts';
 import { none } from './none.ts';
 import { port } from './port.ts';
 import { randomString } from './random-string.ts';
+import { resourceChain } from './resource-chain.ts';
 import { resourceGroup } from './resource-group.ts';
+import { scalingPolicy } from './scaling-policy.ts';
 import { server } from './server.ts';
+import { serverGroup } from './server-group.ts';
+import { softwareComponent } from './software-component.ts';
 import { softwareConfig } from './software-config.ts';
 import { softwareDeployment } from './software-deployment.ts';
+import { stackResource } from './stack.ts';
+import { structuredConfig } from './structured-config.ts';
+import { structuredDeployment } from './structured-deployment.ts';
 import { subnet } from './subnet.ts';
 import { templateResource } from './template-resource.ts';
 import { testResource } from './test-resource.ts';
@@ -22,12 +41,31 @@ const handlers = new Map<string, Handler | NestedHandler>(
     randomString,
     testResource,
     resourceGroup,
+    resourceChain,
+    autoScalingGroup,
+    scalingPolicy,
+    stackResource,
     softwareConfig,
+    softwareComponent,
+    structuredConfig,
+    cloudConfig,
+    multipartMime,
     softwareDeployment,
+    structuredDeployment,
+    ...deploymentGroups,
     waitCondition,
     waitConditionHandle,
     updateWaitConditionHandle,
     server,
+    deployedServer,
+    delay,
+    keyPair,
+    flavor,
+    serverGroup,
+    project,
+    user,
+    role,
+    userRoleAssignment,
     net,
     subnet,
     port,

@@ -44,7 +44,12 @@ function inner(text: string): string[] {
     .map((part) => part.replace(/^\r?\n/, '').replace(/\r?\n$/, ''));
 }
 
-const encoded = (text: string): string => (Buffer.from(text).toString('base64').match(/.{1,76}/g) ?? []).join('\n');
+const encoded = (text: string): string =>
+  (
+    Buffer.from(text)
+      .toString('base64')
+      .match(/.{1,76}/g) ?? []
+  ).join('\n');
 const quoted = (name: string): string => `"${name.replace(/[\r\n]/g, ' ').replace(/["\\]/g, '\\$&')}"`;
 
 function partOf(text: string, part: Part): string {

@@ -13,8 +13,8 @@ import {
   sealDeployment,
 } from '../software/configs.ts';
 import { dropCredential, ensureCredential, type Holder, signalUrl } from '../software/credentials.ts';
-import { componentGroup } from './software-component.ts';
 import * as store from '../store/software.ts';
+import { componentGroup } from './software-component.ts';
 
 /** An agent that will not answer must not keep a stack from being deleted. */
 const farewellMs = 600_000;

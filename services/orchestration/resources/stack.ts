@@ -11,7 +11,10 @@ export const stackResource: NestedHandler = {
     const context = (properties.context ?? {}) as { [key: string]: Plain };
     // Heat would log in to another cloud for it. There is one undercloud here, so what names another one is refused.
     if (context.credential_secret_id)
-      throw fault('resource-type-parsed-only', { type: 'OS::Heat::Stack', why: `${name} names the credentials of another cloud` });
+      throw fault('resource-type-parsed-only', {
+        type: 'OS::Heat::Stack',
+        why: `${name} names the credentials of another cloud`,
+      });
     return {
       template: String(properties.template ?? ''),
       file: `template of ${name}`,

@@ -55,16 +55,21 @@ export function attributesOf(node: StackNode, live: Live, wanted: readonly strin
 
 const flagShow = (wanted: readonly string[]): boolean => wanted.includes('show');
 
+/** A machine that was there already gets the same document: everything about it is software. */
+const deployed = 'OS::Heat::DeployedServer';
+
 /** The document that an agent on the resource's server reads. */
 export async function documentOf(desk: Desk, node: StackNode, live: Live): Promise<Plain> {
-  if (live.row.type !== 'OS::Nova::Server' || live.row.physical_id === null) return metadataOf(desk, node, live);
+  const { type } = live.row;
+  if ((type !== 'OS::Nova::Server' && type !== deployed) || live.row.physical_id === null)
+    return metadataOf(desk, node, live);
   const holder = {
     id: live.row.id,
     name: live.row.name,
     stack: { id: node.row.id, rootId: node.row.root_id, name: node.row.name, projectId: node.row.project_id },
   };
   const { properties } = live.state;
-  const software = properties.user_data_format === 'SOFTWARE_CONFIG';
+  const software = type === deployed || properties.user_data_format === 'SOFTWARE_CONFIG';
   const credential = software
     ? await desk.house.db.transaction((tx) => ensureCredential(desk, tx, holder, { user: true }))
     : null;
