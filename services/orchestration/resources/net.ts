@@ -49,6 +49,10 @@ export const net: Handler = {
   async check(work) {
     await work.desk.network.findNetwork(work.context, work.physicalId ?? '');
   },
+  async observe(work) {
+    const network = await work.desk.network.findNetwork(work.context, work.physicalId ?? '');
+    return { name: network.name, admin_state_up: network.adminStateUp, shared: network.shared };
+  },
   async attributes(work) {
     const network = await work.desk.network.findNetwork(work.context, work.physicalId ?? '');
     return {

@@ -92,6 +92,10 @@ export const port: Handler = {
   async check(work) {
     await work.desk.network.findPort(work.context, work.physicalId ?? '');
   },
+  async observe(work) {
+    const found = await work.desk.network.findPort(work.context, work.physicalId ?? '');
+    return { name: found.name, admin_state_up: found.adminStateUp, mac_address: found.macAddress };
+  },
   async attributes(work) {
     const found = await work.desk.network.findPort(work.context, work.physicalId ?? '');
     const subnets = await Promise.all(

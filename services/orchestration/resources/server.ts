@@ -2,6 +2,7 @@
 
 import type { NetworkWish, Server } from '../../compute/index.ts';
 import { fault } from '../../core/errors/index.ts';
+import { same } from '../engine/change.ts';
 import { isFault } from '../engine/faults.ts';
 import { done, type Handler, type Outcome, type Work, waitFor } from '../engine/handler.ts';
 import type { Plain } from '../model.ts';
@@ -173,6 +174,26 @@ export const server: Handler = {
   async check(work) {
     const found = await work.desk.compute.findServer(work.context, work.physicalId ?? '');
     if (found.status !== 'ACTIVE') throw failure(found);
+  },
+  async observe(work) {
+    const found = await work.desk.compute.findServer(work.context, work.physicalId ?? '');
+    const { name, metadata } = work.properties;
+    return {
+      name: typeof name === 'string' && name.slice(0, 63) === found.name ? name : found.name,
+      // Nova keeps texts; a number in the template is the same thing.
+      metadata: same(texts(metadata), { ...found.metadata }) ? (metadata ?? null) : { ...found.metadata },
+      tags: [...found.tags],
+    };
+  },
+  async suspend(work) {
+    const found = await work.desk.compute.findServer(work.context, work.physicalId ?? '');
+    if (found.status !== 'SHUTOFF') await work.desk.compute.setPower(work.context, found.id, 'power off');
+    return done;
+  },
+  async resume(work) {
+    const found = await work.desk.compute.findServer(work.context, work.physicalId ?? '');
+    if (found.status === 'SHUTOFF') await work.desk.compute.setPower(work.context, found.id, 'power on');
+    return done;
   },
   async attributes(work) {
     const found = await work.desk.compute.findServer(work.context, work.physicalId ?? '');

@@ -71,6 +71,16 @@ export const subnet: Handler = {
   async check(work) {
     await work.desk.network.findSubnet(work.context, work.physicalId ?? '');
   },
+  async observe(work) {
+    const found = await work.desk.network.findSubnet(work.context, work.physicalId ?? '');
+    return {
+      name: found.name,
+      cidr: found.cidr,
+      enable_dhcp: found.enableDhcp,
+      dns_nameservers: [...found.dnsNameservers],
+      ...(found.gatewayIp !== null && { gateway_ip: found.gatewayIp }),
+    };
+  },
   async attributes(work) {
     const found = await work.desk.network.findSubnet(work.context, work.physicalId ?? '');
     const shown = {
