@@ -91,16 +91,9 @@ export async function readLog(directory: string, query: LogQuery): Promise<LogPa
 }
 
 async function* linesFrom(segments: readonly Segment[], from: number): AsyncGenerator<LogLine> {
-  let partial: Buffer[] = [];
-  let partialBytes = 0;
-  let partialAt = 0;
-  let partialTime: number | null = null;
-  const take = (): LogLine | null => {
-    const text = plainText(Buffer.concat(partial).toString('utf8')).trimEnd();
-    partial = [];
-    partialBytes = 0;
-    return text === '' ? null : { offset: partialAt, at: partialTime, text };
-  };
+  /** The beginning of a line that goes on in the next piece. */
+  let begun: Buffer = empty;
+  let begunAt = 0;
   for (const segment of segments) {
     if (segment.start + segment.bytes <= from) continue;
     const times = await timesOf(segment);
@@ -113,28 +106,20 @@ async function* linesFrom(segments: readonly Segment[], from: number): AsyncGene
       for (;;) {
         const { bytesRead } = await file.read(buffer, 0, readBytes, at);
         if (bytesRead === 0) break;
+        const piece =
+          begun.length > 0 ? Buffer.concat([begun, buffer.subarray(0, bytesRead)]) : buffer.subarray(0, bytesRead);
+        const pieceAt = begun.length > 0 ? begunAt : segment.start + at;
         let begin = 0;
-        for (let place = 0; place < bytesRead; place++) {
-          const byte = buffer[place]!;
-          const full = partialBytes + (place - begin) >= mostLineBytes;
-          if (byte !== 0x0a && byte !== 0x0d && !full) continue;
-          if (partialBytes === 0) {
-            partialAt = segment.start + at + begin;
-            partialTime = timeAt(times, partialAt);
-          }
-          partial.push(Buffer.from(buffer.subarray(begin, place)));
-          const line = take();
-          if (line) yield line;
-          begin = full && byte !== 0x0a && byte !== 0x0d ? place : place + 1;
+        for (;;) {
+          let end = piece.indexOf(0x0a, begin);
+          const full = (end < 0 ? piece.length : end) - begin > mostLineBytes;
+          if (full) end = begin + mostLineBytes;
+          if (end < 0) break;
+          yield* linesOf(piece.subarray(begin, end), pieceAt + begin, times);
+          begin = full ? end : end + 1;
         }
-        if (begin < bytesRead) {
-          if (partialBytes === 0) {
-            partialAt = segment.start + at + begin;
-            partialTime = timeAt(times, partialAt);
-          }
-          partial.push(Buffer.from(buffer.subarray(begin, bytesRead)));
-          partialBytes += bytesRead - begin;
-        }
+        begun = Buffer.from(piece.subarray(begin));
+        begunAt = pieceAt + begin;
         at += bytesRead;
         // A search of a whole log must not hold the loop.
         await breathe();
@@ -142,11 +127,30 @@ async function* linesFrom(segments: readonly Segment[], from: number): AsyncGene
     } finally {
       await file.close();
     }
+    // What is left in it is told with the time of this segment, and goes on in the next one.
+    if (segment === segments.at(-1) && begun.length > 0) yield* linesOf(begun, begunAt, times);
   }
-  // The line that is being written, such as a prompt.
-  const line = partialBytes > 0 ? take() : null;
-  if (line) yield line;
 }
+
+const empty = Buffer.alloc(0);
+
+/** A carriage return alone ends a line too: that is how progress is shown. Empty ones are nothing. */
+function* linesOf(bytes: Buffer, offset: number, times: Times): Generator<LogLine> {
+  let begin = 0;
+  for (;;) {
+    const found = bytes.indexOf(0x0d, begin);
+    const end = found < 0 ? bytes.length : found;
+    if (end > begin) {
+      const raw = bytes.toString('utf8', begin, end);
+      const text = (control.test(raw) ? plainText(raw) : raw).trimEnd();
+      if (text !== '') yield { offset: offset + begin, at: timeAt(times, offset + begin), text };
+    }
+    if (found < 0) return;
+    begin = end + 1;
+  }
+}
+
+const control = /[\u0000-\u001f\u007f-\u009f]/;
 
 /** The newest bytes before `end` as they came, for somebody who opens a terminal on the line. */
 export async function tailOf(directory: string, bytes: number, end: number): Promise<Buffer> {
