@@ -144,10 +144,13 @@ export function createRecord({ house, board, vigil, interface: wire }: RecordDep
         wake(node);
       } else if (event.type === 'refused') {
         const file = shownFile(event.path);
-        const text = `TFTP: ${file} was refused to ${event.client}: ${event.reason}`;
         const node = board.nodeAt(event.client);
         // shim and GRUB ask for much that need not be there.
-        if (!mayBeMissing(event.path)) vigil.refused(node, file, event.reason);
+        const isOptional = mayBeMissing(event.path);
+        const text = isOptional
+          ? `asked by TFTP for ${file}, which need not be there: shim and GRUB go on without it`
+          : `TFTP: ${file} was refused to ${event.client}: ${event.reason}`;
+        if (!isOptional) vigil.refused(node, file, event.reason);
         recorder.emit('boot.refused', subjectOf(node), { text, address: event.client, file });
         wake(node);
       } else if (event.type === 'progress') {

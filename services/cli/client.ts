@@ -27,6 +27,8 @@ export interface RequestOptions {
   body?: unknown;
   upload?: Upload;
   headers?: Record<string, string>;
+  /** Takes the answer's bytes as they come, for as long as they come; the body is then undefined. Never asked for twice. */
+  sink?: (part: Buffer) => void;
   /** Default: the command's own, which Ctrl-C aborts; null finishes also then (tidying up). */
   signal?: AbortSignal | null;
   /** May be sent again when it is not known whether it arrived. Default: GET and HEAD. */
@@ -116,7 +118,7 @@ function sender(cloud: Cloud, defaultSignal: AbortSignal | undefined): Send & { 
         headers,
         agent: (isRepeatable(method, options) ? kept : fresh)[secure ? 'https:' : 'http:'],
         maxHeaderSize,
-        timeout: silenceMs,
+        timeout: options.sink ? 0 : silenceMs,
         ...(signal && { signal }),
       });
       let source: Readable | undefined;
@@ -127,7 +129,9 @@ function sender(cloud: Cloud, defaultSignal: AbortSignal | undefined): Send & { 
       });
       request.on('response', (response) => {
         const parts: Buffer[] = [];
-        response.on('data', (part: Buffer) => parts.push(part));
+        const { sink } = options;
+        const isStream = sink !== undefined && (response.statusCode ?? 0) < 400;
+        response.on('data', (part: Buffer) => void (isStream ? sink(part) : parts.push(part)));
         response.on('error', (error) => unreachable(reasonOf(error), error));
         response.on('end', () => {
           source?.destroy();
@@ -158,8 +162,8 @@ function sender(cloud: Cloud, defaultSignal: AbortSignal | undefined): Send & { 
   });
 }
 
-const isRepeatable = (method: string, { repeatable }: RequestOptions): boolean =>
-  repeatable ?? (method === 'GET' || method === 'HEAD');
+const isRepeatable = (method: string, { repeatable, sink }: RequestOptions): boolean =>
+  repeatable ?? (!sink && (method === 'GET' || method === 'HEAD'));
 
 function parse(text: string): unknown {
   try {

@@ -1,7 +1,9 @@
 /** `undercloud`: the appliance, its nodes, images and lab. */
 import { applianceCommands } from './commands/appliance.ts';
+import { bmcCommands } from './commands/bmc.ts';
 import { imageCommands } from './commands/image.ts';
 import { labCommands } from './commands/lab.ts';
+import { netCommands } from './commands/net.ts';
 import { nodeCommands } from './commands/node.ts';
 import { serverCommands } from './commands/server.ts';
 import { createProgram, main } from './program.ts';
@@ -9,6 +11,8 @@ import { createProgram, main } from './program.ts';
 const program = createProgram('undercloud', 'bare-metal provisioning: power, netboot, gold images, nodes');
 applianceCommands(program);
 nodeCommands(program);
+bmcCommands(program);
+netCommands(program);
 imageCommands(program);
 serverCommands(program);
 labCommands(program);

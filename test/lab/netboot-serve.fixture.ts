@@ -95,12 +95,15 @@ const boot = createBoot(house, {
   authenticate: async () => systemContext(),
   probeMs: 1_000,
   lldpSeconds: 3,
+  // The emulated machines of this test are quick, and the test shall be.
+  speed: 0.3,
   apiUrl: `https://${given.address}:6385`,
   caCertificate: 'the CA of the test\n',
 });
 await boot.start();
 const api = createApi();
 api.register(boot.routes);
+api.register(boot.apiRoutes, { prefix: '/uc' });
 await listen(api, { fd: given.fds.boot });
 createInterface({ input: process.stdin }).on('line', (line) => {
   const [mac = '', intent = ''] = line.split(' ');

@@ -2,8 +2,19 @@
  * Real firmware boots from the boot service: BIOS and UEFI, iPXE in ROM, the firmware's own PXE and HTTP boot, to the
  * deploy ramdisk and to the disk. The service runs as it does in the appliance: unprivileged, inside the namespace.
  */
-import { spawn } from 'node:child_process';
-import { chmodSync, closeSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
@@ -12,7 +23,7 @@ import type { TestProject } from 'vitest/node';
 import { makeDiskLoader, signedFiles } from '../../services/boot/index.ts';
 import { enterNamespace, openProvisioningSockets } from '../../services/core/sockets.ts';
 import { setup } from '../setup/database.ts';
-import { ip } from './namespace.fixture.ts';
+import { ip, namespace } from './namespace.fixture.ts';
 import {
   debianKernel,
   type Machine,
@@ -246,7 +257,7 @@ it.each([
   expect(boot.said('boot.decision')).toEqual(decisions.map((pattern) => expect.stringMatching(pattern)));
 });
 
-it('UEFI with Secure Boot: signed shim, GRUB and kernel, all by TFTP, and each measured and signed', async () => {
+it('UEFI with Secure Boot: signed shim, GRUB and kernel, all by TFTP', async () => {
   const boot = await boots('agent', { firmware: 'uefi-secure', netboot: 'native' }, 'RAMDISK trust', 2);
   expect(boot.console).toContain('EFI stub: UEFI Secure Boot is enabled.');
   expect(boot.console).toContain('Kernel is locked down from EFI Secure Boot');
@@ -271,4 +282,82 @@ it('an unknown machine boots the ramdisk for discovery', async () => {
     /ipa-inspection-callback-url=https:\/\/192\.0\.2\.1:6385\/boot\/v1\/discovered uc-lldp-seconds=3 uc-boot-token=/,
   );
   expect(boot.console).not.toContain('ipa-api-url');
+});
+
+it('a loader that is missing: the machine goes silent, and it is said where, why, and what to do', async () => {
+  const loader = join(scratch, 'boot/snponly.efi');
+  renameSync(loader, `${loader}.away`);
+  try {
+    lines.length = 0;
+    tell(`${macs[1]} agent`);
+    const machine = startMachine({
+      firmware: 'uefi',
+      netboot: 'native',
+      netns: file,
+      scratch,
+      tap: 'tap1',
+      mac: macs[1] ?? '',
+    });
+    try {
+      const silent = await until('it is told that it is silent', 120, () =>
+        lines.find(({ kind }) => kind === 'boot.silent'),
+      );
+      process.stdout.write(`${String(silent.data.text)}\n`);
+      expect(silent.subject.id).toBe(nodes['52:54:00:aa:00:02']);
+      expect(silent.data.text).toMatch(
+        /^silent for .* since its firmware was given an address and a boot file; .* Likely: snponly\.efi is not among the boot files\. Run `undercloud bootstrap` again/,
+      );
+    } finally {
+      await machine.stop();
+    }
+  } finally {
+    renameSync(`${loader}.away`, loader);
+  }
+});
+
+it('a foreign DHCP server is named by MAC and address, and missed when it is gone', async () => {
+  const theirs = namespace();
+  ip(`-n ${netns} link add up9 type veth peer name up9 netns ${theirs.name}`);
+  ip(`-n ${netns} link set up9 master br0`);
+  ip(`-n ${netns} link set up9 up`);
+  theirs.ip('link set up9 address 52:54:00:99:00:09');
+  theirs.ip('address add 192.0.2.9/24 dev up9');
+  theirs.ip('link set up9 up');
+  lines.length = 0;
+  const program = join(import.meta.dirname, 'foreign-server.fixture.ts');
+  const server = enterNamespace(theirs.file, () => spawn(process.execPath, [program, 'up9'], { stdio: 'ignore' }));
+  try {
+    const found = await until('it is found', 30, () => lines.find(({ kind }) => kind === 'boot.foreign-server'));
+    expect(found.data).toMatchObject({ mac: '52:54:00:99:00:09', address: '192.0.2.9', kind: 'DHCP' });
+    process.stdout.write(`${String(found.data.text)}\n`);
+  } finally {
+    server.kill();
+  }
+  await until('it is missed', 30, () => lines.find(({ kind }) => kind === 'boot.foreign-server-gone'));
+});
+
+it('a capture of a boot is read by tcpdump', async () => {
+  const pcap = join(scratch, 'node.pcap');
+  const url = `http://192.0.2.1:8088/uc/v1/captures/${nodes['52:54:00:aa:00:01']}?seconds=60`;
+  const curl = enterNamespace(file, () =>
+    spawn('curl', ['-sS', '-N', '-H', 'x-auth-token: any', '-o', pcap, url], { stdio: 'inherit' }),
+  );
+  await until('the capture begins', 10, () => existsSync(pcap) && statSync(pcap).size >= 24);
+  await boots('agent', { firmware: 'bios', netboot: 'rom' }, 'RAMDISK trust');
+  curl.kill();
+  await new Promise((resolve) => curl.once('exit', resolve));
+  const text = execFileSync('tcpdump', ['-nn', '-e', '-r', pcap], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const packets = text.trim().split('\n');
+  expect(packets.every((one) => one.includes('52:54:00:aa:00:01') || one.includes('.68: BOOTP/DHCP, Reply'))).toBe(
+    true,
+  );
+  expect(packets.filter((one) => one.includes('BOOTP/DHCP, Request')).length).toBeGreaterThanOrEqual(2);
+  expect(packets.filter((one) => one.includes('BOOTP/DHCP, Reply')).length).toBeGreaterThanOrEqual(2);
+  expect(packets.some((one) => one.includes('192.0.2.1.8088'))).toBe(true);
+  expect(
+    execFileSync('tcpdump', ['-nn', '-A', '-r', pcap], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+  ).toContain('GET /boot/');
 });

@@ -9,7 +9,7 @@ import { fault } from '../../core/errors/index.ts';
 import { defaultState } from '../cloud.ts';
 import { exitCodes } from '../exit.ts';
 import { table } from '../output.ts';
-import { action, requireRoot } from '../program.ts';
+import { action, requireRoot, type Session } from '../program.ts';
 import { runSteps } from '../steps.ts';
 
 interface BootstrapFlags {
@@ -49,6 +49,21 @@ const wireOf = (flags: BootstrapFlags) => ({
 const bootstrapRoom = () => import('../../../bootstrap/index.ts');
 
 const stateOf = (state: string | undefined): string => resolve(state ?? defaultState);
+
+interface WireStanding {
+  interface: string;
+  policy: string;
+  foreign_servers: { kind: string; address: string; mac: string; last_seen: string }[];
+}
+
+/** Asked over the API; an undercloud that does not answer yet has its processes shown all the same. */
+async function wireStanding(session: Session): Promise<WireStanding | null> {
+  try {
+    return await (await session.cloud()).get<WireStanding>('undercloud-boot', '/v1/wire', { repeatable: false });
+  } catch {
+    return null;
+  }
+}
 
 export function applianceCommands(program: Command): void {
   program
@@ -114,7 +129,7 @@ export function applianceCommands(program: Command): void {
 
   program
     .command('status')
-    .description('what runs, and since how many restarts')
+    .description('what runs, since how many restarts, and which foreign DHCP servers are on the wire')
     .action(
       action(async (session) => {
         const stateDir = stateOf(session.state);
@@ -122,7 +137,8 @@ export function applianceCommands(program: Command): void {
         const { standing } = await bootstrapRoom();
         const now = standing(stateDir);
         const config = readConfig(stateDir);
-        session.output.result({ ...now, listen: config.listen, stateDir }, () => [
+        const wire = now.running && config.provisioning ? await wireStanding(session) : null;
+        session.output.result({ ...now, listen: config.listen, stateDir, wire }, () => [
           now.running
             ? `The undercloud on ${stateDir} runs; its API listens on ${config.listen}.`
             : now.orphans.length > 0
@@ -134,6 +150,10 @@ export function applianceCommands(program: Command): void {
                 now.children.map((child) => [child.name, child.pid, child.restarts, child.log]),
               )
             : []),
+          ...(wire?.foreign_servers ?? []).map(
+            (server) =>
+              `Foreign ${server.kind} server on ${wire?.interface}: ${server.address} (${server.mac}), last seen ${server.last_seen}.${wire?.policy === 'hold' ? ' Deploys wait until it is gone.' : ''} Stop it, or put the nodes on a network of their own.`,
+          ),
         ]);
         return now.running && now.children.every((child) => child.pid !== null) ? exitCodes.ok : exitCodes.failed;
       }),

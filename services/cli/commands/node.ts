@@ -8,6 +8,7 @@ import { fields, table } from '../output.ts';
 import { action } from '../program.ts';
 import { inParallel, watch } from '../watch.ts';
 import { nodeConsoleCommand } from './node-console.ts';
+import { nodeDiscoveredCommands } from './node-discovered.ts';
 import { nodeImportCommand } from './node-import.ts';
 import { nodePowerCommands } from './node-power.ts';
 import { nodeTimelineCommand } from './node-timeline.ts';
@@ -37,6 +38,7 @@ const parallelLooks = 16;
 export function nodeCommands(program: Command): void {
   const node = program.command('node').description('the machines: enrol, look, power, boot');
   nodeImportCommand(node);
+  nodeDiscoveredCommands(node);
   listCommand(node);
   showCommand(node);
   nodePowerCommands(node);
