@@ -25,6 +25,7 @@ export const faultRows: Readonly<Record<keyof BmcFaults, FaultRow>> = {
   corrupt: { kind: 'chance', says: 'answers with one bit changed', seeded: [0.4, 0.05] },
   noise: { kind: 'chance', says: 'random packets ahead of an answer', seeded: [0.5, 0.3] },
   stale: { kind: 'chance', says: 'an older answer again, under its old sequence number', seeded: [0.5, 0.3] },
+  foreign: { kind: 'chance', says: 'answers under another session’s id', seeded: [0.3, 0.05] },
   leap: { kind: 'chance', says: 'session sequence numbers that leap', seeded: [0.4, 0.1] },
   stall: { kind: 'chance', says: 'requests at which the BMC falls deaf for stallMs', seeded: [0.3, 0.01] },
   stallMs: { kind: 'ms', says: 'milliseconds of a stall (10000)' },
