@@ -216,7 +216,7 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
       await consoles.start();
       await powerWatch.start();
     },
-    stop() {
+    async stop() {
       powerWatch.stop();
       leave();
       leave = () => {};
