@@ -140,6 +140,7 @@ describe('the baremetal client', { timeout: 240_000 }, () => {
     expect((await json('driver', 'list')).map((d: Record<string, unknown>) => d['Supported driver(s)'])).toEqual([
       'fake-hardware',
       'ipmi',
+      'redfish',
     ]);
     await well('driver', 'show', 'ipmi');
     expect((await baremetal('driver', 'property', 'list', 'ipmi')).out).toContain('ipmi_address');
@@ -167,10 +168,10 @@ describe('the baremetal client', { timeout: 240_000 }, () => {
       code: 1,
       err: expect.stringMatching(/^Node nosuch could not be found\. \(HTTP 404\)/),
     });
-    const driver = await baremetal('node', 'create', '--driver', 'redfish');
+    const driver = await baremetal('node', 'create', '--driver', 'idrac');
     expect(driver.code).toBe(1);
     expect(driver.err).toMatch(
-      /No conductor service registered which supports driver redfish.*this release has ipmi, fake-hardware/,
+      /No conductor service registered which supports driver idrac.*this release has ipmi, fake-hardware, redfish/,
     );
     await json('node', 'create', '--driver', 'fake-hardware', '--name', 'n3');
     const verb = await baremetal('node', 'provide', 'n3');

@@ -48,7 +48,8 @@ export class RedfishBmc {
   /** Who is behind the address; kept after the first call. */
   async find(options: AskOptions = {}): Promise<Found> {
     // The first caller's signal is not in it: others wait for the same answer.
-    this.#found ??= findSystem(this.client, this.#wanted, { deadline: options.deadline ?? 30_000 }).catch((error) => {
+    const ask = { step: 'find the system', deadline: options.deadline ?? 30_000 };
+    this.#found ??= this.#told(ask, () => findSystem(this.client, this.#wanted, ask)).catch((error) => {
       this.#found = null;
       throw error;
     });

@@ -47,6 +47,9 @@ function messageOf(value: unknown): Message | null {
   };
 }
 
+/** Says no more than that there is more. */
+const generic = new Set(['GeneralError', 'ExtendedInfo', 'Success']);
+
 /** All messages of a body: from `error.@Message.ExtendedInfo` (list or single object), the body's own annotation, or bare text. */
 export function messagesOf(body: unknown): Message[] {
   const whole = object(body);
@@ -66,17 +69,17 @@ export function messagesOf(body: unknown): Message[] {
       if (found.length === mostMessages) return found;
     }
   }
-  if (found.length > 0) return found;
   const own = messageOf({ MessageId: error.code, Message: error.message });
+  // What stands outside says more than an id that means "an error", which is all that some put inside.
+  if (own && text(error.message) !== null && found.every(({ key, text }) => generic.has(key) && text === key))
+    return [own];
+  if (found.length > 0) return found;
   if (own) return [own];
   const bare = text(whole.error) ?? text(whole.message) ?? text(whole.Message) ?? text(whole.detail);
   return bare === null ? [] : [{ ...emptyMessage, text: clipped(bare) }];
 }
 
 const emptyMessage: Message = { id: '', key: '', text: '', resolution: null, args: [], properties: [], severity: null };
-
-/** Says no more than that there is more. */
-const generic = new Set(['GeneralError', 'ExtendedInfo', 'Success']);
 
 /** One line for people: what the messages say, without the general ones where a particular one is there. */
 export function saidIn(messages: readonly Message[]): string {

@@ -214,7 +214,7 @@ export class Wire {
   }
 
   failure(answer: HttpAnswer, one: One, wanted?: RedfishErrorCode): RedfishError {
-    const messages = messagesOf(jsonOf(answer.body));
+    const messages = messagesOf(jsonOf(answer.body) ?? plainText(answer.body));
     const { status } = answer;
     const said = one.mute ? '' : saidIn(messages);
     const code = wanted ?? codeOf(status, messages);
@@ -248,6 +248,9 @@ export function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
   });
 }
+
+/** An answer in words alone, as small servers give them; pages are none. */
+const plainText = (body: string): Resource => (body.length <= 300 && !/[<{]/.test(body) ? { message: body } : none);
 
 function codeOf(status: number, messages: readonly Message[]): RedfishErrorCode {
   if (hasKey(messages, 'PasswordChangeRequired')) return 'password-expired';
