@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process';
 import type { AddressInfo } from 'node:net';
-import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { stockClient } from '../../test/setup/stock-client.ts';
 import { createWorld } from '../../test/setup/world.ts';
 import { createApi, listen } from '../core/http/index.ts';
 import { createIdentity, type Identity } from './index.ts';
-
-const run = promisify(execFile);
 
 async function identityServer(): Promise<{
   identity: Identity;
@@ -28,20 +25,8 @@ describe('Keystone v3', () => {
     server = await identityServer();
     return () => server.world.close();
   });
-  const openstack = async (...args: string[]) => {
-    const env = {
-      PATH: '/usr/bin:/bin',
-      HOME: '/nonexistent',
-      OS_AUTH_URL: `${server.url}/identity/v3`,
-      OS_USERNAME: 'admin',
-      OS_PASSWORD: 'swordfish',
-      OS_PROJECT_NAME: 'admin',
-      OS_USER_DOMAIN_NAME: 'Default',
-      OS_PROJECT_DOMAIN_NAME: 'Default',
-    };
-    const { stdout } = await run('/usr/bin/openstack', [...args, '-f', 'json'], { env });
-    return JSON.parse(stdout);
-  };
+  const openstack = <T = unknown>(...args: string[]) =>
+    stockClient({ url: server.url, password: 'swordfish' }).json<T>(...args);
   const login = (password: string) =>
     fetch(`${server.url}/identity/v3/auth/tokens`, {
       method: 'POST',
@@ -58,13 +43,13 @@ describe('Keystone v3', () => {
     });
 
   it('gives the stock client a token', async () => {
-    const token = await openstack('token', 'issue');
+    const token = await openstack<{ id: string; expires: string }>('token', 'issue');
     expect(token.id).toMatch(/^uc/);
     expect(Date.parse(token.expires)).toBeGreaterThan(Date.now());
   });
 
   it('shows the stock client the catalog with the project’s own orchestration path', async () => {
-    const rows: { Type: string; Endpoints: { interface: string; url: string }[] }[] = await openstack(
+    const rows = await openstack<{ Type: string; Endpoints: { interface: string; url: string }[] }[]>(
       'catalog',
       'list',
     );
@@ -75,7 +60,7 @@ describe('Keystone v3', () => {
   it('lets the administrator make a project and a user with the stock client', async () => {
     await openstack('project', 'create', 'lab');
     await openstack('user', 'create', '--password', 'x', 'eve');
-    expect((await openstack('user', 'list')).map((row: { Name: string }) => row.Name)).toEqual(['admin', 'eve']);
+    expect((await openstack<{ Name: string }[]>('user', 'list')).map((row) => row.Name)).toEqual(['admin', 'eve']);
   });
 
   it('refuses a wrong password in Keystone’s words', async () => {

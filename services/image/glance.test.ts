@@ -1,5 +1,5 @@
 /** Glance's rules beside the plain way of an image, with the stock client where it has a command. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -7,15 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type ImageServer, imageServer, MiB, sha256 } from '../../test/setup/image-server.ts';
+import { stockClient } from '../../test/setup/stock-client.ts';
 import type { Context } from '../core/context.ts';
 import { keys } from './blobs/index.ts';
 import { sorts } from './collect.ts';
 import type { Image } from './index.ts';
 
-const run = promisify(execFile);
 const mirror = http.createServer((request, answer) => {
   if (request.url === '/away') answer.writeHead(302, { location: 'http://elsewhere.test/image' }).end();
   else if (request.url === '/again') answer.writeHead(302, { location: '/disk.raw' }).end();
@@ -36,19 +35,7 @@ describe('Glance’s rules', () => {
       mirror.close();
     };
   });
-  const openstack = async (...args: string[]) => {
-    const env = {
-      PATH: '/usr/bin:/bin',
-      HOME: '/nonexistent',
-      OS_AUTH_URL: `${server.url}/identity/v3`,
-      OS_USERNAME: 'admin',
-      OS_PASSWORD: 'swordfish',
-      OS_PROJECT_NAME: 'admin',
-      OS_USER_DOMAIN_NAME: 'Default',
-      OS_PROJECT_DOMAIN_NAME: 'Default',
-    };
-    return (await run('/usr/bin/openstack', args, { env })).stdout;
-  };
+  const openstack = (...args: string[]) => stockClient({ url: server.url, password: 'swordfish' }).openstack(...args);
   const call = async (method: string, path: string, body?: unknown) => {
     const answer = await fetch(`${server.url}/image/v2${path}`, {
       method,

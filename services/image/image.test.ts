@@ -1,14 +1,11 @@
-import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { chunkedImage, type ImageServer, imageServer, MiB, sha256 } from '../../test/setup/image-server.ts';
+import { stockClient } from '../../test/setup/stock-client.ts';
 import type { Image } from './index.ts';
-
-const run = promisify(execFile);
 
 describe('the image store', () => {
   let server: ImageServer;
@@ -16,19 +13,7 @@ describe('the image store', () => {
     server = await imageServer();
     return () => server.close();
   });
-  const openstack = async (...args: string[]) => {
-    const env = {
-      PATH: '/usr/bin:/bin',
-      HOME: '/nonexistent',
-      OS_AUTH_URL: `${server.url}/identity/v3`,
-      OS_USERNAME: 'admin',
-      OS_PASSWORD: 'swordfish',
-      OS_PROJECT_NAME: 'admin',
-      OS_USER_DOMAIN_NAME: 'Default',
-      OS_PROJECT_DOMAIN_NAME: 'Default',
-    };
-    return (await run('/usr/bin/openstack', args, { env })).stdout;
-  };
+  const openstack = (...args: string[]) => stockClient({ url: server.url, password: 'swordfish' }).openstack(...args);
   async function registered(name: string): Promise<{ image: Image } & ReturnType<typeof chunkedImage>> {
     const made = chunkedImage();
     const { context } = server.world;

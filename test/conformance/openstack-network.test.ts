@@ -1,10 +1,9 @@
 /** The stock `openstack` client against the network service, logged in at the real identity service. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
 import { createApi, listen } from '../../services/core/http/index.ts';
 import { createIdentity } from '../../services/identity/index.ts';
 import { createNetwork } from '../../services/network/index.ts';
+import { stockClient } from '../setup/stock-client.ts';
 import { createWorld } from '../setup/world.ts';
 
 type Row = Record<string, unknown>;
@@ -23,33 +22,7 @@ async function cloud() {
     await api.close();
   });
   const { port } = listener.address as { port: number };
-  const env = {
-    PATH: '/usr/bin:/bin',
-    HOME: '/nonexistent',
-    OS_AUTH_URL: `http://127.0.0.1:${port}/identity/v3`,
-    OS_IDENTITY_API_VERSION: '3',
-    OS_USERNAME: 'admin',
-    OS_PASSWORD: 'secret',
-    OS_PROJECT_NAME: 'admin',
-    OS_USER_DOMAIN_ID: 'default',
-    OS_PROJECT_DOMAIN_ID: 'default',
-    OS_REGION_NAME: 'RegionOne',
-  };
-  const openstack = async (...args: string[]) => {
-    const { stdout } = await promisify(execFile)('openstack', args, { env });
-    return stdout;
-  };
-  const json = async <T = Row>(...args: string[]): Promise<T> =>
-    JSON.parse(await openstack(...args, '-f', 'json')) as T;
-  const refused = async (...args: string[]): Promise<string> => {
-    try {
-      await openstack(...args);
-    } catch (error) {
-      return (error as { stderr: string }).stderr;
-    }
-    throw new Error(`openstack ${args.join(' ')} was not refused`);
-  };
-  return { world, network, openstack, json, refused };
+  return { world, network, ...stockClient({ url: `http://127.0.0.1:${port}`, password: 'secret' }) };
 }
 
 it('makes, lists, shows, changes and deletes networks, subnets and ports', async () => {

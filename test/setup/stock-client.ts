@@ -1,0 +1,53 @@
+/** The stock `openstack` client, as an operator runs it who has exported the variables of one cloud and nothing else. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+export interface StockClientOptions {
+  /** Scheme, host and port; Keystone lies below it under /identity. */
+  readonly url: string;
+  readonly password: string;
+  readonly cwd?: string;
+}
+
+export interface StockClient {
+  /** Standard output. Rejects when it ends with another code than 0. */
+  openstack(...args: string[]): Promise<string>;
+  /** With `-f json`. */
+  json<T = Record<string, unknown>>(...args: string[]): Promise<T>;
+  /** What it said when it was refused. @throws when it was not */
+  refused(...args: string[]): Promise<string>;
+}
+
+export function stockClient({ url, password, cwd }: StockClientOptions): StockClient {
+  const env = {
+    PATH: '/usr/bin:/bin',
+    HOME: '/nonexistent',
+    OS_AUTH_URL: `${url}/identity/v3`,
+    OS_IDENTITY_API_VERSION: '3',
+    OS_USERNAME: 'admin',
+    OS_PASSWORD: password,
+    OS_PROJECT_NAME: 'admin',
+    OS_USER_DOMAIN_NAME: 'Default',
+    OS_PROJECT_DOMAIN_NAME: 'Default',
+    OS_REGION_NAME: 'RegionOne',
+  };
+  const openstack = async (...args: string[]): Promise<string> =>
+    (await promisify(execFile)('/usr/bin/openstack', args, { env, ...(cwd !== undefined && { cwd }) })).stdout;
+  return {
+    openstack,
+    async json<T>(...args: string[]): Promise<T> {
+      const text = await openstack(...args, '-f', 'json');
+      // With `--wait` events come first, a line each: those that can be no line of indented JSON.
+      return JSON.parse(text.replace(/^(?![[{\s}\]]).*\n/gm, '')) as T;
+    },
+    async refused(...args) {
+      try {
+        await openstack(...args);
+      } catch (error) {
+        const { stdout, stderr } = error as { stdout: string; stderr: string };
+        return `${stdout}${stderr}`;
+      }
+      throw new Error(`openstack ${args.join(' ')} was not refused`);
+    },
+  };
+}
