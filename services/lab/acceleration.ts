@@ -6,7 +6,7 @@ import Value from 'typebox/value';
 import { writeWhole } from './description.ts';
 import { type Acceleration, commonArguments, qemuProgram } from './qemu.ts';
 import { machineSpeed } from './speed.ts';
-import { toolEnvironment, uefiCode } from './tools.ts';
+import { toolEnvironment, uefiFiles } from './tools.ts';
 
 /**
  * KVM or not. /dev/kvm may be there, accept every ioctl and run a toy guest, and still hang SeaBIOS or abort on the first model register
@@ -49,10 +49,10 @@ export function probeGuests(kernel?: string, bootDirectory = '/boot'): ProbeGues
       arguments: ['-kernel', path, '-append', 'console=ttyS0 panic=-1', '-no-reboot'],
       marker: 'Unable to mount root fs',
     }));
-  if (readable(uefiCode)) {
+  if (readable(uefiFiles.uefi.code)) {
     guests.push({
       what: 'UEFI firmware',
-      arguments: ['-drive', `if=pflash,format=raw,readonly=on,file=${uefiCode}`],
+      arguments: ['-drive', `if=pflash,format=raw,readonly=on,file=${uefiFiles.uefi.code}`],
       // OVMF's boot device selection, its last phase: it runs in long mode with all processors started.
       marker: 'BdsDxe',
     });

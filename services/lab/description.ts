@@ -9,7 +9,9 @@ import { isSystemError, reason } from './thrown.ts';
 
 /** What a lab consists of: the one file (lab.json) that every part of it reads. The owner of the machines never writes it, `lab up` does. */
 
-export const Firmware = Type.Union([Type.Literal('bios'), Type.Literal('uefi')]);
+/** `uefi-secure` is UEFI with Microsoft's keys enrolled and Secure Boot on: nothing unsigned starts. */
+export const firmwares = ['bios', 'uefi', 'uefi-secure'] as const;
+export const Firmware = Type.Union(firmwares.map((one) => Type.Literal(one)));
 export type Firmware = Static<typeof Firmware>;
 
 /**
@@ -82,7 +84,8 @@ export function describeNode(
   secret: BmcSecret,
 ): LabNode {
   const firmware = shape.firmware ?? 'bios';
-  const pxe = shape.pxe ?? 'ipxe-rom';
+  // The card's iPXE is not signed: under Secure Boot the firmware's own PXE is left.
+  const pxe = shape.pxe ?? (firmware === 'uefi-secure' ? 'firmware' : 'ipxe-rom');
   if (firmware === 'bios' && pxe !== 'ipxe-rom') {
     throw fault('lab-pxe-needs-uefi', { node: `node-${index}`, pxe });
   }
@@ -168,7 +171,7 @@ export function instackenv(description: LabDescription): string {
     memory: String(node.memoryMb),
     disk: String(node.diskGb),
     arch: 'x86_64',
-    capabilities: `boot_mode:${node.firmware}`,
+    capabilities: node.firmware === 'uefi-secure' ? 'boot_mode:uefi,secure_boot:true' : `boot_mode:${node.firmware}`,
   }));
   return `${JSON.stringify({ nodes }, null, 2)}\n`;
 }

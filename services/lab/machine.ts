@@ -26,7 +26,7 @@ import {
 import { Qmp } from './qmp.ts';
 import { SerialLine, tail } from './serial.ts';
 import { isSystemError, reason } from './thrown.ts';
-import { uefiVariables } from './tools.ts';
+import { uefiFiles } from './tools.ts';
 
 /**
  * One machine: off, or on as one QEMU process.
@@ -157,8 +157,9 @@ export class Machine {
   async #start(): Promise<void> {
     const layout = this.#layout;
     for (const socket of [layout.qmp, layout.serial]) rmSync(socket, { force: true });
-    if (this.node.firmware === 'uefi' && !existsSync(layout.firmwareVariables))
-      copyFileSync(uefiVariables, layout.firmwareVariables);
+    const { firmware } = this.node;
+    if (firmware !== 'bios' && !existsSync(layout.firmwareVariables))
+      copyFileSync(uefiFiles[firmware].variables, layout.firmwareVariables);
     const log = openSync(layout.qemuLog, 'a');
     const child = spawn(qemuProgram, machineArguments(this.node, layout, this.#acceleration, this.#boot), {
       // Its own session: the owner's end must not end it.

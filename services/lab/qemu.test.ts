@@ -28,6 +28,14 @@ test('firmware and network boot choose flash, ROM and knobs', () => {
   expect(line({ firmware: 'uefi', pxe: 'http' })).toMatch(/IPv4PXESupport,string=n.*IPv6PXESupport,string=n/);
 });
 
+test('Secure Boot has its keys in memory that only SMM may write, and boots by the firmware’s own PXE', () => {
+  const secure = line({ firmware: 'uefi-secure' });
+  expect(secure).toMatch(/OVMF_CODE_4M\.secboot\.fd.*-machine smm=on.*cfi\.pflash01,property=secure,value=on/);
+  expect(secure).toContain('disable_s3=1');
+  expect(secure).toMatch(/bootindex=1,romfile= /);
+  expect(line({ firmware: 'uefi' })).not.toContain('smm');
+});
+
 test('a comma in a path does not end the option', () => {
   expect(line({}, 'pxe', '/srv/a,b')).toContain('file=/srv/a,,b/lab/nodes/node-3/disk.img,format=raw');
 });

@@ -1,7 +1,7 @@
 import type { LabNode } from './description.ts';
 import type { NodeLayout } from './layout.ts';
 import { tapName } from './network.ts';
-import { uefiCode } from './tools.ts';
+import { uefiFiles } from './tools.ts';
 
 /** How a node of the lab is told to QEMU. Pure: a node in, an argument list out. */
 
@@ -79,8 +79,13 @@ export function machineArguments(
 function firmwareArguments(node: LabNode, layout: NodeLayout): string[] {
   if (node.firmware === 'bios') return [];
   const flash = [
-    ...['-drive', `if=pflash,format=raw,readonly=on,file=${uefiCode}`],
+    ...['-drive', `if=pflash,format=raw,readonly=on,file=${uefiFiles[node.firmware].code}`],
     ...['-drive', `if=pflash,format=raw,file=${quoted(layout.firmwareVariables)}`],
+    // Keys that any program could write would protect nothing. Suspend to RAM would have to save that memory, and OVMF cannot.
+    ...(node.firmware === 'uefi-secure'
+      ? ['-machine', 'smm=on', '-global', 'driver=cfi.pflash01,property=secure,value=on']
+      : []),
+    ...(node.firmware === 'uefi-secure' ? ['-global', 'ICH9-LPC.disable_s3=1'] : []),
   ];
   if (node.pxe !== 'http') return flash;
   // With both PXE stacks off, OVMF's only network boot entries are the HTTP ones.

@@ -17,8 +17,11 @@ interface Need {
   bmcs?: BmcKind;
 }
 
-export const uefiCode = '/usr/share/OVMF/OVMF_CODE_4M.fd';
-export const uefiVariables = '/usr/share/OVMF/OVMF_VARS_4M.fd';
+/** OVMF as Debian has it; the secure pair holds Microsoft's keys, and only System Management Mode may write its variables. */
+export const uefiFiles = {
+  uefi: { code: '/usr/share/OVMF/OVMF_CODE_4M.fd', variables: '/usr/share/OVMF/OVMF_VARS_4M.fd' },
+  'uefi-secure': { code: '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd', variables: '/usr/share/OVMF/OVMF_VARS_4M.ms.fd' },
+} as const;
 
 const needs: readonly Need[] = [
   { scope: 'network', wants: 'ip', package: 'iproute2' },
@@ -27,8 +30,9 @@ const needs: readonly Need[] = [
   { scope: 'machines', wants: '/usr/lib/ipxe/qemu/efi-virtio.rom', package: 'ipxe-qemu' },
   { scope: 'machines', wants: 'ipmi_sim', package: 'openipmi', bmcs: 'ipmi_sim' },
   { scope: 'machines', wants: 'socat', package: 'socat', bmcs: 'ipmi_sim' },
-  { scope: 'uefi', wants: uefiCode, package: 'ovmf' },
-  { scope: 'uefi', wants: uefiVariables, package: 'ovmf' },
+  ...Object.values(uefiFiles).flatMap(({ code, variables }) =>
+    [code, variables].map((wants) => ({ scope: 'uefi' as const, wants, package: 'ovmf' })),
+  ),
 ];
 
 /** The Debian packages that a lab needs. */

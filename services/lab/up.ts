@@ -72,7 +72,7 @@ export async function labUp(options: LabUpOptions): Promise<Lab> {
     const bmcs = options.bmcs ?? known?.bmcs ?? 'ipmi_sim';
     const seed = options.bmcFaults === undefined ? known?.bmcFaults : (options.bmcFaults ?? undefined);
     if (seed !== undefined && bmcs !== 'own') throw fault('lab-fault-simulator', { node: 'any' });
-    checkTools(planned.some((node) => node.firmware === 'uefi') ? 'uefi' : 'machines', bmcs);
+    checkTools(planned.some((node) => node.firmware !== 'bios') ? 'uefi' : 'machines', bmcs);
     checkMemory(planned);
     mkdirSync(lab.directory, { recursive: true });
     mkdirSync(runRoot, { recursive: true, mode: 0o755 });

@@ -32,12 +32,16 @@ stale and leap (sequence numbers), stall (deaf for stallMs milliseconds, 10000),
 Switches, on or off: deaf, sessionsFull. boot: honest, forgets or ignores a boot device that is set.
 Examples: \`lab fault node-1 loss=0.1 stall=0.01\`, \`lab fault node-1 boot=ignores\`, \`lab fault node-1 none\`.`;
 
-/** `bios`, `uefi`, or one for each node: `bios,uefi`. */
+const known: readonly Firmware[] = ['bios', 'uefi', 'uefi-secure'];
+
+/** `bios`, `uefi`, `uefi-secure`, or one for each node: `bios,uefi`. */
 function firmwares(given: string | undefined): Firmware[] {
   const list = (given ?? 'bios').split(',').map((one) => one.trim());
-  const wrong = list.find((one) => one !== 'bios' && one !== 'uefi');
+  const wrong = list.find((one) => !(known as readonly string[]).includes(one));
   if (wrong !== undefined)
-    throw fault('usage', { reason: `--firmware is bios or uefi (or a list of them, one a node), not ${wrong}.` });
+    throw fault('usage', {
+      reason: `--firmware is bios, uefi or uefi-secure (or a list of them, one a node), not ${wrong}.`,
+    });
   return list as Firmware[];
 }
 
@@ -47,7 +51,10 @@ export function labCommands(program: Command): void {
   lab
     .command('up')
     .option('--nodes <n>', 'how many there shall be; nodes that are there stay as they are', '2')
-    .option('--firmware <bios|uefi>', 'of the nodes that are added; a list gives each its own: bios,uefi')
+    .option(
+      '--firmware <bios|uefi|uefi-secure>',
+      'of the nodes that are added (uefi-secure: Secure Boot is on); a list gives each its own: bios,uefi',
+    )
     .option('--memory <MiB>', 'of a node (default 1024)')
     .option('--disk <GiB>', 'of a node, sparse (default 10)')
     .option('--cpus <n>', 'of a node')
