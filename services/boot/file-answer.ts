@@ -1,8 +1,9 @@
 /** One file over HTTP, as firmware and agents fetch it: HEAD, GET, one range, validators, and how much went out. */
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { descriptorOf, sendFile, smallestSent } from '../core/http/send-file.ts';
 
 /** What is to be sent: a file on disk, or bytes made on the fly. */
 export type Served =
@@ -54,8 +55,9 @@ export async function answerFile(
   const { socket } = request.raw;
   const before = socket.bytesWritten;
   let headers = 0;
+  let bySendfile = 0;
   // What the kernel has taken of this answer, headers aside: more than the client has, but never more than was sent.
-  const gone = () => Math.min(expected, Math.max(0, socket.bytesWritten - before - headers));
+  const gone = () => bySendfile || Math.min(expected, Math.max(0, socket.bytesWritten - before - headers));
   const isBody = status < 300 && request.method === 'GET';
   const progress = isBody ? setInterval(() => watch.onProgress(gone(), size), progressMs) : undefined;
   progress?.unref();
@@ -73,7 +75,27 @@ export async function answerFile(
   if (request.method === 'HEAD') return reply.send(Readable.from([]));
   if ('bytes' in served) return reply.send(Buffer.from(served.bytes.subarray(from, to)));
   if (expected === 0) return reply.send(Buffer.alloc(0));
-  return reply.send(createReadStream(served.file, { start: from, end: to - 1, highWaterMark: chunk }));
+  // A connection that still has an earlier answer to send is not ours to write to yet; TLS has no descriptor to send to.
+  const isDirect = reply.raw.socket === socket && descriptorOf(socket) !== undefined;
+  if (!isDirect || expected < smallestSent)
+    return reply.send(createReadStream(served.file, { start: from, end: to - 1, highWaterMark: chunk }));
+  const file = await open(served.file, 'r');
+  reply.hijack();
+  reply.raw.writeHead(status, reply.getHeaders() as Record<string, string | number>);
+  reply.raw.flushHeaders();
+  try {
+    const sent = await sendFile(socket, file, from, to, (bytes) => {
+      bySendfile = bytes;
+    });
+    if (sent === expected) reply.raw.end();
+    else socket.destroy();
+  } catch {
+    // Headers are out: a connection that breaks is all that can still be said.
+    socket.destroy();
+  } finally {
+    await file.close();
+  }
+  return reply;
 }
 
 async function factsOf(served: Served): Promise<{ size: number; etag: string; modified?: string }> {
