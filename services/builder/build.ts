@@ -1,242 +1,427 @@
-import { copyFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { chunkImage, encodeChunkIndex } from '../ipa/index.ts';
-import { assemble } from './assemble.ts';
+import { mkdir, readdir, realpath, rename, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { type Assembled, assemble, findBoot } from './assemble.ts';
 import { cacheKey, exists, openWork, removeTree, sweepWork } from './cache.ts';
-import { CommandFailed, runCommand } from './command.ts';
+import { CommandFailed } from './command.ts';
 import { HOUSE_ROOT, type ImageDefinition, type ImageType, SHIPPED_ELEMENTS } from './definition.ts';
+import { requestedElements } from './dib-options.ts';
+import { callerEnvironment, osRelease } from './environment.ts';
+import { listFiles, writeFileList } from './files-list.ts';
 import { digestPaths } from './hooks.ts';
-import { readHostApt, sourceLines } from './host-apt.ts';
-import { BuildError, type OnProgress, type StageCost, stageClock } from './progress.ts';
-import { findElements, resolveElements } from './resolve.ts';
-import { buildTree } from './tree.ts';
+import { type HostApt, readHostApt, sourceLines } from './host-apt.ts';
+import type { StepRecord } from './layering.ts';
+import { findNode, mergeLayers, type TreeNode } from './layers.ts';
+import { chooseLayout, type Layout } from './layout.ts';
+import { type Lock, lockPackages } from './lock.ts';
+import { buildOnLoop } from './loop-image.ts';
+import { checkMachine } from './machine.ts';
+import { type ImageManifest, readManifest } from './manifest.ts';
+import { type Artefact, copyBoot, digestFile, needsDisk, type Outputs, writeOutputs } from './outputs.ts';
+import { BuildError, type OnProgress, type StageClock, type StageCost, stageClock } from './progress.ts';
+import { describeArtefact, signFiles, writePapers, writeSums } from './provenance.ts';
+import { type Element, findElements, resolveElements } from './resolve.ts';
+import { signingKey } from './signing.ts';
+import { type BuiltTree, TreeBuilder } from './tree.ts';
+import { hasUpstream, UPSTREAM_ELEMENTS } from './upstream.ts';
 
 export interface BuildOptions {
   definition: ImageDefinition;
-  /** The result goes to `<out>/<name>/`. */
+  /** The result goes to `<out>/<name>/`; a definition with an `output` of its own goes to `<output>.<type>` instead. */
   out: string;
-  /** Bases, layers, packages and work of unfinished builds. */
+  /** Layers, packages and work of unfinished builds. */
   cache: string;
-  /** Searched before the elements that this project ships (ELEMENTS_PATH). */
+  /** Searched before the elements that this project ships (ELEMENTS_PATH); Debian's packaged ones come last. */
   elementsPath?: readonly string[];
   /** Instead of the definition's own types. */
   types?: readonly ImageType[];
+  /** The caller's directory: relative outputs and hooks outside start from it. */
+  directory?: string;
   /** False builds from nothing. */
   useCache?: boolean;
+  /** Leave the tree of a failed step behind, with a script that enters it. */
+  keep?: boolean;
+  /** Rename an old result of the same name instead of replacing it (diskimage-builder without OVERWRITE_OLD_IMAGE). */
+  keepOld?: boolean;
   /** A digest of the mirrors' state (such as of InRelease); a new one makes cached work stale. */
   mirrorDigest?: string;
+  /** Path of the Ed25519 key that signs the manifest; made when it is not there. Default: one in the cache. */
+  signingKey?: string;
   signal?: AbortSignal;
   onProgress?: OnProgress;
 }
 
-/** `<out>/<name>/manifest.json`: everything a deploy needs to know about an image. */
-export interface ImageManifest {
-  format: 'undercloud.image/1';
-  name: string;
-  /** Names the inputs of the build: definition, elements, mirrors, builder. */
-  key: string;
-  /** Of the raw image, in bytes and hexadecimal. */
-  size: number;
-  sha256: string;
-  sha512: string;
-  /** What the root file system holds, in bytes; the smallest disk is `size`. */
-  release: string;
-  architecture: string;
-  elements: string[];
-  packages: { name: string; version: string; architecture: string }[];
-  firmware: ('bios' | 'uefi')[];
-  /** For a hand-over by kexec, and for a direct boot: the files lie beside this one. */
-  boot: {
-    kernel: 'kernel';
-    initrd: 'initrd';
-    commandLine: string;
-    rootUuid: string;
-    espUuid: string;
-    /** Their paths in the image. */
-    kernelPath: string;
-    initrdPath: string;
-    kernelSha256: string;
-    initrdSha256: string;
-  };
-  types: ImageType[];
-  stages: StageCost[];
-}
-
 export interface BuiltImage {
-  /** `<out>/<name>`: manifest.json, kernel, initrd, and for type `chunks` index.json with objects/, for the others NAME.raw, NAME.qcow2, tree/. */
+  /** Where manifest.json lies: `<out>/<name>`, or `<output>.d`. */
   directory: string;
   manifest: ImageManifest;
+  /** Paths of the results. */
+  files: string[];
   /** True when nothing had changed since the last build and nothing was done. */
   unchanged: boolean;
+  stages: StageCost[];
+  steps: StepRecord[];
+  warnings: string[];
 }
 
 /** Raised with the artefact format, so that images made by an older builder are made again. */
-const BUILDER = 'builder/1';
+const BUILDER = 'builder/2';
 /** All times of a build that are free to choose; a fixed one keeps equal inputs equal. */
 const DEFAULT_EPOCH = 1_760_000_000;
 
-const PROGRAMS: Record<string, string> = {
-  mmdebstrap: 'mmdebstrap',
-  'grub-mkimage': 'grub-common',
-  mke2fs: 'e2fsprogs',
-  mformat: 'mtools',
-  unshare: 'util-linux',
-};
-
-async function checkMachine(types: readonly ImageType[]): Promise<void> {
-  if (process.getuid?.() !== 0)
-    throw new BuildError('Building an image needs root: run it as root (packages set owners and devices).');
-  const wanted = { ...PROGRAMS, ...(types.includes('qcow2') ? { 'qemu-img': 'qemu-utils' } : {}) };
-  const path = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`.split(':');
-  const missing: string[] = [];
-  for (const [program, name] of Object.entries(wanted)) {
-    const found = await Promise.all(path.map((directory) => exists(join(directory, program))));
-    if (!found.includes(true)) missing.push(name);
-  }
-  if (missing.length > 0)
-    throw new BuildError(`Programs are missing on this machine: apt-get install ${missing.join(' ')}`);
+/** Everything known of a build before anything is built. */
+interface Prepared {
+  definition: ImageDefinition;
+  types: ImageType[];
+  elements: Element[];
+  elementsPath: string[];
+  apt: HostApt;
+  layout: Layout;
+  cache: string;
+  directory: string;
+  epoch: number;
+  key: string;
 }
 
-async function sha256Of(path: string): Promise<string> {
-  const { createHash } = await import('node:crypto');
-  return createHash('sha256')
-    .update(await readFile(path))
-    .digest('hex');
+async function prepare(options: BuildOptions): Promise<Prepared> {
+  const { definition, mirrorDigest = '' } = options;
+  const types = [...(options.types ?? definition.types)];
+  const directory = await realpath(resolve(options.directory ?? process.cwd()));
+  await mkdir(options.cache, { recursive: true });
+  // Mounts and layers go by real paths: a link in the way would mean another place inside the build's namespace.
+  const cache = await realpath(options.cache);
+  const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? DEFAULT_EPOCH);
+  const elementsPath = [...(options.elementsPath ?? []).map((each) => resolve(directory, each)), SHIPPED_ELEMENTS];
+  if (await hasUpstream()) elementsPath.push(UPSTREAM_ELEMENTS);
+  const environment = { ...callerEnvironment(), ...definition.environment };
+  const apt = await readHostApt(environment.DIB_RELEASE, definition.architecture);
+  const elements = resolveElements(requestedElements(definition, apt.architecture), await findElements(elementsPath));
+  const layout = await chooseLayout(definition, elements, environment, apt.architecture);
+  await checkMachine(types, layout);
+  const key = cacheKey(
+    BUILDER,
+    JSON.stringify({ ...definition, types, output: definition.output ?? '' }),
+    await digestPaths(elements.map(({ path }) => path)),
+    await digestPaths([join(HOUSE_ROOT, 'services/builder')]),
+    JSON.stringify([
+      sourceLines(apt),
+      apt.architecture,
+      mirrorDigest,
+      epoch,
+      definition.clearEnvironment ? {} : callerEnvironment(),
+    ]),
+  );
+  return { definition, types, elements, elementsPath, apt, layout, cache, directory, epoch, key };
+}
+
+/** What the image's last build left, when it is still whole and the same. */
+async function unchangedResult(
+  place: string,
+  prepared: Prepared,
+  files: readonly string[],
+): Promise<ImageManifest | undefined> {
+  const previous = await readManifest(place);
+  if (previous?.key !== prepared.key) return undefined;
+  for (const [index, artefact] of (previous.artefacts ?? []).entries()) {
+    const path = files[index] ?? join(place, artefact.name);
+    const info = await stat(path).catch(() => undefined);
+    if (info?.size !== artefact.size) return undefined;
+  }
+  return previous;
 }
 
 /** Builds an image, or finds that it is already there. On failure and on interruption nothing of this build stays behind; the last good image stays in its place. */
 export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
-  const { definition, signal, onProgress = () => {}, useCache = true, mirrorDigest = '' } = options;
-  const types = [...(options.types ?? definition.types)];
-  const out = resolve(options.out);
-  const cache = resolve(options.cache);
-  const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? DEFAULT_EPOCH);
-  const elementsPath = [...(options.elementsPath ?? []).map((each) => resolve(each)), SHIPPED_ELEMENTS];
-  await checkMachine(types);
-  const clock = stageClock(onProgress);
+  const { signal, onProgress = () => {}, useCache = true, keep = false } = options;
+  if (process.getuid?.() !== 0)
+    throw new BuildError('Building an image needs root: run it as root (packages set owners and devices).');
   onProgress({ phase: 'resolve' });
-  const elements = resolveElements(definition.elements, await findElements(elementsPath));
-  const apt = await readHostApt(definition.environment.DIB_RELEASE ?? process.env.DIB_RELEASE);
-  const passed = Object.entries(process.env)
-    .filter(([name]) => name.startsWith('DIB_'))
-    .sort();
-  const key = cacheKey(
-    BUILDER,
-    JSON.stringify({ ...definition, types }),
-    await digestPaths(elements.map(({ path }) => path)),
-    await digestPaths([join(HOUSE_ROOT, 'services/builder')]),
-    JSON.stringify([sourceLines(apt), apt.architecture, mirrorDigest, epoch, passed]),
-  );
-  const directory = join(out, definition.name);
-  const previous = await readManifest(directory);
-  if (useCache && previous?.key === key) return { directory, manifest: previous, unchanged: true };
-
-  await mkdir(cache, { recursive: true });
+  const prepared = await prepare(options);
+  const { definition, cache, directory } = prepared;
+  const byName = definition.output !== undefined;
+  const output = resolve(directory, definition.output ?? '');
+  const place = byName ? `${output}.d` : join(resolve(options.out), definition.name);
+  const resultOf = (type: Artefact['type'], name: string): string =>
+    byName && type !== 'index' ? join(dirname(output), name) : join(place, name);
+  if (useCache) {
+    const expected = ((await readManifest(place))?.artefacts ?? []).map(({ type, name }) => resultOf(type, name));
+    const previous = await unchangedResult(place, prepared, expected);
+    if (previous !== undefined)
+      return {
+        directory: place,
+        manifest: previous,
+        files: expected,
+        unchanged: true,
+        stages: [],
+        steps: [],
+        warnings: [],
+      };
+  }
+  const clock = stageClock(onProgress);
   await sweepWork(cache);
   const work = await openWork(cache);
-  const fresh = join(out, `.${definition.name}.new`);
-  let room: { close: () => Promise<void> } | undefined;
+  const parent = byName ? dirname(output) : resolve(options.out);
+  const fresh = join(parent, `.${definition.name}.new`);
+  let failed = false;
   try {
     await removeTree(fresh);
     await mkdir(fresh, { recursive: true });
-    const built = await buildTree({
-      definition,
-      elements,
-      elementsPath,
-      apt,
-      cache,
+    const builder = await TreeBuilder.open({
+      ...prepared,
       work,
       useCache,
-      epoch,
-      mirrorDigest,
+      keep,
+      mirrorDigest: options.mirrorDigest ?? '',
       clock,
       onProgress,
       signal,
     });
-    room = built.room;
-    const { environment } = built;
-    const raw = join(fresh, `${definition.name}.raw`);
-    const assembled = await assemble({
-      tree: built.room.path(),
-      image: raw,
-      work: join(work, 'assemble'),
-      seed: `undercloud/${definition.name}`,
-      label: environment.DIB_ROOT_LABEL ?? 'cloudimg-rootfs',
-      commandLine: environment.DIB_BOOTLOADER_DEFAULT_CMDLINE ?? 'console=tty0 console=ttyS0,115200n8',
-      menuTimeout: Number(environment.DIB_GRUB_TIMEOUT ?? 0),
-      espMib: definition.espMib,
-      spareMib: definition.spareMib,
-      epoch,
-      clock,
-      signal,
-    });
-    await copyFile(built.room.path(assembled.kernel), join(fresh, 'kernel'));
-    await copyFile(built.room.path(assembled.initrd), join(fresh, 'initrd'));
-    if (types.includes('tree'))
-      await clock.run('tree', () =>
-        built.room.runOutside(['cp', '-a', '--sparse=auto', built.room.root, join(fresh, 'tree')]),
-      );
-    await built.room.close();
-    const digests = await clock.run('chunks', () =>
-      chunkImage({
-        raw,
-        objects: join(fresh, 'objects'),
-        signal,
-        onProgress: (done, total) => onProgress({ phase: 'chunks', line: `${done} of ${total} MiB` }),
-      }).catch((error: Error) => {
-        throw signal?.aborted ? new BuildError(`The build was stopped. ${error.message}`) : error;
-      }),
+    const built = await builder.build();
+    const finished = await finish(prepared, built, { work, fresh, clock, onProgress, signal, builder });
+    const { manifest, outputs } = finished;
+    const key = await signingKey(options.signingKey ?? join(cache, 'signing.key'));
+    await signFiles(fresh, ['manifest.json', ...(manifest.indexSha256 === undefined ? [] : ['index.json'])], key);
+    await builder.remember();
+    await writeFile(
+      join(fresh, 'build.json'),
+      `${JSON.stringify({ stages: clock.costs, steps: built.steps.map(({ parts: _, ...step }) => step), warnings: built.warnings }, undefined, 1)}\n`,
     );
-    if (types.includes('chunks')) await writeFile(join(fresh, 'index.json'), encodeChunkIndex(digests.index));
-    else await rm(join(fresh, 'objects'), { recursive: true });
-    if (types.includes('qcow2'))
-      await clock.run('qcow2', () => writeQcow2(raw, join(fresh, `${definition.name}.qcow2`), signal));
-    if (!types.includes('raw')) await rm(raw);
-    const manifest: ImageManifest = {
-      format: 'undercloud.image/1',
-      name: definition.name,
-      key,
-      size: assembled.size,
-      sha256: digests.sha256,
-      sha512: digests.sha512,
-      release: apt.release,
-      architecture: apt.architecture,
-      elements: elements.map(({ name }) => name),
-      packages: built.packages,
-      firmware: ['bios', 'uefi'],
-      boot: {
-        kernel: 'kernel',
-        initrd: 'initrd',
-        commandLine: assembled.commandLine,
-        rootUuid: assembled.rootUuid,
-        espUuid: assembled.espUuid,
-        kernelPath: assembled.kernel,
-        initrdPath: assembled.initrd,
-        kernelSha256: await sha256Of(join(fresh, 'kernel')),
-        initrdSha256: await sha256Of(join(fresh, 'initrd')),
-      },
-      types,
+    const files = byName ? await placeByName(output, fresh, outputs, definition, options.keepOld ?? false) : [];
+    if (!byName) {
+      await exchange(fresh, place);
+      files.push(...outputs.files.map(({ path }) => join(place, basename(path))));
+    }
+    return {
+      directory: place,
+      manifest,
+      files,
+      unchanged: false,
       stages: clock.costs,
+      steps: built.steps,
+      warnings: built.warnings,
     };
-    await writeFile(join(fresh, 'manifest.json'), `${JSON.stringify(manifest, undefined, 1)}\n`);
-    await exchange(fresh, directory);
-    return { directory, manifest, unchanged: false };
   } catch (error) {
+    failed = true;
     await removeTree(fresh);
-    if (signal?.aborted)
-      throw new BuildError(`The build of image "${definition.name}" was interrupted; nothing of it is left behind.`);
-    if (error instanceof CommandFailed)
-      throw new BuildError(`Image "${definition.name}": ${error.message}`, error.tail);
-    throw error;
+    throw explain(error, definition.name, cache, signal);
   } finally {
-    await room?.close();
-    await removeTree(work);
+    if (!(failed && keep && (await exists(join(work, 'shell'))))) await removeTree(work);
   }
+}
+
+function explain(error: unknown, name: string, cache: string, signal?: AbortSignal): unknown {
+  if (signal?.aborted)
+    return new BuildError(
+      `The build of image "${name}" was interrupted; the layers that were finished stay in the cache, and nothing else is left behind.`,
+    );
+  const full =
+    (error as NodeJS.ErrnoException).code === 'ENOSPC' ||
+    (error instanceof CommandFailed && /No space left on device/.test(error.tail.join('\n')));
+  if (full)
+    return new BuildError(
+      `Image "${name}": the disk is full. Free space below ${cache}, or name another directory with --image-cache; finished layers stay, and the next build goes on from them.`,
+    );
+  if (error instanceof CommandFailed) return new BuildError(`Image "${name}": ${error.message}`, error.tail);
+  if (error instanceof BuildError) return error;
+  if (error instanceof Error && !('code' in error) && error.name === 'Error')
+    return new BuildError(`Image "${name}": ${error.message}`);
+  return error;
+}
+
+interface FinishContext {
+  work: string;
+  fresh: string;
+  clock: StageClock;
+  onProgress: OnProgress;
+  signal?: AbortSignal | undefined;
+  builder: TreeBuilder;
+}
+
+/** From the layers to the files: disk, artefacts, papers, manifest. */
+async function finish(
+  prepared: Prepared,
+  built: BuiltTree,
+  context: FinishContext,
+): Promise<{ manifest: ImageManifest; outputs: Outputs; lock: Lock }> {
+  const { definition, types, apt, layout, cache, epoch, key, elements } = prepared;
+  const { work, fresh, clock, onProgress, signal, builder } = context;
+  const root = await clock.run('merge', async () => mergeLayers(built.layers, epoch));
+  findNode(root, 'tmp')?.children.clear();
+  const { environment } = built;
+  const boot = findBoot(
+    root,
+    layout.rootUuid,
+    environment.DIB_BOOTLOADER_DEFAULT_CMDLINE ?? 'console=tty0 console=ttyS0,115200n8',
+  );
+  if (boot === undefined && types.includes('chunks'))
+    throw new BuildError(
+      `The tree of image "${definition.name}" holds no kernel with an initrd (/boot/vmlinuz-* and /boot/initrd.img-*): add an element that installs one, such as "boot", or "vm" with diskimage-builder's.`,
+    );
+  const name = definition.output === undefined ? definition.name : basename(definition.output);
+  const raw = join(work, 'disk.raw');
+  let assembled: Assembled | undefined;
+  let tree: TreeNode = root;
+  if (layout.loop)
+    ({ assembled, tree } = await buildOnLoop({
+      builder,
+      built,
+      layout,
+      definition,
+      root,
+      image: raw,
+      work,
+      clock,
+      epoch,
+      signal,
+    }));
+  // Files that assembly adds (fstab, grub.cfg) belong into the archives too.
+  else if (needsDisk(types) || types.includes('tar'))
+    assembled = await assemble(
+      {
+        ...sizes(definition),
+        root,
+        layers: built.layers.length,
+        layout,
+        image: raw,
+        work: join(work, 'assemble'),
+        commandLine: boot?.commandLine ?? '',
+        menuTimeout: Number(environment.DIB_GRUB_TIMEOUT ?? 0),
+        epoch,
+        clock,
+        signal,
+      },
+      boot,
+    );
+  const outputs = await writeOutputs({
+    definition,
+    types,
+    root: layout.loop ? tree : mergeOf(root, built, epoch),
+    ...(needsDisk(types) ? { raw } : {}),
+    directory: fresh,
+    name,
+    work,
+    epoch,
+    architecture: apt.architecture,
+    clock,
+    onProgress,
+    signal,
+  });
+  if (boot !== undefined && (definition.output === undefined || types.includes('kernel')))
+    await copyBoot(tree, boot, join(fresh, 'kernel'), join(fresh, 'initrd'));
+  const lock = await clock.run('papers', async () => {
+    const made = await lockPackages(
+      definition.name,
+      apt.release,
+      built.packages,
+      join(cache, 'apt', apt.release, 'archives'),
+    );
+    const distribution = (await osRelease(built.layers)).ID ?? 'debian';
+    await writeFileList(join(fresh, 'files.list.zst'), await listFiles(tree, built.layers));
+    await writePapers({
+      directory: fresh,
+      key,
+      definition,
+      elements,
+      apt,
+      built,
+      root: tree,
+      lock: made,
+      epoch,
+      distribution,
+    });
+    return made;
+  });
+  const artefacts = await Promise.all(
+    outputs.files.map(({ type, path }) => describeArtefact(type, path, type === 'raw' ? outputs.sha256 : undefined)),
+  );
+  if (definition.checksum) for (const { path } of outputs.files) await writeChecksums(path, outputs);
+  const hasBoot = boot !== undefined && (await exists(join(fresh, 'kernel')));
+  const digest = async (file: string): Promise<string> =>
+    hasBoot ? (await digestFile(join(fresh, file), 'sha256'))[0]! : '';
+  const manifest: ImageManifest = {
+    format: 'undercloud.image/1',
+    name: definition.name,
+    key,
+    size: needsDisk(types) ? (assembled?.size ?? 0) : 0,
+    sha256: outputs.sha256 ?? '',
+    sha512: outputs.sha512 ?? '',
+    ...(outputs.indexSha256 === undefined ? {} : { indexSha256: outputs.indexSha256 }),
+    release: apt.release,
+    architecture: apt.architecture,
+    elements: elements.map((element) => element.name),
+    packages: built.packages,
+    firmware: assembled?.firmware ?? [],
+    secureBoot: assembled?.secureBoot ?? false,
+    boot: {
+      kernel: 'kernel',
+      initrd: 'initrd',
+      commandLine: boot?.commandLine ?? '',
+      rootUuid: layout.rootUuid,
+      espUuid: assembled?.espUuid ?? '',
+      kernelPath: hasBoot ? boot.kernel : '',
+      initrdPath: hasBoot ? boot.initrd : '',
+      kernelSha256: await digest('kernel'),
+      initrdSha256: await digest('initrd'),
+    },
+    types,
+    artefacts,
+  };
+  await writeFile(join(fresh, 'manifest.json'), `${JSON.stringify(manifest, undefined, 1)}\n`);
+  await sumUp(fresh, artefacts);
+  return { manifest, outputs, lock };
+}
+
+/** Assembly took apart what lies below mount points; archives want the tree whole. */
+function mergeOf(root: TreeNode, built: BuiltTree, epoch: number): TreeNode {
+  const whole = mergeLayers(built.layers, epoch);
+  whole.children.get('tmp')?.children.clear();
+  const fstab = findNode(root, 'etc/fstab');
+  const etc = findNode(whole, 'etc');
+  if (fstab !== undefined && etc !== undefined) etc.children.set('fstab', fstab);
+  const menu = findNode(root, 'boot/grub');
+  const boot = findNode(whole, 'boot');
+  if (menu !== undefined && boot !== undefined && !boot.children.has('grub')) boot.children.set('grub', menu);
+  return whole;
+}
+
+function sizes(definition: ImageDefinition): {
+  spareMib?: number;
+  imageMib?: number;
+  extraMib?: number;
+  journalMib?: number;
+} {
+  const { spareMib, imageGb, extraGb, journalMib } = definition;
+  return {
+    ...(spareMib === undefined ? {} : { spareMib }),
+    ...(imageGb === undefined ? {} : { imageMib: Math.ceil(imageGb * 1024) }),
+    ...(extraGb === undefined ? {} : { extraMib: Math.ceil(extraGb * 1024) }),
+    ...(journalMib === undefined ? {} : { journalMib }),
+  };
+}
+
+/** NAME.TYPE.md5 and .sha256, as diskimage-builder's --checksum writes them. */
+async function writeChecksums(path: string, outputs: Outputs): Promise<void> {
+  const [md5, sha256] = await digestFile(path, 'md5', 'sha256');
+  for (const [ending, digest] of [
+    ['md5', md5],
+    ['sha256', sha256],
+  ] as const) {
+    await writeFile(`${path}.${ending}`, `${digest}  ${basename(path)}\n`);
+    outputs.files.push({ type: 'kernel', path: `${path}.${ending}` });
+  }
+}
+
+async function sumUp(fresh: string, artefacts: readonly Artefact[]): Promise<void> {
+  const papers = (await readdir(fresh)).filter(
+    (name) => /\.json$|^(kernel|initrd)$/.test(name) && !artefacts.some((each) => each.name === name),
+  );
+  const sums = await Promise.all(
+    papers.map(async (name) => ({ name, sha256: (await digestFile(join(fresh, name), 'sha256'))[0]! })),
+  );
+  await writeSums(fresh, [...artefacts, ...sums]);
 }
 
 /** Puts the finished directory in the place of the old one. */
 async function exchange(fresh: string, directory: string): Promise<void> {
-  const { rename } = await import('node:fs/promises');
   const old = `${fresh}.old`;
   await removeTree(old);
   if (await exists(directory)) await rename(directory, old);
@@ -244,39 +429,82 @@ async function exchange(fresh: string, directory: string): Promise<void> {
   await removeTree(old);
 }
 
-/** qcow2 for strangers: zlib, which every reader knows, costs five times zstd's CPU; readers since QEMU 5.1 know zstd. */
-async function writeQcow2(raw: string, target: string, signal?: AbortSignal): Promise<void> {
-  const args = [
-    'convert',
-    '-f',
-    'raw',
-    '-O',
-    'qcow2',
-    '-c',
-    '-o',
-    'compression_type=zstd',
-    '-W',
-    '-m',
-    '8',
-    raw,
-    target,
-  ];
-  await runCommand('qemu-img', args, signal === undefined ? {} : { signal });
+/** NAME.qcow2, NAME.raw ... beside NAME.d/, where the papers go; an old result is renamed with a date unless OVERWRITE_OLD_IMAGE is set. */
+async function placeByName(
+  output: string,
+  fresh: string,
+  outputs: Outputs,
+  definition: ImageDefinition,
+  keepOld: boolean,
+): Promise<string[]> {
+  const directory = `${output}.d`;
+  await mkdir(directory, { recursive: true });
+  const files: string[] = [];
+  const own = new Set(outputs.files.filter(({ type }) => type !== 'index').map(({ path }) => basename(path)));
+  const stamp = new Date()
+    .toISOString()
+    .slice(0, 19)
+    .replace(/^(\d+)-(\d+)-(\d+)T/, '$1.$2.$3-')
+    .replaceAll(':', '.');
+  for (const name of await readdir(fresh)) {
+    const source = join(fresh, name);
+    const boot = name === 'kernel' ? 'vmlinuz' : name === 'initrd' ? 'initrd' : undefined;
+    const tree = name === 'tree';
+    const target = own.has(name)
+      ? join(dirname(output), name)
+      : boot !== undefined && definition.types.includes('kernel')
+        ? `${output}.${boot}`
+        : tree
+          ? `${output}.tree`
+          : join(directory, name);
+    const outside = dirname(target) === dirname(output) && target !== directory;
+    if (outside && keepOld && (await exists(target))) {
+      const at = target.lastIndexOf('.');
+      await rename(target, `${target.slice(0, at)}-${stamp}${target.slice(at)}`);
+    }
+    if ((await stat(source)).isDirectory()) await removeTree(target);
+    await rename(source, target);
+    if (outside) files.push(target);
+  }
+  await removeTree(fresh);
+  return files.sort();
 }
 
-/** The manifest of a finished image directory; undefined when there is none that can be read. */
-export async function readManifest(directory: string): Promise<ImageManifest | undefined> {
+/** Which layers a build would find, and why one is missing; nothing is built, but extra-data.d runs, since its results decide. */
+export async function planImage(
+  options: BuildOptions,
+): Promise<{ key: string; unchanged: boolean; elements: string[]; layout: string; steps: StepRecord[] }> {
+  const { signal, onProgress = () => {} } = options;
+  if (process.getuid?.() !== 0)
+    throw new BuildError('Planning an image needs root: extra-data.d runs in namespaces of its own.');
+  const prepared = await prepare(options);
+  const { definition, cache, directory } = prepared;
+  const place =
+    definition.output === undefined
+      ? join(resolve(options.out), definition.name)
+      : `${resolve(directory, definition.output)}.d`;
+  const work = await openWork(cache);
   try {
-    const manifest = JSON.parse(await readFile(join(directory, 'manifest.json'), 'utf8')) as ImageManifest;
-    if (manifest.format !== 'undercloud.image/1') return undefined;
-    const needed = [
-      manifest.boot.kernel,
-      manifest.boot.initrd,
-      ...(manifest.types.includes('chunks') ? ['index.json'] : []),
-    ];
-    for (const file of needed) await stat(join(directory, file));
-    return manifest;
-  } catch {
-    return undefined;
+    const builder = await TreeBuilder.open({
+      ...prepared,
+      work,
+      useCache: true,
+      dryRun: true,
+      mirrorDigest: options.mirrorDigest ?? '',
+      clock: stageClock(),
+      onProgress,
+      signal,
+    });
+    const built = await builder.build();
+    const layout = prepared.layout.loop ? `needs loop devices: ${prepared.layout.why}` : 'without loop devices';
+    return {
+      key: prepared.key,
+      unchanged: (await readManifest(place))?.key === prepared.key,
+      elements: prepared.elements.map(({ name }) => name),
+      layout,
+      steps: built.steps,
+    };
+  } finally {
+    await removeTree(work);
   }
 }

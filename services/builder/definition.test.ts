@@ -25,6 +25,7 @@ describe('image definitions', () => {
       'x.yaml',
     );
     expect(definition).toEqual({
+      base: false,
       name: 'x',
       elements: ['a', 'b'],
       packages: [],
@@ -40,7 +41,7 @@ describe('image definitions', () => {
     expect(read('lab')).toThrow('x.yaml: an image is a map');
     expect(read({ imagename: '../etc', elements: ['a'] })).toThrow('"imagename" is "../etc"');
     expect(read({ imagename: 'x' })).toThrow('lists no elements');
-    expect(read({ imagename: 'x', elements: ['a'], types: ['vmdk'] })).toThrow('asks for type "vmdk"');
+    expect(read({ imagename: 'x', elements: ['a'], types: ['floppy'] })).toThrow('asks for type "floppy"');
     expect(read({ imagename: 'x', elements: ['a'], speling: 1 })).toThrow('unknown field "speling"');
     expect(read({ imagename: 'x', elements: ['a'], 'spare-mib': -4 })).toThrow('"spare-mib" is -4');
     expect(read({ imagename: 'x', elements: ['a'], environment: { 'A B': 1 } })).toThrow('"A B" in the environment');

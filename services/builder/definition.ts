@@ -2,23 +2,63 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+import { applyDibArguments } from './dib-options.ts';
 import { BuildError } from './progress.ts';
 
-/** Artefacts that a build can leave behind. `chunks` is what the image store and the agent use. */
-export const IMAGE_TYPES = ['chunks', 'raw', 'qcow2', 'tree'] as const;
+/**
+ * Artefacts that a build can leave behind. `chunks` is what the image store and the agent use; `tree` a directory; `oci` an archive of one image in OCI layout, which
+ * `docker` (diskimage-builder's word) means too.
+ */
+export const IMAGE_TYPES = [
+  'chunks',
+  'raw',
+  'qcow2',
+  'tar',
+  'tgz',
+  'squashfs',
+  'vhd',
+  'vmdk',
+  'vdi',
+  'oci',
+  'docker',
+  'aci',
+  'kernel',
+  'tree',
+] as const;
 export type ImageType = (typeof IMAGE_TYPES)[number];
 
-/** A gold image as data. In YAML it is one entry of diskimage-builder's list format: imagename, elements, packages, environment, types, and the fields below. */
+/** A gold image as data. In YAML it is one entry of diskimage-builder's list format, or of TripleO's `disk_images:`. */
 export interface ImageDefinition {
   name: string;
   elements: string[];
-  /** Installed in install.d beside what the elements want. */
+  /** Installed in install.d beside what the elements want; after it where diskimage-builder's own elements install. */
   packages: string[];
   environment: Record<string, string>;
   types: ImageType[];
-  /** Free space in the root file system of the image, in MiB; a node grows it to its disk. */
-  spareMib: number;
+  /** Free space in the root file system of the image, in MiB; a node grows it to its disk. Without it as much as diskimage-builder leaves. */
+  spareMib?: number;
   espMib: number;
+  /** `base` goes first, as diskimage-builder does it unless told `-n`. */
+  base?: boolean;
+  /** The main element of a ramdisk (ramdisk-image-create). */
+  ramdiskElement?: string;
+  architecture?: string;
+  imageGb?: number;
+  extraGb?: number;
+  journalMib?: number;
+  mkfsOptions?: string[];
+  maxOnlineResize?: string;
+  qemuOptions?: string;
+  rootLabel?: string;
+  installType?: string;
+  dockerTarget?: string;
+  uncompressed?: boolean;
+  checksum?: boolean;
+  clearEnvironment?: boolean;
+  /** The words that diskimage-builder would have been called with: DIB_ARGS. */
+  arguments?: string;
+  /** Path of the results without their endings: IMAGE_NAME. */
+  output?: string;
 }
 
 /** The repository's own rooms. */
@@ -28,7 +68,15 @@ export const SHIPPED_ELEMENTS = join(HOUSE, 'elements');
 export const HOUSE_ROOT = HOUSE;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-const FIELDS = new Set(['imagename', 'elements', 'packages', 'environment', 'types', 'spare-mib', 'esp-mib', 'arch']);
+/** diskimage-builder's keys are those of its command line; spare-mib and esp-mib are ours. */
+const FIELDS = new Set(
+  (
+    'imagename elements packages environment types type arch base-element skip-base no-base ramdisk ramdisk-element image-size image-extra-size size mkfs-journal-size mkfs-options ' +
+    'max-online-resize qemu-img-options root-label install-type docker-target uncompressed checksum clear-env clear trace options distro ' +
+    // Read and of no consequence here: the build needs no tmpfs of its own, and its cache is an option of the command.
+    'min-tmpfs no-tmpfs image-cache offline logfile spare-mib esp-mib builder image_size releasever element-path'
+  ).split(' '),
+);
 
 function refuse(where: string, what: string): never {
   throw new BuildError(`${where}: ${what}`);
@@ -50,8 +98,15 @@ function mebibytes(where: string, field: string, value: unknown, fallback: numbe
   return value;
 }
 
-/** Reads one entry of a definition file. `where` names the file and the entry in errors. */
-export function readDefinition(entry: unknown, where: string): ImageDefinition {
+/**
+ * Reads one entry of a definition file. `where` names the file and the entry in errors. Files in `images/` and those that say `skip-base: true` with elements of ours need
+ * nothing else; `style: 'dib'` prepends `base` and makes qcow2 unless told otherwise, as diskimage-builder does.
+ */
+export function readDefinition(
+  entry: unknown,
+  where: string,
+  style: 'undercloud' | 'dib' = 'undercloud',
+): ImageDefinition {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry))
     refuse(where, 'an image is a map with "imagename" and "elements".');
   const fields = entry as Record<string, unknown>;
@@ -63,7 +118,7 @@ export function readDefinition(entry: unknown, where: string): ImageDefinition {
   }
   const elements = words(where, 'elements', fields.elements);
   if (elements.length === 0) refuse(where, `image "${name}" lists no elements.`);
-  const types = words(where, 'types', fields.types);
+  const types = words(where, 'types', fields.types ?? fields.type);
   const wrong = types.find((type) => !(IMAGE_TYPES as readonly string[]).includes(type));
   if (wrong !== undefined) refuse(where, `image "${name}" asks for type "${wrong}"; known: ${IMAGE_TYPES.join(', ')}.`);
   const given = fields.environment ?? {};
@@ -77,19 +132,54 @@ export function readDefinition(entry: unknown, where: string): ImageDefinition {
       refuse(where, `variable ${key} of image "${name}" is not a plain value.`);
     environment[key] = value === null ? '' : String(value);
   }
-  return {
+  const flag = (...keys: string[]): boolean => keys.some((key) => fields[key] === true || fields[key] === 'true');
+  const given1 = (key: string): string | undefined =>
+    fields[key] === undefined || fields[key] === null ? undefined : String(fields[key]);
+  const figure = (key: string): number | undefined => {
+    const value = given1(key);
+    if (value === undefined) return undefined;
+    if (!/^\d+(\.\d+)?$/.test(value))
+      refuse(where, `"${key}" of image "${name}" is ${JSON.stringify(fields[key])}, not a number.`);
+    return Number(value);
+  };
+  const optional = <Value>(key: keyof ImageDefinition, value: Value | undefined): object =>
+    value === undefined ? {} : { [key]: value };
+  const definition: ImageDefinition = {
     name,
     elements,
     packages: words(where, 'packages', fields.packages),
     environment,
-    types: types.length === 0 ? ['chunks'] : (types as ImageType[]),
-    spareMib: mebibytes(where, 'spare-mib', fields['spare-mib'], 128),
+    types: types.length === 0 ? [style === 'undercloud' ? 'chunks' : 'qcow2'] : (types as ImageType[]),
     espMib: mebibytes(where, 'esp-mib', fields['esp-mib'], 64),
+    base: style === 'dib' && !flag('skip-base', 'no-base'),
+    ...(style === 'undercloud' || fields['spare-mib'] !== undefined
+      ? { spareMib: mebibytes(where, 'spare-mib', fields['spare-mib'], 128) }
+      : {}),
+    ...(flag('ramdisk') ? { ramdiskElement: given1('ramdisk-element') ?? 'ramdisk' } : {}),
+    ...optional('architecture', given1('arch') === 'x86_64' ? 'amd64' : given1('arch')),
+    ...optional('imageGb', figure('image-size') ?? figure('size') ?? figure('image_size')),
+    ...optional('extraGb', figure('image-extra-size')),
+    ...optional('journalMib', figure('mkfs-journal-size')),
+    ...optional('mkfsOptions', given1('mkfs-options')?.split(/\s+/).filter(Boolean)),
+    ...optional('maxOnlineResize', given1('max-online-resize')),
+    ...optional('qemuOptions', given1('qemu-img-options')),
+    ...optional('rootLabel', given1('root-label')),
+    ...optional('installType', given1('install-type')),
+    ...optional('dockerTarget', given1('docker-target')),
+    ...(flag('uncompressed') ? { uncompressed: true } : {}),
+    ...(flag('checksum') ? { checksum: true } : {}),
+    ...(flag('clear-env', 'clear') ? { clearEnvironment: true } : {}),
   };
+  return words(where, 'options', fields.options).length === 0
+    ? definition
+    : applyDibArguments(definition, words(where, 'options', fields.options), where);
 }
 
-/** Loads an image by its name in `images/` or by the path of a YAML file. Fails with the names that there are. */
-export async function loadDefinition(nameOrPath: string, directory: string = SHIPPED_IMAGES): Promise<ImageDefinition> {
+/** Loads the images of a file, by its name in `images/` or by its path. Fails with the names that there are. */
+export async function loadDefinitions(
+  nameOrPath: string,
+  directory: string = SHIPPED_IMAGES,
+): Promise<ImageDefinition[]> {
   const isPath = nameOrPath.includes('/') || /\.ya?ml$/.test(nameOrPath);
   const path = isPath ? nameOrPath : join(directory, `${nameOrPath}.yaml`);
   let text: string;
@@ -107,7 +197,32 @@ export async function loadDefinition(nameOrPath: string, directory: string = SHI
   } catch (error) {
     throw new BuildError(`${path} is not valid YAML: ${(error as Error).message}`);
   }
-  const list = Array.isArray(document) ? document : [document];
-  if (list.length !== 1) throw new BuildError(`${path} defines ${list.length} images: put each in a file of its own.`);
-  return readDefinition(list[0], path);
+  const fields = (typeof document === 'object' && document !== null ? document : {}) as { disk_images?: unknown };
+  const listed = fields.disk_images ?? document;
+  const list: unknown[] = Array.isArray(listed) ? listed : [listed];
+  if (list.length === 0) throw new BuildError(`${path} defines no image.`);
+  // Ours have no element that diskimage-builder's base would go with.
+  const style = fields.disk_images !== undefined || list.some((each) => usesBase(each)) ? 'dib' : 'undercloud';
+  return list.map((each, index) =>
+    readDefinition(each, list.length === 1 ? path : `${path}, image ${index + 1}`, style),
+  );
+}
+
+/** Whether an entry builds on a root element of diskimage-builder's: then its rules hold for what is not said. */
+function usesBase(entry: unknown): boolean {
+  const { elements } = (entry ?? {}) as { elements?: unknown };
+  const names =
+    typeof elements === 'string' ? elements.split(/[\s,]+/) : Array.isArray(elements) ? elements.map(String) : [];
+  return !names.includes('debian-base');
+}
+
+/** Loads the one image of a file, or the one of several whose name is `only`. */
+export async function loadDefinition(nameOrPath: string, directory: string = SHIPPED_IMAGES): Promise<ImageDefinition> {
+  const list = await loadDefinitions(nameOrPath, directory);
+  const [first] = list;
+  if (first === undefined || list.length > 1)
+    throw new BuildError(
+      `${nameOrPath} defines ${list.length} images (${list.map(({ name }) => name).join(', ')}): say which with --image.`,
+    );
+  return first;
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from './command.ts';
 import { SECTOR } from './gpt.ts';
@@ -43,8 +43,8 @@ export function patchCoreImage(core: Uint8Array, coreSector: number, room: numbe
 }
 
 /** The configuration compiled into core.img and BOOTX64.EFI: find the root by UUID, go on with its own grub.cfg. */
-export function embeddedConfig(rootUuid: string): string {
-  return `search.fs_uuid ${rootUuid} root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n`;
+export function embeddedConfig(uuid: string, prefix = '/boot/grub'): string {
+  return `search.fs_uuid ${uuid} root\nset prefix=($root)${prefix}\nconfigfile $prefix/grub.cfg\n`;
 }
 
 export interface MenuOptions {
@@ -70,29 +70,37 @@ menuentry linux {
 }
 
 export interface GrubImages {
-  boot: Buffer;
-  core: Buffer;
+  /** Undefined when neither the image nor this machine has GRUB for BIOS. */
+  bios?: { boot: Buffer; core: Buffer };
   efi: Buffer;
+  /** The configuration that finds the menu. */
+  configuration: string;
 }
 
-/** Makes core.img and BOOTX64.EFI from this machine's grub-pc-bin and grub-efi-amd64-bin. `work` is a directory for their files. */
-export async function makeGrub(
-  rootUuid: string,
-  work: string,
-  write: (path: string, text: string) => Promise<void>,
-  signal?: AbortSignal,
-): Promise<GrubImages> {
-  const directory = process.env.GRUB_DIRECTORY ?? '/usr/lib/grub';
+export interface MakeGrubOptions {
+  /** UUID of the file system with the menu, and the menu's directory on it. */
+  uuid: string;
+  prefix: string;
+  /** A directory for files in between. */
+  work: string;
+  /** Where GRUB's modules for a platform lie. */
+  directory: (platform: string) => Promise<string>;
+  signal?: AbortSignal | undefined;
+}
+
+/** Makes core.img and BOOTX64.EFI with this machine's grub-mkimage. */
+export async function makeGrub({ uuid, prefix, work, directory, signal }: MakeGrubOptions): Promise<GrubImages> {
   const config = join(work, 'embedded.cfg');
-  await write(config, embeddedConfig(rootUuid));
+  const configuration = embeddedConfig(uuid, prefix);
+  await writeFile(config, configuration);
   const make = async (platform: string, output: string, modules: readonly string[]): Promise<Buffer> => {
     const args = [
       '-d',
-      join(directory, platform),
+      await directory(platform),
       '-O',
       platform,
       '-p',
-      '/boot/grub',
+      prefix,
       '-c',
       config,
       '-o',
@@ -103,12 +111,12 @@ export async function makeGrub(
     return readFile(output);
   };
   const bios = MODULES.filter((name) => name !== 'all_video'); // 32 KB of drivers that a text console on a BIOS does not need.
-  const boot = await readFile(join(directory, 'i386-pc', 'boot.img')).catch(() => {
-    throw new BuildError(`GRUB's boot.img is missing below ${directory}/i386-pc: install grub-pc-bin.`);
+  const boot = await readFile(join(await directory('i386-pc'), 'boot.img')).catch(() => {
+    throw new BuildError(
+      `GRUB's boot.img is missing (${'usr/lib/grub/i386-pc'} of the image and of this machine): install grub-pc-bin.`,
+    );
   });
-  const [core, efi] = await Promise.all([
-    make('i386-pc', join(work, 'core.img'), ['biosdisk', ...bios]),
-    make('x86_64-efi', join(work, 'bootx64.efi'), MODULES),
-  ]);
-  return { boot, core, efi };
+  const core = await make('i386-pc', join(work, 'core.img'), ['biosdisk', ...bios]);
+  const efi = await make('x86_64-efi', join(work, 'bootx64.img'), MODULES);
+  return { bios: { boot, core }, efi, configuration };
 }

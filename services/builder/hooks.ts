@@ -13,10 +13,7 @@ export interface HookTree {
   owners: Map<string, string>;
 }
 
-/**
- * Directories whose files are run or sourced by name: two elements bringing the same file is an error, because one would silently replace the other.
- * Elsewhere (data directories) the same holds, as in diskimage-builder: a duplicate fails the build.
- */
+/** A file that two elements bring into one directory of hooks or data is an error, because one would silently replace the other (diskimage-builder fails such a build too). */
 async function copyInto(
   source: string,
   target: string,
@@ -36,7 +33,8 @@ async function copyInto(
   if (!info.isFile())
     throw new BuildError(`Element "${element.name}" holds ${relative}, which is neither a file nor a directory.`);
   const owner = tree.owners.get(relative);
-  if (owner !== undefined) {
+  // Deeper down (static/etc/motd, init-scripts/systemd/a.service) a later element's file replaces an earlier one's, as in diskimage-builder.
+  if (owner !== undefined && relative.split('/').length === 2) {
     throw new BuildError(
       `Elements "${owner}" and "${element.name}" both bring ${relative}: hooks are merged into one tree, so rename one of them.`,
     );
@@ -58,14 +56,14 @@ const DESCRIPTIONS = new Set([
 
 /**
  * Merges the sub-directories of every element into one tree at `path`. A top-level file that describes an element (README, element-deps, pkg-map ...) stays behind;
- * `static/` of different elements may share directories but not files.
+ * of directories below the first level (static/etc, init-scripts/systemd) the later element wins, as in diskimage-builder.
  */
 export async function mergeHooks(elements: readonly Element[], path: string): Promise<HookTree> {
   const tree: HookTree = { path, owners: new Map() };
   await mkdir(path, { recursive: true });
   for (const element of elements) {
     for (const entry of (await readdir(element.path)).sort()) {
-      if (LEFT_OUT.has(entry) || DESCRIPTIONS.has(entry) || /^(README|LICENSE|__init__)/.test(entry)) continue;
+      if (LEFT_OUT.has(entry) || DESCRIPTIONS.has(entry) || /^(README|LICENSE|__init__)|\.pyc$/.test(entry)) continue;
       await copyInto(join(element.path, entry), join(path, entry), entry, element, tree);
     }
   }

@@ -57,8 +57,8 @@ export function sourcesOf(stanzas: readonly Record<string, string>[], release: s
 }
 
 /** Reads the host's own apt configuration. `release` is a Debian code name; without it the host's own. */
-export async function readHostApt(release?: string): Promise<HostApt> {
-  const [targets, config, architecture, os] = await Promise.all([
+export async function readHostApt(release?: string, architecture?: string): Promise<HostApt> {
+  const [targets, config, native, os] = await Promise.all([
     runCommand('apt-get', ['indextargets', 'Created-By: Packages'], { capture: true }),
     runCommand('apt-config', ['dump'], { capture: true }),
     runCommand('dpkg', ['--print-architecture'], { capture: true }),
@@ -77,7 +77,7 @@ export async function readHostApt(release?: string): Promise<HostApt> {
   const options = config
     .split('\n')
     .filter((line) => /^Acquire::(https?|ftp)::(Proxy|Timeout|.*::Proxy)[^"]* "/.test(line));
-  return { release: codename, architecture: architecture.trim(), sources, options };
+  return { release: codename, architecture: architecture ?? native.trim(), sources, options };
 }
 
 /** sources.list lines. `keyring: true` names the host's key files, for a run outside the image. */

@@ -1,25 +1,91 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bind } from './chroot.ts';
 import { CommandFailed } from './command.ts';
 import type { HostApt } from './host-apt.ts';
-import type { Environment, NativeStep, Phase, PhaseContext } from './phases.ts';
+import type { Environment, Phase, PhaseContext } from './phases.ts';
 import { BuildError } from './progress.ts';
 
-/** apt's lists and archives live outside the tree: they are shared by all builds and never part of a layer or an image. */
-export async function aptBinds(cache: string, release: string): Promise<Bind[]> {
-  const lists = join(cache, 'apt', release, 'lists');
-  const archives = join(cache, 'apt', release, 'archives');
-  await mkdir(join(lists, 'partial'), { recursive: true });
-  await mkdir(join(archives, 'partial'), { recursive: true });
-  return [
-    { source: lists, target: '/var/lib/apt/lists' },
-    { source: archives, target: '/var/cache/apt/archives' },
-  ];
+/**
+ * apt's lists and archives live outside the tree: they are never part of a layer or an image. A build has its own, linked from the shared ones, because elements clean apt's
+ * caches up; packages that it fetched go back to the shared store, which a rebuild takes them from.
+ */
+export class AptCache {
+  readonly binds: Bind[];
+  #shared: string;
+  #own: string;
+  /** What the shared store has already, by name and time: most steps fetch nothing. */
+  #kept = new Set<string>();
+
+  private constructor(shared: string, own: string) {
+    this.#shared = shared;
+    this.#own = own;
+    this.binds = [
+      { source: join(own, 'lists'), target: '/var/lib/apt/lists' },
+      { source: join(own, 'archives'), target: '/var/cache/apt/archives' },
+    ];
+  }
+
+  static async open(shared: string, own: string): Promise<AptCache> {
+    for (const kind of ['lists', 'archives']) {
+      await mkdir(join(shared, kind), { recursive: true });
+      await mkdir(join(own, kind, 'partial'), { recursive: true });
+      for (const name of await readdir(join(shared, kind)))
+        if (name !== 'lock' && name !== 'partial')
+          await link(join(shared, kind, name), join(own, kind, name)).catch(() =>
+            copyFile(join(shared, kind, name), join(own, kind, name)),
+          );
+    }
+    const cache = new AptCache(shared, own);
+    for (const kind of ['lists', 'archives']) await cache.#fresh(join(own, kind));
+    return cache;
+  }
+
+  /** Where the packages of all builds of one release are kept. */
+  get store(): string {
+    return join(this.#shared, 'archives');
+  }
+
+  get lists(): string {
+    return join(this.#own, 'lists');
+  }
+
+  /** Files of a directory that were not there, or not the same, at the last look. */
+  async #fresh(directory: string): Promise<string[]> {
+    const names: string[] = [];
+    for (const name of await readdir(directory).catch(() => [] as string[])) {
+      const info = await stat(join(directory, name)).catch(() => undefined);
+      const mark = `${directory}/${name} ${info?.mtimeMs}`;
+      if (!info?.isFile() || name === 'lock' || this.#kept.has(mark)) continue;
+      this.#kept.add(mark);
+      names.push(name);
+    }
+    return names;
+  }
+
+  /** Keeps what was fetched since. `from`: further directories with packages. */
+  async keep(from: readonly string[] = []): Promise<void> {
+    for (const directory of [join(this.#own, 'archives'), ...from]) {
+      for (const name of await this.#fresh(directory)) {
+        const target = join(this.store, name);
+        if (!name.endsWith('.deb')) continue;
+        // Another build may have been quicker; another file system takes a copy.
+        await link(join(directory, name), target).catch((error: NodeJS.ErrnoException) =>
+          error.code === 'EXDEV' ? copyFile(join(directory, name), target) : undefined,
+        );
+      }
+    }
+    for (const name of await this.#fresh(this.lists)) {
+      const target = join(this.#shared, 'lists', name);
+      const staged = `${target}.${process.pid}`;
+      await copyFile(join(this.lists, name), staged);
+      await rename(staged, target);
+    }
+  }
 }
 
 /** Options for one build's apt runs: no recommends, no questions, no fsync for each file (an interrupted build is thrown away whole), the host's own proxies. */
-export async function writeAptOptions(path: string, apt: HostApt): Promise<void> {
+export async function writeAptOptions(path: string, apt: HostApt, locked: readonly string[] = []): Promise<void> {
   const lines = [
     'APT::Install-Recommends "false";',
     'APT::Install-Suggests "false";',
@@ -27,77 +93,54 @@ export async function writeAptOptions(path: string, apt: HostApt): Promise<void>
     'APT::Sandbox::User "root";',
     'Acquire::Languages "none";',
     'Acquire::Retries "3";',
+    'DPkg::Lock::Timeout "600";',
     'Dpkg::Use-Pty "false";',
     'Dpkg::Options { "--force-unsafe-io"; "--force-confold"; };',
     ...apt.options,
+    ...locked,
   ];
   await writeFile(path, `${lines.join('\n')}\n`);
 }
 
-export interface Packager {
-  /** The native steps that install and remove a phase's packages, at the places where diskimage-builder's own scripts stand. */
-  steps: (phase: Phase) => NativeStep[];
-}
-
-/** The name of the step after which the tree is worth keeping as a layer: all packages of install.d are in. */
-export const PACKAGES_STEP = '01-package-installs';
-
-const INSTALL_STEP: Partial<Record<Phase, string>> = {
+export const INSTALL_STEP: Partial<Record<Phase, string>> = {
   'pre-install.d': '10-package-installs',
-  'install.d': PACKAGES_STEP,
+  'install.d': '01-package-installs',
   'post-install.d': '00-package-installs',
 };
-const UNINSTALL_STEP: Partial<Record<Phase, string>> = {
+export const UNINSTALL_STEP: Partial<Record<Phase, string>> = {
   'pre-install.d': '99-package-uninstalls',
   'install.d': '99-package-uninstalls',
   'post-install.d': '95-package-uninstalls',
 };
 
-export interface PackagerOptions {
+export interface AptRun {
   context: PhaseContext;
-  /** A file outside the tree that is locked while apt runs. */
-  lock: string;
-  /** What to install and remove in a phase. */
-  wanted: (phase: Phase) => { install: string[]; uninstall: string[] };
+  phase: Phase;
+  script: string;
+  environment: Environment;
 }
 
-export function packager({ context, lock, wanted }: PackagerOptions): Packager {
-  let listsAreFresh = false;
-  const apt = async (environment: Environment, phase: Phase, script: string, args: string[]): Promise<void> => {
-    const env = {
-      ...environment,
-      DEBCONF_NONINTERACTIVE_SEEN: 'true',
-      LC_ALL: 'C.UTF-8',
-    };
-    const onLine = (line: string): void => context.onProgress({ phase, script, line });
-    try {
-      // Two builds share lists and archives; apt itself gives up at once when it finds them locked.
-      const inside = ['chroot', context.room.root, 'apt-get', '-y', '-q', ...args];
-      await context.room.runOutside(['flock', lock, ...inside], { env, onLine });
-    } catch (error) {
-      if (!(error instanceof CommandFailed)) throw error;
-      const telling = error.tail.filter((line) => /^(E:|Err)|dpkg:|error/i.test(line.trim())).slice(-8);
-      const lines = telling.length > 0 ? telling : error.tail.slice(-8);
-      throw new BuildError(`apt-get ${args.join(' ')} failed in phase ${phase}:\n${lines.join('\n')}`, error.tail);
-    }
-  };
-  const step = (phase: Phase, name: string | undefined, kind: 'install' | 'uninstall'): NativeStep[] => {
-    const names = wanted(phase)[kind];
-    if (name === undefined || names.length === 0) return [];
-    const run = async (environment: Environment): Promise<void> => {
-      if (kind === 'uninstall') return apt(environment, phase, name, ['purge', ...names]);
-      if (!listsAreFresh) await apt(environment, phase, name, ['update']);
-      listsAreFresh = true;
-      await apt(environment, phase, name, ['install', ...names]);
-    };
-    return [{ name, run }];
-  };
-  return {
-    steps: (phase) => [
-      ...step(phase, INSTALL_STEP[phase], 'install'),
-      ...step(phase, UNINSTALL_STEP[phase], 'uninstall'),
-    ],
-  };
+async function apt({ context, phase, script, environment }: AptRun, args: readonly string[]): Promise<void> {
+  const env = { ...environment, DEBCONF_NONINTERACTIVE_SEEN: 'true', LC_ALL: 'C.UTF-8' };
+  const onLine = (line: string): void => context.onProgress({ phase, script, line });
+  try {
+    await context.room.runInside(['apt-get', '-y', '-q', ...args], { env, onLine });
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error;
+    const telling = error.tail.filter((line) => /^(E:|Err)|dpkg:|error/i.test(line.trim())).slice(-8);
+    const lines = telling.length > 0 ? telling : error.tail.slice(-8);
+    throw new BuildError(`apt-get ${args.join(' ')} failed in phase ${phase}:\n${lines.join('\n')}`, error.tail);
+  }
+}
+
+/** Installs a phase's packages in one transaction; the lists are brought up to date first when this build has not done so. */
+export async function installPackages(run: AptRun, names: readonly string[], freshen: boolean): Promise<void> {
+  if (freshen) await apt(run, ['update']);
+  await apt(run, ['install', ...names]);
+}
+
+export function removePackages(run: AptRun, names: readonly string[]): Promise<void> {
+  return apt(run, ['purge', ...names]);
 }
 
 // Only files count, with the mode they have: an element's copy of a directory must not change the mode of /root or /tmp in the image.
@@ -106,30 +149,9 @@ cd /tmp/in_target.d/static
 find . -type f -print0 | while IFS= read -r -d '' f; do install -D -o root -g root -m "$(stat -c %a "$f")" "$f" "/\${f#./}"; done
 find . -type l -print0 | while IFS= read -r -d '' f; do mkdir -p "/$(dirname "$f")"; cp -Pf "$f" "/\${f#./}"; done`;
 
-/** Copies the elements' `static/` trees into the image, where diskimage-builder's install-static element does. */
-export function staticStep(context: PhaseContext): NativeStep {
-  return {
-    name: '10-install-static-files',
-    run: async (environment) => {
-      await context.room.runInside(['bash', '-c', INSTALL_STATIC], { env: environment });
-    },
-  };
-}
+export const STATIC_STEP = '10-install-static-files';
 
-/** Every installed package of the tree, sorted by name. */
-export async function installedPackages(
-  context: PhaseContext,
-): Promise<{ name: string; version: string; architecture: string }[]> {
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
-  const argv = ['dpkg-query', '-W', '-f', '${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\n'];
-  const text = await context.room.runInside(argv, {
-    capture: true,
-    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
-  });
-  return text
-    .split('\n')
-    .map((line) => line.split('\t'))
-    .filter(([state]) => state?.startsWith('ii'))
-    .map(([, name = '', version = '', architecture = '']) => ({ name, version, architecture }))
-    .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+/** Copies the elements' `static/` trees into the image, where diskimage-builder's install-static element does. */
+export async function installStatic(context: PhaseContext, environment: Environment): Promise<void> {
+  await context.room.runInside(['bash', '-c', INSTALL_STATIC], { env: environment });
 }

@@ -8,8 +8,8 @@ import { BuildError, type OnProgress } from './progress.ts';
 /**
  * A build goes through these directories of hooks, in this order. Outside: on this machine, with the tree at TMP_MOUNT_PATH. Inside: in the tree.
  * root.d fills an empty tree; the tree is then furnished (devices, name resolution, no daemons); extra-data.d fetches what the tree cannot reach; packages come in
- * pre-install.d, install.d and post-install.d; after post-root.d diskimage-builder makes a block device and copies the tree to it, which is not needed here, so the last
- * three see the same tree; cleanup.d takes out what only the build needed.
+ * pre-install.d, install.d and post-install.d; after post-root.d diskimage-builder makes a block device and copies the tree to it, which most layouts do not need here, so the
+ * last three see the same tree; cleanup.d takes out what only the build needed.
  */
 export const PHASES = {
   'root.d': 'outside',
@@ -43,6 +43,10 @@ export interface PhaseContext {
   /** What every hook starts with, before environment.d. */
   environment: Environment;
   onProgress: OnProgress;
+  /** Directory of programs that stand before the machine's own for hooks outside. */
+  programs?: string;
+  /** Where hooks outside run: what they write by a relative path lands there. */
+  directory?: string;
 }
 
 const SOURCE_ALL = `set -eu
@@ -76,7 +80,7 @@ export async function phaseEnvironment(context: PhaseContext, place: 'outside' |
     start.DEBIAN_FRONTEND = 'noninteractive';
     delete start.TMPDIR;
     delete start.VIRTUAL_ENV;
-  } else start.PATH = `${join(tree.path, 'bin')}:${start.PATH ?? INSIDE_PATH}`;
+  } else start.PATH = `${context.programs ?? ''}:${start.PATH ?? INSIDE_PATH}:${join(tree.path, 'bin')}`;
   const directory = place === 'inside' ? `${HOOKS_INSIDE}/environment.d` : join(tree.path, 'environment.d');
   const argv = ['bash', '-c', SOURCE_ALL, 'environment', ...names.map((name) => `${directory}/${name}`)];
   const options = { env: start, capture: true };
@@ -94,6 +98,14 @@ export async function phaseEnvironment(context: PhaseContext, place: 'outside' |
   }
 }
 
+/** Runs every script of a phase outside, one after the other; the first failure ends it. */
+export async function runPhase(context: PhaseContext, phase: Phase): Promise<void> {
+  const steps = await planPhase(context.tree, phase, []);
+  if (steps.length === 0) return;
+  const environment = await phaseEnvironment(context, PHASES[phase]);
+  for (const step of steps) if (typeof step === 'string') await runScript(context, phase, step, environment);
+}
+
 /** Scripts and native steps of one phase in the order in which they run; a script of the same name replaces a native step. */
 export async function planPhase(
   tree: HookTree,
@@ -106,8 +118,23 @@ export async function planPhase(
   return steps.sort((a, b) => compareHooks(nameOf(a), nameOf(b)));
 }
 
+/** What the last lines of a failure say about its cause, where they say it. */
+function remedy(tail: readonly string[], place: 'outside' | 'inside'): string {
+  const text = tail.join('\n');
+  if (/No space left on device|ENOSPC|Disk quota exceeded/i.test(text))
+    return 'The disk is full: free space below the cache directory, or name another with --image-cache. ';
+  if (place === 'outside' && text.includes('Read-only file system'))
+    return 'It wrote outside the tree: hooks on this side may write to the tree, TMP_BUILD_DIR, DIB_IMAGE_CACHE, /tmp and the directory that the build was started from. ';
+  return '';
+}
+
 /** Runs one script of a phase. A failure says which script of which element it was, and its last lines. */
-async function runScript(context: PhaseContext, phase: Phase, script: string, environment: Environment): Promise<void> {
+export async function runScript(
+  context: PhaseContext,
+  phase: Phase,
+  script: string,
+  environment: Environment,
+): Promise<void> {
   const { room, tree, onProgress } = context;
   const element = tree.owners.get(`${phase}/${script}`) ?? 'unknown';
   onProgress({ phase, element, script });
@@ -117,43 +144,17 @@ async function runScript(context: PhaseContext, phase: Phase, script: string, en
   };
   try {
     if (PHASES[phase] === 'inside') await room.runInside([`${HOOKS_INSIDE}/${phase}/${script}`], options);
-    else await room.runOutside([join(tree.path, phase, script)], options);
+    else
+      await room.runOutside([join(tree.path, phase, script)], {
+        ...options,
+        ...(context.directory === undefined ? {} : { cwd: context.directory }),
+      });
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     const how = error.message.slice(error.command.length).split(':')[0]!.trim();
     throw new BuildError(
-      `Script ${phase}/${script} of element "${element}" ${how}. Its last lines:\n${error.tail.slice(-10).join('\n')}`,
+      `Script ${phase}/${script} of element "${element}" ${how}. ${remedy(error.tail, PHASES[phase])}Its last lines:\n${error.tail.slice(-10).join('\n')}`,
       error.tail,
     );
-  }
-}
-
-export interface PhaseSlice {
-  /** Run only steps up to and including the one of this name. */
-  through?: string;
-  /** Run only steps after the one of this name. */
-  after?: string;
-}
-
-/** Runs a phase, or a slice of it, to its end; the first failure ends it. */
-export async function runPhase(
-  context: PhaseContext,
-  phase: Phase,
-  natives: readonly NativeStep[] = [],
-  slice: PhaseSlice = {},
-): Promise<void> {
-  const steps = (await planPhase(context.tree, phase, natives)).filter((step) => {
-    const name = typeof step === 'string' ? step : step.name;
-    if (slice.through !== undefined && compareHooks(name, slice.through) > 0) return false;
-    return slice.after === undefined || compareHooks(name, slice.after) > 0;
-  });
-  if (steps.length === 0) return;
-  const environment = await phaseEnvironment(context, PHASES[phase]);
-  for (const step of steps) {
-    if (typeof step === 'string') await runScript(context, phase, step, environment);
-    else {
-      context.onProgress({ phase, script: step.name });
-      await step.run(environment);
-    }
   }
 }

@@ -1,50 +1,76 @@
-import { mkdir, readFile, rename } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheKey, exists, publish, removeTree } from './cache.ts';
-import { Room } from './chroot.ts';
+import { DEFER, GRUB_INSTALL, GRUB_PROBE, INITRAMFS, INITRAMFS_MODULES, PROBE, UNPROBE } from './boot-stubs.ts';
+import { cacheKey, exists } from './cache.ts';
 import type { ImageDefinition } from './definition.ts';
 import { hookEnvironment, keyedEnvironment } from './environment.ts';
-import { digestPaths, type HookTree, mergeHooks } from './hooks.ts';
+import { finishTree } from './finish-tree.ts';
+import { digestPaths, type HookTree, listHooks, mergeHooks } from './hooks.ts';
 import type { HostApt } from './host-apt.ts';
+import { Layering, type StepRecord } from './layering.ts';
+import { type Layout, layoutEnvironment } from './layout.ts';
+import { orderHooks } from './order.ts';
 import { type PackagePlan, type PackageRequest, planPackages } from './package-installs.ts';
-import { aptBinds, installedPackages, PACKAGES_STEP, packager, staticStep, writeAptOptions } from './packages.ts';
+import {
+  AptCache,
+  INSTALL_STEP,
+  installPackages,
+  installStatic,
+  removePackages,
+  STATIC_STEP,
+  UNINSTALL_STEP,
+  writeAptOptions,
+} from './packages.ts';
 import {
   type Environment,
-  HOOKS_INSIDE,
+  type NativeStep,
   type Phase,
-  type PhaseContext,
   phaseEnvironment,
+  planPhase,
   runPhase,
-  WORK_INSIDE,
+  runScript,
 } from './phases.ts';
-import type { OnProgress, StageClock } from './progress.ts';
+import { BuildError, type OnProgress, type StageClock } from './progress.ts';
 import type { Element } from './resolve.ts';
+import { dataDigest, readScript } from './step-key.ts';
+import { libraryPath, UPSTREAM_LIBRARY, writeHostPrograms } from './upstream.ts';
 
 export interface TreeOptions {
   definition: ImageDefinition;
   elements: readonly Element[];
   elementsPath: readonly string[];
   apt: HostApt;
-  /** Directory of the cache, and one of this build. */
+  layout: Layout;
+  /** Directory of the cache, and one of this build; both real paths. */
   cache: string;
   work: string;
+  /** The caller's directory: hooks outside run there, and may write there. */
+  directory: string;
   useCache: boolean;
+  keep?: boolean;
   epoch: number;
   /** A digest of the mirrors' state; a new one builds the base anew. */
   mirrorDigest: string;
+  /** Lines for apt.conf and variables of a rebuild from a lock. */
+  locked?: { apt: readonly string[]; environment: Environment } | undefined;
+  /** Only ask which layers are there; the tree that results is of no use. */
+  dryRun?: boolean;
   clock: StageClock;
   onProgress: OnProgress;
   signal?: AbortSignal | undefined;
 }
 
 export interface BuiltTree {
-  room: Room;
+  /** Directories of the layers, the lowest first. */
+  layers: string[];
   /** The environment of the hooks after environment.d: assembly reads the boot settings from it. */
   environment: Environment;
   packages: { name: string; version: string; architecture: string }[];
+  steps: StepRecord[];
+  warnings: string[];
 }
 
-async function packageRequests(elements: readonly Element[], extra: readonly string[]): Promise<PackageRequest[]> {
+async function packageRequests(elements: readonly Element[]): Promise<PackageRequest[]> {
   const requests: PackageRequest[] = [];
   for (const { name, path } of elements) {
     const map = await readFile(join(path, 'pkg-map'), 'utf8').catch(() => undefined);
@@ -53,189 +79,280 @@ async function packageRequests(elements: readonly Element[], extra: readonly str
       if (text !== undefined) requests.push({ element: name, text, ...(map === undefined ? {} : { map }) });
     }
   }
-  if (extra.length > 0)
-    requests.push({
-      element: 'image definition',
-      text: JSON.stringify(Object.fromEntries(extra.map((name) => [name, null]))),
-    });
   return requests;
 }
 
-/** Builds the base (root.d) in a room of its own, or finds it in the cache. Returns the directory of the finished tree. */
-async function buildBase(
-  options: TreeOptions,
-  tree: HookTree,
-  environment: Environment,
-): Promise<{ path: string; key: string }> {
-  const { cache, work, clock, onProgress, signal } = options;
-  const hooks = await digestPaths(['root.d', 'environment.d'].map((name) => join(tree.path, name)));
-  const key = cacheKey(
-    'base/1',
-    hooks,
-    keyedEnvironment({ ...environment, DIB_ARGS: '', IMAGE_ELEMENT: '' }),
-    options.mirrorDigest,
-  );
-  const path = join(cache, 'bases', key);
-  if (options.useCache && (await exists(path))) return { path, key };
-  const target = join(work, 'base');
-  await mkdir(target, { recursive: true });
-  await clock.run('root.d', async () => {
-    const room = await Room.open({ root: target, signal });
-    try {
-      const own = { ...environment, TMP_MOUNT_PATH: target, TARGET_ROOT: target };
-      await runPhase({ room, tree, environment: own, onProgress }, 'root.d');
-    } finally {
-      await room.close();
-    }
-  });
-  if (!options.useCache && (await exists(path))) {
-    await rename(path, join(work, 'old-base'));
-    await removeTree(join(work, 'old-base'));
-  }
-  await publish(target, path);
-  return { path, key };
-}
-
-/** What the layer of packages depends on: every script up to it, every file those scripts can see, the packages, the environment. */
-async function packagesKey(
-  baseKey: string,
-  tree: HookTree,
-  plan: PackagePlan,
-  environment: Environment,
-): Promise<string> {
-  const later = new Set([
-    'root.d',
-    'install.d',
-    'post-install.d',
-    'post-root.d',
-    'pre-finalise.d',
-    'finalise.d',
-    'cleanup.d',
-    'static',
-  ]);
-  const roots = new Set([...tree.owners.keys()].map((path) => path.split('/')[0]!));
-  const seen = [...roots].filter((root) => !later.has(root)).sort();
-  const digest = await digestPaths(seen.map((root) => join(tree.path, root)));
-  const early = [...tree.owners.keys()].filter((path) => path.startsWith('install.d/0')).sort();
-  const scripts = await digestPaths(early.map((path) => join(tree.path, path)));
-  const packages = JSON.stringify([
-    plan.install['pre-install.d'],
-    plan.uninstall['pre-install.d'],
-    plan.install['install.d'],
-  ]);
-  return cacheKey(
-    'packages/1',
-    baseKey,
-    digest,
-    scripts,
-    packages,
-    keyedEnvironment({ ...environment, DIB_ARGS: '', IMAGE_ELEMENT: '' }),
-  );
-}
-
-const FIRST: readonly Phase[] = ['extra-data.d', 'pre-install.d', 'install.d'];
-const LAST: readonly Phase[] = ['post-install.d', 'post-root.d', 'pre-finalise.d', 'finalise.d', 'cleanup.d'];
-
-/**
- * Builds the tree of an image: root.d (cached), everything up to the packages (cached as an overlay layer), the rest on top. The tree lives in the room that is
- * returned; the caller closes it.
- */
-export async function buildTree(options: TreeOptions): Promise<BuiltTree> {
-  const { definition, elements, apt, cache, work, clock, onProgress, signal } = options;
-  const hooks = join(work, 'hooks');
-  const mount = join(work, 'root');
-  const tree = await mergeHooks(elements, hooks);
-  const places = { build: work, hooks, mount, cache };
-  const environment = hookEnvironment(definition, elements, options.elementsPath, apt, places, options.epoch);
-  const base = await buildBase(options, tree, environment);
-  await writeAptOptions(join(work, 'apt.conf'), apt);
-  const binds = [
-    { source: hooks, target: HOOKS_INSIDE, readOnly: true },
-    ...(await aptBinds(cache, apt.release)),
-    { source: work, target: WORK_INSIDE, readOnly: true },
-  ];
-  let plan: PackagePlan = { install: {}, uninstall: {} };
-  const enter = async (layers: string[], upper: string): Promise<PhaseContext> => {
-    const room = await Room.open({ root: mount, layers, upper, work: join(work, 'overlay'), signal });
-    try {
-      await room.furnish(binds);
-    } catch (error) {
-      await room.close();
-      throw error;
-    }
-    return { room, tree, environment, onProgress };
-  };
-  const phase = async (
-    context: PhaseContext,
-    name: Phase,
-    slice: { through?: string; after?: string } = {},
-  ): Promise<void> => {
-    const wanted = (of: Phase) => ({ install: plan.install[of] ?? [], uninstall: plan.uninstall[of] ?? [] });
-    const natives = packager({
-      context,
-      lock: join(cache, 'apt', apt.release, 'lock'),
-      wanted,
-    }).steps(name);
-    const withStatic = name === 'install.d' && [...tree.owners.keys()].some((path) => path.startsWith('static/'));
-    await runPhase(context, name, withStatic ? [...natives, staticStep(context)] : natives, slice);
-  };
-
-  // The plan needs the environment that environment.d makes, which needs no tree: any room will do.
-  const outside = await Room.open({ root: join(work, 'empty'), signal });
-  let settled: Environment;
-  try {
-    settled = await phaseEnvironment({ room: outside, tree, environment, onProgress }, 'outside');
-  } finally {
-    await outside.close();
-  }
-  plan = planPackages(await packageRequests(elements, definition.packages), settled);
-  const key = await packagesKey(base.key, tree, plan, environment);
-  const layer = join(cache, 'layers', key);
-  if (!options.useCache || !(await exists(layer))) {
-    const context = await enter([base.path], join(work, 'layer'));
-    try {
-      for (const name of FIRST) {
-        await clock.run(name === 'install.d' ? 'packages' : name, () =>
-          phase(context, name, name === 'install.d' ? { through: PACKAGES_STEP } : {}),
-        );
-      }
-      await context.room.strip();
-    } finally {
-      await context.room.close();
-    }
-    if (await exists(layer)) await removeTree(layer);
-    await publish(join(work, 'layer'), layer);
-  }
-  const context = await enter([base.path, layer], join(work, 'upper'));
-  try {
-    await clock.run('extra-data.d', () => phase(context, 'extra-data.d'));
-    await clock.run('install.d', () => phase(context, 'install.d', { after: PACKAGES_STEP }));
-    for (const name of LAST) await clock.run(name, () => phase(context, name));
-    const packages = await installedPackages(context);
-    await context.room.strip();
-    await generalise(context.room);
-    return { room: context.room, environment: settled, packages };
-  } catch (error) {
-    await context.room.close();
-    throw error;
-  }
-}
-
-// Every node written from the image would share these. An empty machine-id is filled at each first boot without being taken for a factory reset (machine-id(5)).
-const GENERALISE = `
+// What diskimage-builder's create_base does to a fresh root: its resolver set aside (elements may put another into .ORIG), nothing starts daemons (Debian Policy 9.3.3.1).
+const DRESS = `
+set -e
 R=$1
-rm -f "$R"/etc/ssh/ssh_host_*_key* "$R/var/lib/dbus/machine-id" "$R/var/lib/systemd/random-seed" "$R"/root/*.log "$R/root/.bash_history"
-: >"$R/etc/machine-id"
-# resolved answers through a file of its own (its package could not make the link: hooks had a resolver of ours there).
-if [ -e "$R/lib/systemd/systemd-resolved" ]; then ln -sfn ../run/systemd/resolve/stub-resolv.conf "$R/etc/resolv.conf"
-elif [ ! -L "$R/etc/resolv.conf" ]; then : >"$R/etc/resolv.conf"; fi
-find "$R/var/log" -xdev -type f -delete
-find "$R/tmp" "$R/var/tmp" "$R/run" -xdev -mindepth 1 -delete
-rm -f "$R"/var/cache/apt/*.bin "$R"/var/cache/ldconfig/aux-cache "$R"/var/cache/debconf/*-old "$R"/var/lib/dpkg/*-old
-find "$R/var/lib/apt/lists" "$R/var/cache/apt/archives" -xdev -type f -delete 2>/dev/null
-true
+mkdir -p "$R/usr/sbin" "$R/etc" "$R/tmp/in_target.d"; chmod 1777 "$R/tmp"
+if [ ! -e "$R/usr/sbin/policy-rc.d" ]; then printf '#!/bin/sh\\n# undercloud image build\\nexit 101\\n' >"$R/usr/sbin/policy-rc.d"; chmod 755 "$R/usr/sbin/policy-rc.d"; fi
+if [ -e "$R/etc/resolv.conf" ] || [ -L "$R/etc/resolv.conf" ]; then mv "$R/etc/resolv.conf" "$R/etc/resolv.conf.ORIG"; fi
+cat /etc/resolv.conf >"$R/etc/resolv.conf" 2>/dev/null || : >"$R/etc/resolv.conf"
 `;
 
-async function generalise(room: Room): Promise<void> {
-  await room.runOutside(['bash', '-c', GENERALISE, 'generalise', room.root]);
+/** Builds the tree of an image as a pile of layers, each made by one script and kept under a key of everything it depends on. */
+export class TreeBuilder {
+  #options: TreeOptions;
+  #tree: HookTree;
+  #start: Environment;
+  #settled: Environment;
+  #plan: PackagePlan;
+  #layering: Layering;
+  #native: boolean;
+  #freshen = true;
+  #aptCache: AptCache;
+
+  private constructor(
+    options: TreeOptions,
+    parts: {
+      tree: HookTree;
+      start: Environment;
+      settled: Environment;
+      plan: PackagePlan;
+      layering: Layering;
+      native: boolean;
+      aptCache: AptCache;
+    },
+  ) {
+    this.#options = options;
+    this.#tree = parts.tree;
+    this.#start = parts.start;
+    this.#settled = parts.settled;
+    this.#plan = parts.plan;
+    this.#layering = parts.layering;
+    this.#native = parts.native;
+    this.#aptCache = parts.aptCache;
+  }
+
+  static async open(options: TreeOptions): Promise<TreeBuilder> {
+    const { definition, elements, apt, cache, work, directory } = options;
+    const hooks = join(work, 'hooks');
+    const mount = join(work, 'root');
+    const inside = join(work, 'inside');
+    const tree = await mergeHooks(elements, hooks);
+    await mkdir(join(hooks, 'environment.d'), { recursive: true });
+    const type = definition.installType ?? 'source';
+    const line = `export DIB_DEFAULT_INSTALLTYPE=\${DIB_DEFAULT_INSTALLTYPE:-"${type}"}\n`;
+    await writeFile(join(hooks, 'environment.d/11-dib-install-type.bash'), line);
+    if (await exists(join(UPSTREAM_LIBRARY, 'dib-run-parts')))
+      await cp(join(UPSTREAM_LIBRARY, 'dib-run-parts'), join(hooks, 'dib-run-parts'));
+    await mkdir(join(inside, 'boot'), { recursive: true });
+    for (const [name, text] of Object.entries({ 'grub-install': GRUB_INSTALL, 'grub-probe': GRUB_PROBE }))
+      for (const alias of name === 'grub-install' ? [name, 'grub2-install'] : [name])
+        await writeFile(join(inside, 'boot', alias), text, { mode: 0o755 });
+    await writeAptOptions(join(inside, 'apt.conf'), apt, options.locked?.apt);
+    const places = { build: work, hooks, mount, cache, library: await libraryPath(work) };
+    const start: Environment = {
+      ...hookEnvironment(definition, elements, options.elementsPath, apt, places, options.epoch),
+      ...layoutEnvironment(options.layout),
+      UC_INITRAMFS_LIST: INITRAMFS_MODULES,
+      ...options.locked?.environment,
+    };
+    const aptCache = await AptCache.open(join(cache, 'apt', apt.release), join(work, 'apt'));
+    const programs = await writeHostPrograms(join(work, 'programs'));
+    const layering = new Layering({
+      ...options,
+      mount,
+      tree,
+      environment: start,
+      programs,
+      binds: [
+        { source: hooks, target: '/tmp/in_target.d', readOnly: true },
+        { source: inside, target: '/run/undercloud-build', readOnly: true },
+        ...aptCache.binds,
+      ],
+      onStep: () => aptCache.keep(),
+      writable: [...new Set(['/tmp', '/var/tmp', cache, work, directory])],
+    });
+    const native = !elements.some(({ name }) => name === 'package-installs');
+    const settled = await layering.outside((context) => phaseEnvironment(context, 'outside'));
+    const plan = native ? planPackages(await packageRequests(elements), settled) : { install: {}, uninstall: {} };
+    return new TreeBuilder(options, { tree, start, settled, plan, layering, native, aptCache });
+  }
+
+  async build(): Promise<BuiltTree> {
+    const { definition, clock, work } = this.#options;
+    const layers = this.#layering;
+    await clock.run('root.d', () => this.#base());
+    await layers.native('dress', DRESS, 'outside', cacheKey(DRESS));
+    await layers.volatile('extra-data.d', (context) => runPhase(context, 'extra-data.d'));
+    await layers.native('defer', DEFER, 'inside', cacheKey(DEFER));
+    await clock.run('pre-install.d', () => this.#phase('pre-install.d'));
+    await clock.run('install.d', () => this.#phase('install.d'));
+    await this.#extraPackages();
+    await clock.run('post-install.d', () => this.#phase('post-install.d'));
+    if ((await listHooks(this.#tree, 'post-root.d')).length > 0)
+      await layers.volatile('post-root.d', (context) => runPhase(context, 'post-root.d'));
+    if (this.#options.dryRun && layers.broken) return this.#result([]);
+    await clock.run('initramfs', () => layers.native('initramfs', INITRAMFS, 'inside', this.#initramfsKey()));
+    if ((await listHooks(this.#tree, 'pre-finalise.d')).length > 0)
+      await layers.volatile('pre-finalise.d', (context) => runPhase(context, 'pre-finalise.d'));
+    if (!this.#options.layout.loop) await this.#finalise();
+    if (this.#options.dryRun) return this.#result([]);
+    const packages = await finishTree(layers, { loop: this.#options.layout.loop, clock });
+    await writeFile(join(work, 'finished'), definition.name);
+    return this.#result(packages);
+  }
+
+  /** Keeps what each step depended on, for the next plan. */
+  remember(): Promise<void> {
+    return this.#layering.remember();
+  }
+
+  #result(packages: BuiltTree['packages']): BuiltTree {
+    const { layers, steps, warnings } = this.#layering;
+    return { layers: [...layers], environment: this.#settled, packages, steps, warnings };
+  }
+
+  #initramfsKey(): string {
+    const { DIB_INITRAMFS = '', DIB_INITRAMFS_MODULES = '', DIB_INITRAMFS_ANEW = '' } = this.#settled;
+    return cacheKey(INITRAMFS, INITRAMFS_MODULES, DIB_INITRAMFS, DIB_INITRAMFS_MODULES, DIB_INITRAMFS_ANEW);
+  }
+
+  /** root.d fills an empty directory. Package lists that it left there move out of the layer, to where the later phases find them. */
+  async #base(): Promise<void> {
+    const { cache, definition } = this.#options;
+    const hooks = await digestPaths(['root.d', 'environment.d', 'bin'].map((name) => join(this.#tree.path, name)));
+    const scripts = await Promise.all(
+      (await listHooks(this.#tree, 'root.d')).map(
+        async (name) => (await readScript(join(this.#tree.path, 'root.d', name))).text,
+      ),
+    );
+    const environment = keyedEnvironment(this.#start, scripts.join('\n'));
+    await this.#layering.base(
+      { script: hooks, data: '', programs: '', environment, rest: this.#options.mirrorDigest, parent: '' },
+      async (context, target) => {
+        const own = {
+          ...context,
+          environment: { ...context.environment, TMP_MOUNT_PATH: target, TARGET_ROOT: target },
+        };
+        await runPhase(own, 'root.d');
+        const filled = (await readdir(target)).filter((name) => name !== 'lost+found' && name !== 'tmp');
+        if (filled.length === 0)
+          throw new BuildError(
+            `The elements of image "${definition.name}" put no operating system into the tree (root.d of ${[...new Set(this.#tree.owners.values())].join(', ')}): add one such as debian-base or debian-minimal.`,
+          );
+        const lists = join(target, 'var/lib/apt/lists');
+        const script =
+          '[ -d "$1" ] || exit 0; find "$1" -maxdepth 1 -type f ! -name lock -exec mv -f {} "$2/" \\;; rm -f "$3"/var/cache/apt/*.bin "$3"/var/cache/apt/archives/*.deb';
+        // diskimage-builder's dpkg element keeps what root.d fetched in a directory of the distribution's name.
+        await this.#aptCache.keep([
+          join(target, 'var/cache/apt/archives'),
+          join(cache, 'apt', this.#settled.DISTRO_NAME ?? ''),
+        ]);
+        await context.room.runOutside(['bash', '-c', script, 'lists', lists, this.#aptCache.lists, target]);
+      },
+    );
+  }
+
+  /** One phase inside the tree, a layer for each of its scripts and native steps. */
+  async #phase(phase: Phase): Promise<void> {
+    const names = orderHooks(await listHooks(this.#tree, phase));
+    for (const step of await planPhase(this.#tree, phase, await this.#natives(phase, names))) {
+      if (typeof step === 'string') await this.#script(phase, step);
+      else await step.run({});
+    }
+  }
+
+  async #script(phase: Phase, name: string): Promise<void> {
+    const element = this.#tree.owners.get(`${phase}/${name}`) ?? 'unknown';
+    const { text, isText, digest } = await readScript(join(this.#tree.path, phase, name));
+    const parts = {
+      script: digest,
+      data: await dataDigest(this.#tree, element, text, isText),
+      programs: await digestPaths([join(this.#tree.path, 'bin')]),
+      environment: `${await digestPaths([join(this.#tree.path, 'environment.d')])}\n${keyedEnvironment(this.#start, text)}`,
+      rest: '',
+    };
+    await this.#layering.step({ phase, script: name, element }, parts, (context, environment) =>
+      runScript(context, phase, name, environment),
+    );
+  }
+
+  /** The builder's own steps of a phase: packages and static files, where the upstream elements that do the same are not in the image. */
+  async #natives(phase: Phase, scripts: readonly string[]): Promise<NativeStep[]> {
+    const steps: NativeStep[] = [];
+    const add = (name: string | undefined, packages: readonly string[], verb: 'install' | 'remove'): void => {
+      if (name === undefined || packages.length === 0) return;
+      const run = async (): Promise<void> => {
+        const parts = {
+          script: verb,
+          data: '',
+          programs: '',
+          environment: await this.#commonEnvironment(),
+          rest: packages.join(' '),
+        };
+        await this.#layering.step({ phase, script: name, element: 'packages' }, parts, async (context, environment) => {
+          const aptRun = { context, phase, script: name, environment };
+          if (verb === 'remove') return removePackages(aptRun, packages);
+          await installPackages(aptRun, packages, this.#freshen);
+          this.#freshen = false;
+        });
+      };
+      steps.push({ name, run });
+    };
+    if (this.#native) {
+      const extra = phase === 'install.d' ? this.#options.definition.packages : [];
+      add(INSTALL_STEP[phase], [...new Set([...(this.#plan.install[phase] ?? []), ...extra])], 'install');
+      add(UNINSTALL_STEP[phase], this.#plan.uninstall[phase] ?? [], 'remove');
+    }
+    const hasStatic = [...this.#tree.owners.keys()].some((path) => path.startsWith('static/'));
+    if (phase === 'install.d' && hasStatic && !scripts.includes(STATIC_STEP))
+      steps.push({
+        name: STATIC_STEP,
+        run: async () => {
+          const data = await digestPaths([join(this.#tree.path, 'static')]);
+          const parts = { script: 'static/1', data, programs: '', environment: '', rest: '' };
+          await this.#layering.step({ phase, script: STATIC_STEP, element: 'static files' }, parts, installStatic);
+        },
+      });
+    return steps;
+  }
+
+  async #commonEnvironment(): Promise<string> {
+    return `${await digestPaths([join(this.#tree.path, 'environment.d')])}\n${keyedEnvironment(this.#start, '')}`;
+  }
+
+  /** `-p`: extra packages by the distribution's own install-packages, after install.d. */
+  async #extraPackages(): Promise<void> {
+    const { packages } = this.#options.definition;
+    if (this.#native || packages.length === 0) return;
+    const parts = {
+      script: 'extra',
+      data: '',
+      programs: await digestPaths([join(this.#tree.path, 'bin')]),
+      environment: await this.#commonEnvironment(),
+      rest: packages.join(' '),
+    };
+    await this.#layering.step(
+      { phase: 'install.d', script: 'install-packages', element: '-p' },
+      parts,
+      async (context, environment) => {
+        await context.room.runInside(['install-packages', ...packages], {
+          env: environment,
+          onLine: (line) => context.onProgress({ phase: 'install.d', script: 'install-packages', line }),
+        });
+      },
+    );
+  }
+
+  /** finalise.d, with programs that stand in for those that want a device. */
+  async #finalise(): Promise<void> {
+    const { clock } = this.#options;
+    const names = await listHooks(this.#tree, 'finalise.d');
+    if (names.length === 0) return;
+    const texts = await Promise.all(
+      names.map(async (name) => (await readScript(join(this.#tree.path, 'finalise.d', name))).text),
+    );
+    const grub = texts.some((text) => /grub2?-(install|mkconfig)|update-grub/.test(text));
+    await clock.run('finalise.d', async () => {
+      if (grub) await this.#layering.native('grub-probe', PROBE, 'inside', cacheKey(PROBE, GRUB_PROBE, GRUB_INSTALL));
+      this.#layering.deviceless = grub;
+      await this.#phase('finalise.d');
+      this.#layering.deviceless = false;
+      if (grub) await this.#layering.native('grub-probe-off', UNPROBE, 'inside', cacheKey(UNPROBE));
+    });
+  }
 }

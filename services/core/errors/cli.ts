@@ -55,6 +55,11 @@ export const cliErrors = {
     sentence: 'Image {name} was built as {types}, and only type `chunks` can be registered.',
     remedy: 'Add `-t chunks`, or say --no-register.',
   },
+  'image-not-built': {
+    status: 404,
+    sentence: 'There is no built image “{name}”: none of {places} holds a manifest.json.',
+    remedy: 'Build it with `undercloud image build`, or give the directory that holds its manifest.',
+  },
   'ambiguous-name': {
     status: 409,
     sentence: '{count} {what} are named {name}.',
