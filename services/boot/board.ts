@@ -42,7 +42,7 @@ const isHostName = (name: string) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.tes
 export function createBoard(deps: BoardDeps): Board {
   const { network, baremetal, networkId, reservations } = deps;
   const nodes = new Map<string, BootNode>();
-  const asked = new Map<string, { at: number; done: Promise<void> }>();
+  const asked = new Map<string, { at: number; boots: boolean; done: Promise<void> }>();
   const names = new Map<string, { readonly host: string; readonly ip: string }>();
   const ipOfName = new Map<string, string>();
 
@@ -102,14 +102,15 @@ export function createBoard(deps: BoardDeps): Board {
     prepare(mac, boots = false) {
       const at = deps.now();
       const recent = asked.get(mac);
-      if (recent && at - recent.at < believedMs) return recent.done;
+      // Firmware may be taken in where a system was not.
+      if (recent && at - recent.at < believedMs && (recent.boots || !boots)) return recent.done;
       if (asked.size >= mostRemembered) asked.clear();
       const done = look(mac, boots).catch((error: unknown) => {
         asked.delete(mac);
         // While the database is away, machines that are known are served from memory.
         deps.onTrouble(`${mac} could not be looked up: ${error instanceof Error ? error.message : String(error)}`);
       });
-      asked.set(mac, { at, done });
+      asked.set(mac, { at, boots, done });
       return done;
     },
     refresh,

@@ -10,8 +10,7 @@ import { isSystemError, reason } from './thrown.ts';
 /** What a lab consists of: the one file (lab.json) that every part of it reads. The owner of the machines never writes it, `lab up` does. */
 
 /** `uefi-secure` is UEFI with Microsoft's keys enrolled and Secure Boot on: nothing unsigned starts. */
-export const firmwares = ['bios', 'uefi', 'uefi-secure'] as const;
-export const Firmware = Type.Union(firmwares.map((one) => Type.Literal(one)));
+export const Firmware = Type.Union([Type.Literal('bios'), Type.Literal('uefi'), Type.Literal('uefi-secure')]);
 export type Firmware = Static<typeof Firmware>;
 
 /**

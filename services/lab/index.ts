@@ -10,7 +10,7 @@ export {
 export { type BmcFaults, changedFaults, faultRows, faultsOfSeed, faultWords } from './bmc-faults.ts';
 export { type ConsoleOptions, labConsole } from './console.ts';
 export type { BmcKind, Firmware, LabDescription, LabNode, NetworkBoot, NodeShape } from './description.ts';
-export { firmwares, readDescription } from './description.ts';
+export { readDescription } from './description.ts';
 export { type LabDownOptions, labDown } from './down.ts';
 export { labCommand, labExec } from './exec.ts';
 export { labFault } from './fault.ts';
