@@ -20,6 +20,7 @@ export interface OrchestrationDeps {
     | 'flavors'
     | 'keypairs'
     | 'serverGroups'
+    | 'setPower'
   >;
   readonly network: Pick<
     Network,
@@ -44,6 +45,8 @@ export interface OrchestrationDeps {
   readonly publicUrl?: string;
   /** The addresses that nodes reach: `https://192.0.2.1:8443/cfn/v1` and the like, without a slash at the end. */
   readonly cfnUrl: string;
+  /** `…/object/v1`: temporary URLs. */
+  readonly objectUrl: string;
   /** `…/identity/v3`. */
   readonly authUrl: string;
   /** `…/orchestration/v1`, the project left out. */

@@ -20,6 +20,7 @@ import { scale } from './scaling.ts';
 import { showOutputs, showTree, stackActivity } from './show.ts';
 import { createStacks } from './stacks.ts';
 import { resourcesFor } from './store/resources.ts';
+import { createTempUrlRoutes } from './temp-urls/routes.ts';
 
 export type { OrchestrationDeps } from './desk.ts';
 export type * from './model.ts';
@@ -30,6 +31,8 @@ export interface Orchestration {
   readonly routes: Routes;
   /** CFN's query API and signed signals, mounted at /cfn. Agents sign; no token. */
   readonly cfnRoutes: Routes;
+  /** Temporary URLs, mounted at /object. They are signed; no token. */
+  readonly tempUrlRoutes: Routes;
   /** Checks all that can be checked now, then starts. @throws Fault `template-invalid`, `template-wish-unmet`, `stack-exists` */
   createStack(context: Context, name: string, wish: StackWish): Promise<Stack>;
   /** During another action: that one is cut short and this one follows. */
@@ -73,6 +76,7 @@ export function createOrchestration(
   return {
     routes: createRoutes(desk, stacks, deps.authenticate),
     cfnRoutes: createCfnRoutes(desk),
+    tempUrlRoutes: createTempUrlRoutes(desk),
     createStack: stacks.create,
     updateStack: stacks.update,
     deleteStack: stacks.remove,

@@ -75,3 +75,80 @@ it('configures a server over Heat’s own API, as a user that can do nothing els
   );
   expect(left.rows).toEqual([]);
 });
+
+it('configures a server over temporary URLs, each good for one resource and one verb', async () => {
+  const { world, orchestration, outside, context, base } = await openAgents();
+  const template = {
+    heat_template_version: '2021-04-16',
+    resources: {
+      s: {
+        type: 'OS::Nova::Server',
+        properties: {
+          image: 'lab',
+          flavor: 'baremetal',
+          user_data_format: 'SOFTWARE_CONFIG',
+          software_config_transport: 'POLL_TEMP_URL',
+        },
+      },
+      c: {
+        type: 'OS::Heat::SoftwareConfig',
+        properties: {
+          group: 'script',
+          config: '#!/bin/sh\nprintf fine >$heat_outputs_path.result\n',
+          outputs: [{ name: 'result' }],
+        },
+      },
+      d: {
+        type: 'OS::Heat::SoftwareDeployment',
+        properties: {
+          config: { get_resource: 'c' },
+          server: { get_resource: 's' },
+          signal_transport: 'TEMP_URL_SIGNAL',
+        },
+      },
+      handle: { type: 'OS::Heat::SwiftSignalHandle' },
+      signal: {
+        type: 'OS::Heat::SwiftSignal',
+        depends_on: 'd',
+        properties: { handle: { get_resource: 'handle' }, timeout: 600, count: 2 },
+      },
+    },
+    outputs: {
+      said: { value: { get_attr: ['d', 'result'] } },
+      endpoint: { value: { get_attr: ['handle', 'endpoint'] } },
+      data: { value: { get_attr: ['signal', 'data'] } },
+    },
+  };
+  await orchestration.createStack(context, 's', { template });
+  const outputs = async () =>
+    Object.fromEntries(
+      (await orchestration.outputs(context, 's')).map((one) => [one.output_key, one.output_value as string]),
+    );
+  await world.heard('resource.waiting', ({ data }) => data.name === 'd');
+  const [server] = [...outside.servers.values()];
+  expect(await machine('s', server?.userData ?? '').run()).toContain('ended with status 0');
+  await world.heard('resource.waiting', ({ data }) => data.name === 'signal');
+  const { said, endpoint = '' } = await outputs();
+  expect([said, endpoint.startsWith(`${base}/object/v1/AUTH_`)]).toEqual(['fine', true]);
+  const put = async (url: string, body: string) => (await fetch(url, { method: 'PUT', body })).status;
+  expect(await put(endpoint.replace(/temp_url_sig=./, 'temp_url_sig=0x'), '{}')).toBe(401);
+  expect(await put(endpoint.replace('AUTH_', 'AUTH_x'), '{}')).toBe(401);
+  expect(await put(endpoint.replace(/temp_url_expires=\d+/, 'temp_url_expires=1'), '{}')).toBe(401);
+  expect((await fetch(endpoint)).status).toBe(401);
+  expect(await put(endpoint, 'no json')).toBe(400);
+  expect(await put(endpoint, JSON.stringify({ id: 'a', data: 'one' }))).toBe(201);
+  expect(await put(endpoint, JSON.stringify({ id: 'b', data: 'two' }))).toBe(201);
+  expect(await atRest(world, orchestration, 's')).toBe('CREATE_COMPLETE');
+  expect(JSON.parse((await outputs()).data ?? '')).toEqual({ a: 'one', b: 'two' });
+});
+
+it('refuses what needs a Zaqar that is not there', async () => {
+  const { world, orchestration, context } = await openAgents();
+  const template = {
+    heat_template_version: '2021-04-16',
+    resources: { wh: { type: 'OS::Heat::WaitConditionHandle', properties: { signal_transport: 'ZAQAR_SIGNAL' } } },
+  };
+  await orchestration.createStack(context, 's', { template });
+  expect(await atRest(world, orchestration, 's')).toBe('CREATE_FAILED');
+  expect((await orchestration.findStack(context, 's')).reason).toMatch(/wh is to be reached by ZAQAR_SIGNAL/);
+});

@@ -105,6 +105,7 @@ export async function createServices(
     images,
     cfnUrl: `${apiUrl}/cfn/v1`,
     heatUrl: `${apiUrl}/orchestration/v1`,
+    objectUrl: `${apiUrl}/object/v1`,
     authUrl: `${apiUrl}/identity/v3`,
     region: config.region,
   });
@@ -205,5 +206,6 @@ export function mountServices(api: Api, services: Services): void {
   api.register(services.compute.routes, { prefix: '/compute' });
   api.register(services.orchestration.routes, { prefix: '/orchestration' });
   api.register(services.orchestration.cfnRoutes, { prefix: '/cfn' });
+  api.register(services.orchestration.tempUrlRoutes, { prefix: '/object' });
   if (services.boot) api.register(services.boot.apiRoutes, { prefix: '/boot' });
 }

@@ -36,12 +36,14 @@ export async function openAgents() {
     identity,
     authenticate: identity.authenticate,
     cfnUrl: `${base}/cfn/v1`,
+    objectUrl: `${base}/object/v1`,
     authUrl: `${base}/identity/v3`,
     heatUrl: `${base}/orchestration/v1`,
   });
   const api = createApi();
   api.register(identity.routes, { prefix: '/identity' });
   api.register(one.orchestration.cfnRoutes, { prefix: '/cfn' });
+  api.register(one.orchestration.tempUrlRoutes, { prefix: '/object' });
   api.register(one.orchestration.routes, { prefix: '/orchestration' });
   const listener = await listen(api, { host: '127.0.0.1', port });
   await world.operations.run({ sole: true });

@@ -48,6 +48,7 @@ export function stage(
     probe?: OrchestrationDeps['probe'];
     authenticate?: Authenticate;
     cfnUrl?: string;
+    objectUrl?: string;
     authUrl?: string;
     heatUrl?: string;
     /** Instead of the one that knows `ctlplane` and nothing else. */
@@ -138,6 +139,11 @@ export function stage(
     flavors: createFlavors(world.db),
     keypairs: createKeypairs(world.db),
     serverGroups: createServerGroups(world.db),
+    async setPower(_context, id, target) {
+      const server = outside.servers.get(id);
+      if (!server) throw fault('server-not-found', { id });
+      outside.servers.set(id, { ...server, status: target === 'power off' ? 'SHUTOFF' : 'ACTIVE' });
+    },
     async flavor(id) {
       if (id !== 'baremetal') throw fault('flavor-not-found', { id });
       return flavor;
@@ -176,6 +182,7 @@ export function stage(
     },
     region: 'RegionOne',
     cfnUrl: options.cfnUrl ?? 'https://192.0.2.1:8443/cfn/v1',
+    objectUrl: options.objectUrl ?? 'https://192.0.2.1:8443/object/v1',
     heatUrl: options.heatUrl ?? 'https://192.0.2.1:8443/orchestration/v1',
     authUrl: options.authUrl ?? 'https://192.0.2.1:8443/identity/v3',
     authenticate: options.authenticate ?? (async () => world.context),

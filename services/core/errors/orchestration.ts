@@ -148,6 +148,16 @@ export const orchestrationErrors = {
     sentence: 'The deployment {resource} is to have all its inputs, and has no value for {inputs}.',
     remedy: 'Give them in `input_values`, or set `input_values_validate: LAX`.',
   },
+  'temp-url-refused': {
+    status: 401,
+    sentence: 'Unauthorized: Temp URL invalid.',
+    remedy: 'It is good for one resource and one verb; read it again from the stack.',
+  },
+  'transport-not-served': {
+    status: 400,
+    sentence: 'The resource {resource} is to be reached by {transport}, and this undercloud has no Zaqar.',
+    remedy: 'Take CFN_SIGNAL, HEAT_SIGNAL or TEMP_URL_SIGNAL, and POLL_SERVER_CFN, POLL_SERVER_HEAT or POLL_TEMP_URL.',
+  },
   'config-not-found': { status: 404, sentence: 'Software config with id {id} not found', remedy: '' },
   'deployment-not-found': { status: 404, sentence: 'Deployment with id {id} not found', remedy: '' },
   'event-not-found': { status: 404, sentence: 'No event {id} found', remedy: '' },

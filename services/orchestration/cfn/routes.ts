@@ -6,10 +6,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Fault, fault } from '../../core/errors/index.ts';
 import { type Api, baseUrl, type Routes } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
-import { type Live, openState } from '../engine/state.ts';
-import { meansOf, nodeOf, type StackNode } from '../engine/tree.ts';
 import { stackArn } from '../language/index.ts';
 import type { Plain } from '../model.ts';
+import { loadOne } from '../one-resource.ts';
 import { documentOf } from '../routes/resources.ts';
 import { signal } from '../signals.ts';
 import { heatTime } from '../software/configs.ts';
@@ -114,7 +113,7 @@ export function createCfnRoutes(desk: Desk): Routes {
       throw fault('cfn-denied');
     if (params.StackName !== undefined && ![row.name, row.id, `${row.name}/${row.id}`].includes(params.StackName))
       throw fault('cfn-denied');
-    const { node, live } = await loadOne(row, found.id);
+    const { node, live } = await loadOne(desk, found);
     const document = await documentOf(desk, node, live);
     const detail: Element[] = [
       ['Description', ''],
@@ -132,16 +131,6 @@ export function createCfnRoutes(desk: Desk): Routes {
       'DescribeStackResourceResponse',
       [['DescribeStackResourceResult', [['StackResourceDetail', detail]]]],
     ]);
-  }
-
-  /** The resource in its stack, without the rest of the tree: a thousand agents ask every two seconds. */
-  async function loadOne(row: stackStore.StackRow, id: string): Promise<{ node: StackNode; live: Live }> {
-    const found = await resource(db, id);
-    if (!found) throw fault('cfn-denied');
-    const live = openState(desk.house.secrets, found);
-    const node = nodeOf(meansOf(desk), row, null, {});
-    node.resources.set(found.name, live);
-    return { node, live };
   }
 
   async function report(request: FastifyRequest): Promise<FoundResource> {

@@ -28,6 +28,7 @@ import { stackResource } from './stack.ts';
 import { structuredConfig } from './structured-config.ts';
 import { structuredDeployment } from './structured-deployment.ts';
 import { subnet } from './subnet.ts';
+import { swiftSignal, swiftSignalHandle } from './swift-signal.ts';
 import { templateResource } from './template-resource.ts';
 import { testResource } from './test-resource.ts';
 import { value } from './value.ts';
@@ -56,6 +57,8 @@ const handlers = new Map<string, Handler | NestedHandler>(
     waitCondition,
     waitConditionHandle,
     updateWaitConditionHandle,
+    swiftSignalHandle,
+    swiftSignal,
     server,
     deployedServer,
     delay,

@@ -12,8 +12,9 @@ import {
   sealConfig,
   sealDeployment,
 } from '../software/configs.ts';
-import { dropCredential, ensureCredential, type Holder, signalUrl } from '../software/credentials.ts';
+import { dropCredential, ensureCredential, type Holder, refuseZaqar, signalUrl } from '../software/credentials.ts';
 import * as store from '../store/software.ts';
+import { tempUrl } from '../temp-urls/sign.ts';
 import { componentGroup } from './software-component.ts';
 
 /** An agent that will not answer must not keep a stack from being deleted. */
@@ -68,6 +69,7 @@ async function deploy(work: Work, kind: DeploymentKind): Promise<void> {
   const config = source ? openConfig(desk, source) : empty;
   const values = (properties.input_values ?? {}) as { [name: string]: Plain };
   const transport = transportOf(work);
+  refuseZaqar(work, transport);
   await work.commit(async (tx) => {
     const own: Input[] = [
       input('deploy_server_id', 'ID of the server being deployed to', String(properties.server)),
@@ -85,6 +87,12 @@ async function deploy(work: Work, kind: DeploymentKind): Promise<void> {
       const url = signalUrl(desk, holderOf(work), credential, 'signal', new Date(work.now));
       own.push(input('deploy_signal_id', 'ID of signal to use for signaling output values', url));
       own.push(input('deploy_signal_verb', 'HTTP verb to use for signaling output values', 'POST'));
+    }
+    if (transport === 'TEMP_URL_SIGNAL') {
+      const credential = await ensureCredential(desk, tx, holderOf(work), { user: false });
+      const url = tempUrl(desk, holderOf(work), credential, 'PUT');
+      own.push(input('deploy_signal_id', 'ID of signal to use for signaling output values', url));
+      own.push(input('deploy_signal_verb', 'HTTP verb to use for signaling output values', 'PUT'));
     }
     if (transport === 'HEAT_SIGNAL') {
       const { user } = await ensureCredential(desk, tx, holderOf(work), { user: true });

@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { fault } from '../../core/errors/index.ts';
 import { done, type Handler, type Signal, type Work } from '../engine/handler.ts';
 import type { Plain } from '../model.ts';
-import { dropCredential, ensureCredential, type Holder, signalUrl } from '../software/credentials.ts';
+import { dropCredential, ensureCredential, type Holder, refuseZaqar, signalUrl } from '../software/credentials.ts';
+import { tempUrl } from '../temp-urls/sign.ts';
 
 const holderOf = (work: Work): Holder => ({ id: work.id, name: work.name, stack: work.stack });
 const transportOf = ({ properties }: Work): string => String(properties.signal_transport ?? 'TOKEN_SIGNAL');
@@ -35,10 +36,10 @@ export function reports(signals: readonly Signal[]): Map<string, Report> {
   return out;
 }
 
-const metadata = (signals: readonly Signal[]): Plain =>
+export const signalMetadata = (signals: readonly Signal[]): Plain =>
   Object.fromEntries([...reports(signals)].map(([id, { status, reason, data }]) => [id, { status, reason, data }]));
 
-function checked(body: Plain, { name }: { name: string }): string {
+export function checkedSignal(body: Plain, { name }: { name: string }): string {
   if (body !== null && (typeof body !== 'object' || Array.isArray(body)))
     throw fault('signal-invalid', { resource: name, reason: 'it is no JSON object with status, id, data and reason' });
   const status = String(
@@ -52,10 +53,14 @@ function checked(body: Plain, { name }: { name: string }): string {
 async function begin(work: Work): Promise<void> {
   const { desk } = work;
   const transport = transportOf(work);
+  refuseZaqar(work, transport);
   const needsUser = transport === 'TOKEN_SIGNAL' || transport === 'HEAT_SIGNAL';
   await work.commit(async (tx) => {
     const credential = await ensureCredential(desk, tx, holderOf(work), { user: needsUser });
-    const url = signalUrl(desk, holderOf(work), credential, 'waitcondition', new Date(work.now));
+    const url =
+      transport === 'TEMP_URL_SIGNAL'
+        ? tempUrl(desk, holderOf(work), credential, 'PUT')
+        : signalUrl(desk, holderOf(work), credential, 'waitcondition', new Date(work.now));
     return { physicalId: randomUUID(), data: { url, user: credential.user as unknown as Plain } };
   });
 }
@@ -85,6 +90,7 @@ function base(type: string): Handler {
       const url = String(data.url ?? '');
       switch (transportOf(work)) {
         case 'CFN_SIGNAL':
+        case 'TEMP_URL_SIGNAL':
           return {
             signal: { alarm_url: url },
             curl_cli: `curl -i -X PUT -H 'Content-Type: application/json' '${url}'`,
@@ -112,8 +118,8 @@ function base(type: string): Handler {
           return {};
       }
     },
-    signal: checked,
-    metadata,
+    signal: checkedSignal,
+    metadata: signalMetadata,
   };
 }
 

@@ -1,6 +1,7 @@
 /** The keys that a stack's agents sign and log in with: made with the resource, good for it alone, gone with it. */
 import { randomBytes } from 'node:crypto';
 import type { Tx } from '../../core/database/index.ts';
+import { fault } from '../../core/errors/index.ts';
 import type { Desk } from '../desk.ts';
 import * as resourceStore from '../store/resources.ts';
 import * as stackStore from '../store/stacks.ts';
@@ -17,6 +18,11 @@ export interface Holder {
   readonly id: string;
   readonly name: string;
   readonly stack: { readonly id: string; readonly rootId: string; readonly name: string; readonly projectId: string };
+}
+
+/** There is no Zaqar here; a resource that waits for one of its queues would wait for ever. @throws Fault `transport-not-served` */
+export function refuseZaqar({ name }: Pick<Holder, 'name'>, transport: string): void {
+  if (transport.startsWith('ZAQAR_')) throw fault('transport-not-served', { resource: name, transport });
 }
 
 const owner = (resourceId: string): string => `resource ${resourceId} credential`;

@@ -3,8 +3,9 @@ import type { Desk } from '../desk.ts';
 import type { Plain } from '../model.ts';
 import type { Where } from '../store/query.ts';
 import { configsOfServer } from '../store/software.ts';
+import { tempUrl } from '../temp-urls/sign.ts';
 import { configDocument } from './configs.ts';
-import type { Credential, Holder } from './credentials.ts';
+import { type Credential, type Holder, refuseZaqar } from './credentials.ts';
 
 /** Seconds between two looks of the agent: short while something is to be done. */
 const pollBusy = 2;
@@ -19,6 +20,7 @@ export function collectors(
   transport: string,
   busy: boolean,
 ): { [key: string]: Plain } {
+  refuseZaqar(holder, transport);
   const common = { polling_interval: busy ? pollBusy : pollIdle };
   if (transport === 'POLL_SERVER_HEAT' && credential.user) {
     return {
@@ -35,6 +37,12 @@ export function collectors(
       ...common,
     };
   }
+  if (transport === 'POLL_TEMP_URL')
+    return {
+      collectors: ['request', 'local'],
+      request: { metadata_url: tempUrl(desk, holder, credential, 'GET') },
+      ...common,
+    };
   return {
     collectors: ['cfn', 'local'],
     cfn: {
