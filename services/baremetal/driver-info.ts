@@ -72,10 +72,34 @@ function redfishPort(address: string): number {
   }
 }
 
+/** What the report card of its BMC's kind says (operations/check-bmc.ts). */
+function learnt({ bmc_quirks: quirks }: JsonObject): Options {
+  if (typeof quirks !== 'object' || quirks === null || Array.isArray(quirks)) return {};
+  const { bootNotKept, suite } = quirks as JsonObject;
+  return {
+    ...(bootNotKept === true && { bootNotKept }),
+    ...(typeof suite === 'number' && { suite }),
+  };
+}
+
+/** `ipmi_password`: where a node's driver keeps the password of its BMC. */
+export function passwordField(node: Pick<NodeRow, 'driver'>): string {
+  const hardware = hardwareTypes.find(({ name }) => name === node.driver);
+  return `${hardware?.prefix ?? node.driver}_password`;
+}
+
+/** A password sealed for its place in driver_info, before it stands there. */
+export const sealPassword = {
+  seal: (secrets: Secrets, node: Pick<NodeRow, 'uuid' | 'driver'>, password: string): string =>
+    secrets.seal(password, owner(node.uuid, passwordField(node))),
+  open: (secrets: Secrets, node: Pick<NodeRow, 'uuid' | 'driver'>, sealed: string): string =>
+    secrets.open(sealed, owner(node.uuid, passwordField(node))),
+};
+
 /** How the node's BMC is reached, with its password open. @throws Fault `bmc-access-incomplete`, `driver-unknown` */
 export function accessOf(
   secrets: Secrets,
-  node: Pick<NodeRow, 'uuid' | 'name' | 'driver' | 'driverInfo' | 'driverSecrets'>,
+  node: Pick<NodeRow, 'uuid' | 'name' | 'driver' | 'driverInfo' | 'driverInternalInfo' | 'driverSecrets'>,
 ): BmcAccess {
   const hardware = hardwareTypes.find(({ name }) => name === node.driver);
   const named = node.name ?? node.uuid;
@@ -108,6 +132,6 @@ export function accessOf(
     port,
     username: text(info[`${prefix}_username`]),
     password: open(`${prefix}_password`),
-    options,
+    options: { ...options, ...learnt(node.driverInternalInfo) },
   };
 }

@@ -7,11 +7,13 @@ import type { Authenticate, Routes } from '../core/http/index.ts';
 import type { Activity, Wait } from '../core/operations/index.ts';
 import type { AgentTransport } from '../ipa/index.ts';
 import type { Network } from '../network/index.ts';
-import type { Bmc, FleetSettings, FleetView, Power } from '../power/index.ts';
+import { type Bmc, type FleetSettings, type FleetView, type Power, requireCapability } from '../power/index.ts';
 import { type BootIntent, bootIntent, modelOf } from './boot-intent.ts';
+import { startOn } from './busy.ts';
 import { bmcOf, requireNode } from './change.ts';
 import { type ClaimWanted, claim, release } from './claim.ts';
 import { type ConsoleSettings, type Consoles, createConsoles } from './console/index.ts';
+import { accessOf } from './driver-info.ts';
 import { createEnrolment, type Enrolment, type NewNode } from './enrolment.ts';
 import { type Ground, nodeSubject } from './ground.ts';
 import type { DeployImages } from './image.ts';
@@ -119,6 +121,10 @@ export interface Baremetal {
   timeline(nodeUuid: string, options?: { limit?: number; after?: number }): Promise<RecordedEvent[]>;
   /** Looks at the BMCs of nodes at rest now; returns how many power states had changed. */
   syncPower(): Promise<number>;
+  /** Starts the examination whose result is the report card, and returns the operation's id. @throws Fault `node-busy` */
+  checkBmc(context: Context, idOrName: string): Promise<string>;
+  /** Starts to give our user on the BMC another password. @throws Fault `node-busy`, `bmc-lacks` */
+  rotatePassword(context: Context, idOrName: string): Promise<string>;
   /** What the fleet loop knows of a node's BMC; null: it does not look at it. */
   bmcView(nodeUuid: string): FleetView | null;
   fleetCounts: PowerWatch['counts'];
@@ -201,6 +207,15 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
       };
     },
     syncPower: () => powerWatch.sweep(),
+    async checkBmc(context, idOrName) {
+      const { uuid } = await enrolment.find(idOrName);
+      return db.transaction((tx) => startOn(ground, tx, operations.checkBmc, uuid, null, context));
+    },
+    async rotatePassword(context, idOrName) {
+      const node = await enrolment.find(idOrName);
+      requireCapability(bmcOf(ground, node), 'credentials', accessOf(house.secrets, node));
+      return db.transaction((tx) => startOn(ground, tx, operations.rotatePassword, node.uuid, null, context));
+    },
     bmcView: (uuid) => powerWatch.view(uuid),
     fleetCounts: () => powerWatch.counts(),
     timeline: (uuid, options) => recorder.timeline(nodeSubject(uuid), options),

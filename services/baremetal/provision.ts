@@ -9,6 +9,7 @@ import { interfaceOf } from './drivers.ts';
 import { type Ground, nodeSubject } from './ground.ts';
 import { prefersKexec } from './hand-over.ts';
 import type { JsonObject } from './node.ts';
+import { checkBmcOperation } from './operations/check-bmc.ts';
 import { type CleanParams, cleanOperation } from './operations/clean.ts';
 import { wantsCleaning } from './operations/cleaning.ts';
 import {
@@ -19,6 +20,7 @@ import {
 } from './operations/deploy.ts';
 import { inspectOperation } from './operations/inspect.ts';
 import { type PowerParams, powerOperation } from './operations/power.ts';
+import { rotatePasswordOperation } from './operations/rotate-password.ts';
 import { undeployOperation } from './operations/undeploy.ts';
 import { type VerifyParams, verifyOperation } from './operations/verify.ts';
 import { nextState } from './states.ts';
@@ -35,6 +37,8 @@ export interface NodeOperations {
   readonly undeployAndErase: Operation<null>;
   readonly clean: Operation<CleanParams>;
   readonly inspect: Operation<null>;
+  readonly checkBmc: Operation<null>;
+  readonly rotatePassword: Operation<null>;
 }
 
 export const nodeOperations = (ground: Ground): NodeOperations => ({
@@ -46,6 +50,8 @@ export const nodeOperations = (ground: Ground): NodeOperations => ({
   undeployAndErase: undeployOperation(ground, true),
   clean: cleanOperation(ground),
   inspect: inspectOperation(ground),
+  checkBmc: checkBmcOperation(ground),
+  rotatePassword: rotatePasswordOperation(ground),
 });
 
 export interface DeployRequest {

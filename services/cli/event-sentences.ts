@@ -17,6 +17,9 @@ export const eventSentences: Sentences = {
   'node.provision-state': (e) => `${e.from} → ${e.to} (${e.event})`,
   'node.power-state': (e) => `power ${e.to}${e.from === null ? '' : `, was ${e.from}`}`,
   'node.maintenance': (e) => `maintenance ${e.on ? 'on' : 'off'}${because(e.reason)}`,
+  'node.bmc-checked': (e) =>
+    `BMC examined (${e.vendor} ${e.model}, firmware ${e.firmware}): ${e.wrong.length === 0 ? 'nothing is wrong with it' : e.wrong.join('; ')}`,
+  'node.bmc-password': (e) => `the user ${e.user || '(empty)'} has a new password on the BMC, proven by a log-in`,
   'node.boot-device': (e) => `boot device set to ${e.device}${e.persistent ? ' for good' : ' for the next boot'}`,
   'node.boot-intent': (e) => `boots ${e.intent} from now on: ${e.reason}`,
   'node.claimed': (e) => `given to server ${e.server}`,

@@ -160,9 +160,9 @@ export function fakeCapabilities(room: FakeRoom): Capabilities {
     },
     probe: {
       suites: (signal) =>
-        command('Open Session', signal, () => ({ advertised: [17], accepted: [17], spoken: 'nothing' })),
+        command('Get Channel Cipher Suites', signal, () => ({ advertised: [17], accepted: [17], spoken: 'nothing' })),
       sessions: (signal) =>
-        command('Open Session', signal, () => ({ possible: null, opened: 8, refused: false, freed: true })),
+        command('Get Session Info', signal, () => ({ possible: null, opened: 8, refused: false, freed: true })),
     },
     restarter: {
       restart: (signal) =>

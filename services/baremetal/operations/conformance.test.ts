@@ -7,10 +7,11 @@ import type { House } from '../../core/house.ts';
 import { operationConformance } from '../../core/operations/conformance.ts';
 import type { Json, Operation } from '../../core/operations/index.ts';
 import { createPower } from '../../power/index.ts';
+import { accessOf } from '../driver-info.ts';
 import type { Ground } from '../ground.ts';
 import type { Baremetal } from '../index.ts';
 import { type NodeOperations, nodeOperations } from '../provision.ts';
-import { type NodePatch, patchNode } from '../store/nodes.ts';
+import { type NodePatch, nodeByUuid, patchNode } from '../store/nodes.ts';
 
 /** The operation under test is built once and lives through several lives of the process: its ground is the present life's. */
 function living(): { ground: Ground; enter(world: World, ground: Omit<Ground, 'house'>): void } {
@@ -53,6 +54,8 @@ interface Case<Name extends keyof NodeOperations> {
   /** How the node must end. */
   readonly after: Record<string, unknown>;
   readonly writes?: boolean;
+  /** What must hold of the machine and of what we keep, however it ended. */
+  always?(world: World, rack: Rack, uuid: string): Promise<void>;
 }
 
 function conform<Name extends keyof NodeOperations>(test: Case<Name>): void {
@@ -106,6 +109,7 @@ function conform<Name extends keyof NodeOperations>(test: Case<Name>): void {
             expect(node.lastError).toBe(last?.error?.message);
             expect(node.boot).not.toBe('agent');
           }
+          await test.always?.(world, present, machine.uuid);
           const { provisionState, targetProvisionState, powerState, targetPowerState, boot, used, lastError } = node;
           const agents = await sql`select from baremetal.agents`.execute(world.db.kysely);
           const tokens = await sql`select from baremetal.boot_tokens`.execute(world.db.kysely);
@@ -139,6 +143,30 @@ conform({
   before: { provisionState: 'manageable' },
   start: (baremetal, world, uuid) => baremetal.setPower(context(world), uuid, 'rebooting'),
   after: { ...rest, provisionState: 'manageable', powerState: 'on' },
+});
+
+conform({
+  name: 'checkBmc',
+  before: { provisionState: 'manageable', powerState: 'off' },
+  start: async (baremetal, world, uuid) => void (await baremetal.checkBmc(context(world), uuid)),
+  after: { ...rest, provisionState: 'manageable', powerState: 'off' },
+  async always(_world, rack, uuid) {
+    expect(rack.fakes.machine(uuid)).toMatchObject({ bootDevice: null, power: 'off' });
+  },
+});
+
+conform({
+  name: 'rotatePassword',
+  before: { provisionState: 'manageable', powerState: 'off' },
+  start: async (baremetal, world, uuid) => void (await baremetal.rotatePassword(context(world), uuid)),
+  after: { ...rest, provisionState: 'manageable', powerState: 'off' },
+  async always(world, rack, uuid) {
+    // Whatever was cut off where: what we keep opens the BMC.
+    const node = await nodeByUuid(world.db, uuid);
+    const { password } = accessOf(world.secrets, node as NonNullable<typeof node>);
+    const held = rack.fakes.machine(uuid).password;
+    expect(held === null || held === password).toBe(true);
+  },
 });
 
 conform({

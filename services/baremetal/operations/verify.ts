@@ -6,6 +6,7 @@ import { defineOperation, done, minutes, type Operation } from '../../core/opera
 import { bmcOf, fire, recordPower, requireNode } from '../change.ts';
 import { dropNode } from '../farewell.ts';
 import { type Ground, nodeSubject } from '../ground.ts';
+import { bmcFields, cardOf, modelOf } from '../store/cards.ts';
 import { nodeByUuid, patchNode } from '../store/nodes.ts';
 import { failNode } from './ending.ts';
 
@@ -32,11 +33,18 @@ export function verifyOperation(ground: Ground): Operation<VerifyParams> {
           const bmc = bmcOf(ground, node);
           const power = await bmc.power(run.signal);
           const info = await bmc.info(run.signal);
+          const its = modelOf(info);
+          // What was learnt of one BMC of this kind is used for this one from the start.
+          const card = await cardOf(ground.house.db, its);
           return done({ power, bmc: info.description, firmware: info.firmware }, async (tx) => {
             await recordPower(ground, tx, node.uuid, power, 'verify');
             const fresh = await requireNode(tx, node.uuid, true);
             await patchNode(tx, node.uuid, {
-              driverInternalInfo: { ...fresh.driverInternalInfo, bmc: info.description, bmc_firmware: info.firmware },
+              driverInternalInfo: {
+                ...fresh.driverInternalInfo,
+                bmc: info.description,
+                ...bmcFields(its, card?.quirks ?? {}),
+              },
             });
             if (fresh.provisionState === 'verifying')
               await fire(ground, tx, node.uuid, 'done', { cause: 'verify', with: { lastError: null } });

@@ -3,6 +3,7 @@ import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import type { Rooms } from '../index.ts';
 import { ramdiskRoutes } from './agent.ts';
+import { bmcRoutes } from './bmc.ts';
 import { consoleRoutes, consoleSocket } from './console.ts';
 import { letIn, requireRoute, speakIronic } from './dialect.ts';
 import { driverRoutes } from './drivers.ts';
@@ -41,6 +42,7 @@ export async function allRoutes(api: Api, rooms: Rooms): Promise<void> {
       managementRoutes(closed, rooms, v);
       driverRoutes(closed, rooms, v);
       ownRoutes(closed, rooms, v);
+      bmcRoutes(closed, rooms, v);
       consoleRoutes(closed, rooms, v);
       for (const [path, key, since] of empty)
         closed.get(`${v}/${path}`, async (request) => {

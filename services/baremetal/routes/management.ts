@@ -2,9 +2,10 @@
 import type { FastifyRequest } from 'fastify';
 import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
-import { bootDeviceNames } from '../../power/index.ts';
+import { bootDeviceNames, requireCapability } from '../../power/index.ts';
 import { requireIdle } from '../busy.ts';
 import { bmcOf, bootsByUefi } from '../change.ts';
+import { accessOf } from '../driver-info.ts';
 import { nodeSubject } from '../ground.ts';
 import type { Rooms } from '../index.ts';
 import { python } from '../patch.ts';
@@ -18,6 +19,9 @@ import { findNode } from './nodes.ts';
 const traitPattern = /^(CUSTOM_[A-Z0-9_]+|(HW|COMPUTE|STORAGE|MISC|OWNER)_[A-Z0-9_]+)$/;
 const traitsMax = 50;
 
+const indicatorName = 'identify@chassis';
+const indicatorStates = ['on', 'off', 'blinking'] as const;
+
 function checkTrait(trait: unknown): string {
   if (typeof trait === 'string' && trait.length <= 255 && traitPattern.test(trait)) return trait;
   throw refuse(
@@ -27,7 +31,7 @@ function checkTrait(trait: unknown): string {
 
 export function managementRoutes(api: Api, rooms: Rooms, v: string): void {
   const { ground } = rooms;
-  const { db, recorder } = ground.house;
+  const { db, recorder, secrets } = ground.house;
   const at = `${v}/nodes/:node`;
   const rowOf = async (request: FastifyRequest): Promise<NodeRow> => {
     const { uuid } = await findNode(rooms, request);
@@ -57,14 +61,42 @@ export function managementRoutes(api: Api, rooms: Rooms, v: string): void {
     recorder.emit('node.boot-device', nodeSubject(node.uuid), { device, persistent }, { requestId: request.id });
     return reply.code(204).send();
   });
-  api.put(`${at}/management/inject_nmi`, async (request) => {
+  api.put(`${at}/management/inject_nmi`, async (request, reply) => {
     requireRoute(request, 29);
-    const { driver } = await rowOf(request);
-    throw fault('node-unsupported', { driver, extension: 'inject_nmi' });
+    const node = await rowOf(request);
+    requireWrite(request.context, 'baremetal:node:inject_nmi', node);
+    await requireCapability(bmcOf(ground, node), 'interrupt', accessOf(secrets, node)).inject();
+    return reply.code(204).send();
   });
+  // One light: the one by which a person in front of the rack finds the machine. Ironic names indicators `name@component`.
+  const indicatorOf = (node: NodeRow) => requireCapability(bmcOf(ground, node), 'indicator', accessOf(secrets, node));
+  const requireIndicator = (request: FastifyRequest) => {
+    const { indicator } = request.params as { indicator: string };
+    if (indicator !== indicatorName) throw fault('not-found', { what: `Indicator ${indicator}` });
+  };
   api.get(`${at}/management/indicators`, async (request) => {
-    await rowOf(request);
-    return { indicators: [] };
+    const node = await rowOf(request);
+    if (!bmcOf(ground, node).indicator) return { indicators: [] };
+    const [name, component] = indicatorName.split('@');
+    const href = `${baseOf(rooms, request)}/v1/nodes/${node.uuid}/management/indicators/${indicatorName}`;
+    const one = { name, component, readonly: false, states: indicatorStates, links: [{ href, rel: 'self' }] };
+    return { indicators: [one] };
+  });
+  api.get(`${at}/management/indicators/:indicator`, async (request) => {
+    requireRoute(request, 63);
+    requireIndicator(request);
+    return { state: (await indicatorOf(await rowOf(request)).state()) ?? 'unknown' };
+  });
+  api.put(`${at}/management/indicators/:indicator`, async (request, reply) => {
+    requireRoute(request, 63);
+    requireIndicator(request);
+    const wanted = String(record(request.body)?.state).toLowerCase();
+    const state = indicatorStates.find((one) => one === wanted);
+    if (!state) throw refuse(`Invalid indicator state ${wanted}; it is one of ${indicatorStates.join(', ')}.`);
+    const node = await rowOf(request);
+    requireWrite(request.context, 'baremetal:node:set_indicator_state', node);
+    await indicatorOf(node).set(state);
+    return reply.code(204).send();
   });
 
   api.get(`${at}/traits`, async (request) => {

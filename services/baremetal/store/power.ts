@@ -8,7 +8,10 @@ import type { NodeRow, Where } from './nodes.ts';
 export const powerFault = 'power failure';
 
 export interface WatchedRow
-  extends Pick<NodeRow, 'uuid' | 'name' | 'driver' | 'driverInfo' | 'driverSecrets' | 'powerState'> {
+  extends Pick<
+    NodeRow,
+    'uuid' | 'name' | 'driver' | 'driverInfo' | 'driverInternalInfo' | 'driverSecrets' | 'powerState'
+  > {
   /** False: nobody has proven its access yet, or an operator has taken it aside. */
   readonly watched: boolean;
   /** In maintenance because its BMC was silent. */
@@ -18,7 +21,7 @@ export interface WatchedRow
 /** What the loop needs of nodes: all of them, or those named. */
 export async function watchedRows(db: Where, uuids: readonly string[] | null): Promise<WatchedRow[]> {
   const { rows } = await sql<WatchedRow>`select uuid, name, driver, driver_info as "driverInfo",
-      driver_secrets as "driverSecrets", power_state as "powerState",
+      driver_secrets as "driverSecrets", driver_internal_info as "driverInternalInfo", power_state as "powerState",
       provision_state not in ('enroll', 'verifying') and (not maintenance or fault is not distinct from ${powerFault}) as watched,
       maintenance and fault is not distinct from ${powerFault} as silent
     from baremetal.nodes where ${uuids}::uuid[] is null or uuid = any(${uuids}::uuid[])`.execute(db.kysely);

@@ -106,6 +106,12 @@ export const powerErrors = {
     sentence: 'The BMC {bmc} of node {node} did not take the virtual medium: {text}.',
     remedy: 'Check that the BMC itself can reach the URL, and that its licence has virtual media.',
   },
+  'bmc-password-not-kept': {
+    status: 502,
+    sentence: 'The BMC {bmc} of node {node} said that it had taken the new password and does not let us in with it.',
+    remedy:
+      'The old one is kept, and was set again. See whether a rule of the BMC (length, kinds of characters, history) refuses it.',
+  },
   'bmc-boot-device-not-kept': {
     status: 502,
     sentence: 'The BMC {bmc} of node {node} was told to boot from {wanted} and reads back {found}.',

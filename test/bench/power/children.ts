@@ -11,8 +11,12 @@ export interface Child<Ready> {
 
 const nextMessage = (child: ChildProcess, file: string) =>
   new Promise<never>((resolve, reject) => {
-    child.once('message', (message) => resolve(message as never));
-    child.once('exit', (code) => reject(new Error(`${file} ended with code ${code} before it answered`)));
+    const ended = (code: number | null) => reject(new Error(`${file} ended with code ${code} before it answered`));
+    child.once('exit', ended);
+    child.once('message', (message) => {
+      child.off('exit', ended);
+      resolve(message as never);
+    });
   });
 
 export async function start<Ready>(file: string, args: readonly string[]): Promise<Child<Ready>> {

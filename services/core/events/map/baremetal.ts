@@ -35,5 +35,9 @@ export interface BaremetalEvents {
   'node.console-writer': { who: string | null; from: string | null };
   /** A line that the machine said and that is worth telling (services/baremetal/console/milestones.ts). */
   'node.console-milestone': { milestone: string; level: 'step' | 'fault'; line: string; offset: number | null };
+  /** The report card of its BMC; what is wrong with it, a sentence each. */
+  'node.bmc-checked': { vendor: string; model: string; firmware: string; wrong: string[] };
+  /** Our user on its BMC has another password, which a log-in has proven. */
+  'node.bmc-password': { user: string };
   'node.inspected': { cpus: number | null; memoryMb: number | null; localGb: number | null; interfaces: number };
 }
