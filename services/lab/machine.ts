@@ -43,6 +43,7 @@ import { uefiFiles } from './tools.ts';
 /** How long a starting QEMU may take until its monitor answers: 0.2 s on an idle machine, seconds when all nodes of a busy one start. */
 const startPatience = 30_000;
 const quitPatience = 3_000;
+const resetPatience = 2_000;
 
 export class Machine {
   readonly node: LabNode;
@@ -58,6 +59,7 @@ export class Machine {
   onWentOff: () => void = () => {};
   /** The guest reset itself. */
   onGuestReset: () => void = () => {};
+  #onReset: () => void = () => {};
   /** Why the process ends, for the log: set by the one who ends it. */
   #leaving = '';
 
@@ -113,7 +115,11 @@ export class Machine {
   reset(): Promise<void> {
     return this.#next(async () => {
       if (!this.#isOn()) throw fault('lab-reset-off', { node: this.node.name });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#onReset = resolve;
       await this.#qmp?.ask('system_reset');
+      // It is answered before it is done, and the order of boot devices is read when it is done.
+      await Promise.race([promise, wait(resetPatience)]);
       this.#log(`reset, boots from ${this.#boot}`);
     });
   }
@@ -195,6 +201,7 @@ export class Machine {
     this.#process = record;
     this.#qmp = qmp;
     qmp.onEvent = (event, data) => {
+      if (event === 'RESET') this.#onReset();
       if (event === 'RESET' && data.guest === true) this.onGuestReset();
       if (event === 'RESET' || event === 'SHUTDOWN' || event === 'GUEST_PANICKED') this.#log(`QEMU says ${event}`);
     };

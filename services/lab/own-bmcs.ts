@@ -30,6 +30,8 @@ const flagsLiveMs = 60_500;
 interface Kept {
   flags?: string;
   faults?: BmcFaults;
+  /** The lab's seed as the faults were given: another seed is another story. */
+  seed?: number;
 }
 
 function readKept(path: string): Kept {
@@ -45,7 +47,8 @@ function readKept(path: string): Kept {
 /** The faults of a node as its file has them, else as the lab's seed gives them. */
 export function faultsOf(lab: LabLayout, node: LabNode, seed: number | undefined): BmcFaults {
   const given = seed === undefined ? faultless : faultsOfSeed(seed, node.index);
-  return { ...given, ...readKept(lab.node(node.name).bmc).faults };
+  const kept = readKept(lab.node(node.name).bmc);
+  return { ...given, ...(kept.seed === seed && kept.faults) };
 }
 
 interface Served {
@@ -57,6 +60,7 @@ export class OwnBmcs {
   readonly #lab: LabLayout;
   readonly #log: (line: string) => void;
   readonly #served = new Map<string, Served>();
+  #seed: number | undefined;
 
   constructor(lab: LabLayout, log: (line: string) => void) {
     this.#lab = lab;
@@ -65,10 +69,12 @@ export class OwnBmcs {
 
   /** A BMC for each node that has none yet; the others go on with their sessions. */
   async serve(description: LabDescription, machines: ReadonlyMap<string, Machine>): Promise<void> {
+    this.#seed = description.bmcFaults;
     for (const node of description.nodes) {
       const machine = machines.get(node.name);
-      if (machine && !this.#served.has(node.name))
-        this.#served.set(node.name, await this.#make(node, machine, description.bmcFaults));
+      const served = this.#served.get(node.name);
+      if (served) apply(served.bmc, faultsOf(this.#lab, node, this.#seed));
+      else if (machine) this.#served.set(node.name, await this.#make(node, machine, this.#seed));
     }
     this.#log(`${this.#served.size} virtual BMCs answer in process ${process.pid}`);
   }
@@ -86,7 +92,7 @@ export class OwnBmcs {
     const faults = changedFaults(node, { ...bmc.faults, boot: bmc.machine.chassis.bootTruth }, words);
     apply(bmc, faults);
     const path = this.#lab.node(node).bmc;
-    writeWhole(path, `${JSON.stringify({ ...readKept(path), faults })}\n`);
+    writeWhole(path, `${JSON.stringify({ ...readKept(path), faults, seed: this.#seed })}\n`);
     return true;
   }
 

@@ -70,8 +70,9 @@ export async function labUp(options: LabUpOptions): Promise<Lab> {
     const known = readDescription(stateDir);
     const planned = plan(lab, known, options);
     const bmcs = options.bmcs ?? known?.bmcs ?? 'ipmi_sim';
-    const seed = options.bmcFaults === undefined ? known?.bmcFaults : (options.bmcFaults ?? undefined);
-    if (seed !== undefined && bmcs !== 'own') throw fault('lab-fault-simulator', { node: 'any' });
+    const asBefore = bmcs === 'own' ? known?.bmcFaults : undefined;
+    const seed = options.bmcFaults === undefined ? asBefore : (options.bmcFaults ?? undefined);
+    if (seed !== undefined && bmcs !== 'own') throw fault('lab-fault-simulator', { node: planned[0]?.name });
     checkTools(planned.some((node) => node.firmware !== 'bios') ? 'uefi' : 'machines', bmcs);
     checkMemory(planned);
     mkdirSync(lab.directory, { recursive: true });
