@@ -223,7 +223,7 @@ export function postAction(context: WriteContext, path: string, body: Body): Wri
         ),
       );
     if (machine.media.has(slot.id)) return refusal(flavour, 409, base('ResourceInUse', 'There is a medium in it'));
-    if (/\/missing\.iso$/.test(image))
+    if (/\/missing\.iso(\?|$)/.test(image))
       return refusal(flavour, 500, base('ResourceAtUriUnauthorized', `The image at ${image} cannot be read`, [image]));
     return () => {
       if (!faults.mediaStaysEmpty) machine.media.set(slot.id, image);
