@@ -23,6 +23,8 @@ export interface DoctorOptions {
   provisioningAddress?: string;
   /** Listens on the provisioning interface for who else answers there; needs root. */
   probeNetwork?: (device: string) => Promise<NetworkReport>;
+  /** Of an undercloud that runs: whether its own router advertisement is heard where its nodes boot; null: no IPv6 there. */
+  hearsItself?: () => Promise<boolean | null>;
 }
 
 export interface Check {

@@ -1,7 +1,7 @@
 /** What may be wrong with the interface that nodes boot from. */
 import { existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import type { NetworkReport } from '../services/boot/index.ts';
+import { type NetworkReport, plainIpv6 } from '../services/boot/index.ts';
 import { type Check, type DoctorOptions, ill, well } from './diagnosis.ts';
 
 /** One listening for both checks that ask about it. */
@@ -64,14 +64,34 @@ export const provisioningChecks: readonly Check[] = [
           'Every iPXE stage then waits 16 s for a router that nobody can be: boot the kernel without ipv6.disable=1.',
           false,
         );
-      const own = new Set((networkInterfaces()[device] ?? []).map((one) => one.address));
-      const others = routers.filter((router) => !own.has(router));
+      const addresses = (networkInterfaces()[device] ?? []).filter((one) => one.family === 'IPv6');
+      const own = new Set(addresses.map((one) => plainIpv6(one.address)));
+      const others = routers.filter((router) => !own.has(plainIpv6(router)));
       if (others.length === 0) return well(`nobody else advertises itself on ${device}`);
       return ill(
         `${others.join(' and ')} advertises itself as a router on ${device}`,
         'Nodes get IPv6 addresses and a way out from it. Where that is not meant, stop it there (radvd, the switch).',
         false,
       );
+    },
+  },
+  {
+    name: 'router advertisement',
+    when: ({ hearsItself }) => hearsItself !== undefined,
+    async run({ hearsItself }) {
+      const isHeard = await hearsItself?.();
+      if (isHeard) return well('iPXE’s router solicitations are answered: no stage of a boot waits for IPv6');
+      return isHeard === null
+        ? ill(
+            'the provisioning interface has no IPv6 address',
+            'Every iPXE stage then waits 16 s: let the interface have its link-local address (sysctl net.ipv6.conf.IF.disable_ipv6=0).',
+            false,
+          )
+        : ill(
+            'no router advertisement of this undercloud is heard where its nodes boot',
+            'Every iPXE stage then waits 16 s: start it anew (`undercloud stop`, `undercloud start`), and see that no firewall drops ICMPv6.',
+            false,
+          );
     },
   },
 ];

@@ -146,6 +146,9 @@ export function createCandidates(deps: CandidatesDeps): Candidates {
     if (row.mac) deps.onChange(row.mac);
   }
 
+  const credentialsOf = (row: CandidateRow): { username: string; password: string } | null =>
+    row.bmc_secret === null ? null : JSON.parse(secrets.open(row.bmc_secret, sealOwner(row.id, 'bmc')));
+
   const candidates: Candidates = {
     async load() {
       for (const row of await readCandidates(db)) remember(row);
@@ -253,14 +256,10 @@ export function createCandidates(deps: CandidatesDeps): Candidates {
       const missing = (what: string, flag: string) =>
         fault('candidate-incomplete', { candidate: row.mac ?? row.bmc_address ?? row.id, what, flag });
       if (row.state !== 'reported') throw missing('its inventory (it is still booting the ramdisk)', 'patience');
-      const found =
-        row.bmc_secret === null
-          ? null
-          : (JSON.parse(secrets.open(row.bmc_secret, sealOwner(row.id, 'bmc'))) as {
-              username: string;
-              password: string;
-            });
       const address = fields.address ?? row.bmc_address;
+      // A scan may have found that BMC, and credentials for it, where the machine could not tell of it.
+      const scanned = (await readCandidates(db)).find((one) => address !== null && one.bmc_address === address) ?? null;
+      const found = credentialsOf(row) ?? (scanned && credentialsOf(scanned));
       const username = fields.username ?? found?.username;
       const password = fields.password ?? found?.password;
       if (!address) throw missing('the address of its BMC', '--address');
@@ -283,12 +282,12 @@ export function createCandidates(deps: CandidatesDeps): Candidates {
           nodes: [
             {
               ...(fields.name !== undefined && { name: fields.name }),
-              pm_type: row.bmc_protocol === 'redfish' ? 'redfish' : 'ipmi',
+              pm_type: (row.bmc_protocol ?? scanned?.bmc_protocol) === 'redfish' ? 'redfish' : 'ipmi',
               pm_addr: address,
               ...(fields.port !== undefined && { pm_port: String(fields.port) }),
               pm_user: username,
               pm_password: password,
-              ports: [row.mac].map((mac) => ({ address: mac, physical_network: 'ctlplane' })),
+              ports: [{ address: row.mac, physical_network: 'ctlplane' }],
               ...(inventory?.cpu?.count && { cpu: String(inventory.cpu.count) }),
               ...(inventory?.memory?.physical_mb && { memory: String(inventory.memory.physical_mb) }),
               ...(largest > 2 ** 30 && { disk: String(Math.floor(largest / 2 ** 30)) }),
@@ -302,7 +301,10 @@ export function createCandidates(deps: CandidatesDeps): Candidates {
       );
       if (!imported) throw fault('candidate-not-found', { candidate: text, count: 0 });
       // The address that was kept for the MAC stays: it is the node's from now on.
-      await db.transaction((tx) => deleteCandidate(tx, row.id));
+      await db.transaction(async (tx) => {
+        await deleteCandidate(tx, row.id);
+        if (scanned?.source === 'bmc-scan') await deleteCandidate(tx, scanned.id);
+      });
       await drop(row);
       return imported;
     },

@@ -2,16 +2,17 @@
 import type dgram from 'node:dgram';
 import type { ProvisioningConfig } from '../core/config.ts';
 import type { Context } from '../core/context.ts';
+import type { DatagramPort } from '../core/datagrams.ts';
 import type { Authenticate } from '../core/http/index.ts';
 import type { Network } from '../network/index.ts';
 import type { Enroller } from './candidates.ts';
 import type { BootNode, BootSource } from './model.ts';
 
 export interface BootSockets {
-  /** UDP 67, bound to the provisioning interface (core/sockets.ts opens it, `datagramFrom` makes a socket of it). */
-  readonly dhcp: dgram.Socket;
+  /** UDP 67, bound to the provisioning interface (core/sockets.ts opens it, core/datagrams.ts serves it in batches). */
+  readonly dhcp: dgram.Socket | DatagramPort;
   /** UDP 69. */
-  readonly tftp: dgram.Socket;
+  readonly tftp: dgram.Socket | DatagramPort;
   /** Raw ICMPv6, bound to the interface, hop limit 255, joined to ff02::2. */
   readonly ra?: { readonly fd: number };
   /** A packet socket (core/packet-socket.ts): without it foreign servers are not seen and nothing can be captured. */

@@ -2,6 +2,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type dgram from 'node:dgram';
 import { closeSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import {
   datagramFrom,
   datagramSocket,
@@ -149,6 +150,35 @@ export function probePacket({ mac, xid, flags, isPxe }: Probe): Uint8Array {
     options,
   };
   return encodePacket(packet, 548).bytes;
+}
+
+/**
+ * Whether this machine's own router advertisement is heard on the device: asks as a host does. Null: no IPv6 here, or the
+ * device has no address for it. Needs root. @throws Fault `socket-refused`, `namespace-refused`
+ */
+export async function advertisesItself(device: string, options: DoctorOptions = {}): Promise<boolean | null> {
+  const { netns, patienceMs = 1500 } = options;
+  const within = <T>(work: () => T): T => (netns === undefined ? work() : enterNamespace(netns, work));
+  const own = within(() => networkInterfaces()[device] ?? [])
+    .filter(({ family }) => family === 'IPv6')
+    .map(({ address }) => plainIpv6(address));
+  const icmp = own.length === 0 ? null : within(() => icmpv6Socket(device, ROUTER_ADVERTISEMENT, 'ff02::1'));
+  if (icmp === null) return null;
+  try {
+    const routers = await collectRouters(icmp, patienceMs);
+    return routers.some((router) => own.includes(plainIpv6(router)));
+  } finally {
+    closeSync(icmp);
+  }
+}
+
+/** One way of writing for one address: eight groups without leading zeros. */
+export function plainIpv6(address: string): string {
+  const [head = '', tail] = address.toLowerCase().replace(/%.*$/, '').split('::');
+  const front = head === '' ? [] : head.split(':');
+  const back = tail ? tail.split(':') : [];
+  const middle = tail === undefined ? [] : Array<string>(Math.max(0, 8 - front.length - back.length)).fill('0');
+  return [...front, ...middle, ...back].map((group) => Number.parseInt(group, 16).toString(16)).join(':');
 }
 
 async function collectRouters(fd: number, patienceMs: number): Promise<string[]> {

@@ -11,6 +11,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type Context, systemContext } from '../core/context.ts';
+import { ephemeralPort } from '../core/datagrams.ts';
 import { fault } from '../core/errors/index.ts';
 import type { House } from '../core/house.ts';
 import type { Routes } from '../core/http/index.ts';
@@ -44,7 +45,6 @@ import { type BootRecord, createRecord } from './record.ts';
 import { createRoutes } from './routes.ts';
 import { servedSubnet } from './served-subnet.ts';
 import { createSignedChain } from './signed-chain.ts';
-import { transferSocket } from './transfer-socket.ts';
 import { trustArchive } from './trust.ts';
 import { createVigil } from './vigil.ts';
 import { createWatch, type Watch } from './watch.ts';
@@ -56,7 +56,7 @@ export type { Enroller } from './candidates.ts';
 export { type DecisionRow, decide, decisionTable } from './decision.ts';
 export type { BootDeps, BootRoom, BootSockets } from './deps.ts';
 export { makeDiskLoader } from './disk-loader.ts';
-export { type NetworkReport, networkDoctor } from './doctor.ts';
+export { advertisesItself, type NetworkReport, networkDoctor, plainIpv6 } from './doctor.ts';
 export type * from './model.ts';
 export { neighbourMac } from './neighbour.ts';
 export { signedFiles } from './signed-chain.ts';
@@ -301,7 +301,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     });
     return serveTftp({
       socket: sockets.tftp,
-      createTransferSocket: () => transferSocket(provisioning.address),
+      createTransferSocket: async () => ephemeralPort(provisioning.address),
       async open(path, client) {
         const mac = board.macAt(client.address);
         if (mac === null)

@@ -2,9 +2,10 @@
 
 import type { Subject } from '../core/events/index.ts';
 import type { House } from '../core/house.ts';
-import type { ClientClass, DhcpEvent, ExchangeRecord } from '../dhcp/index.ts';
+import type { ClientClass, DhcpEvent, Outcome as DhcpOutcome, ExchangeRecord } from '../dhcp/index.ts';
 import type { TftpEvent } from '../tftp/index.ts';
 import type { Board } from './board.ts';
+import { createCrowd } from './crowd.ts';
 import { type DecisionRow, describeClient, kindOf } from './decision.ts';
 import type { Sent } from './file-answer.ts';
 import type { BootNode, Wish } from './model.ts';
@@ -80,14 +81,40 @@ export function createRecord({ house, board, vigil, interface: wire }: RecordDep
     if (one.outcome === 'acknowledged') wake(node);
   }
 
+  const manyWords: Readonly<Partial<Record<DhcpOutcome, string>>> = {
+    offered: 'were offered an address',
+    acknowledged: 'took or renewed an address',
+    released: 'gave their address back',
+    refused: 'were refused their address',
+    silent: 'asked and were not answered',
+  };
+  const crowd = createCrowd({
+    one: (event) => exchange(event.exchange, event.tookMs, event.count),
+    many: (outcome, count) =>
+      recorder.emit('dhcp.exchange', wireSubject, {
+        text: `${count} more requests of machines that are no nodes ${manyWords[outcome] ?? `ended as ${outcome}`} within a second`,
+        mac: null,
+        message: 'REQUEST',
+        client: 'many',
+        outcome,
+        address: null,
+        bootFile: null,
+        reason: null,
+        count,
+      }),
+    after: (ms, then) => clock.after(ms, then),
+  });
+
   const trouble = (text: string, count = 1) => recorder.emit('boot.trouble', wireSubject, { text, count });
 
   return {
     trouble,
 
     dhcp(event: DhcpEvent): void {
-      if (event.type === 'exchange') exchange(event.exchange, event.tookMs, event.count);
-      else trouble(dhcpTrouble(event), event.count);
+      if (event.type !== 'exchange') trouble(dhcpTrouble(event), event.count);
+      else if (event.mac !== null && board.nodeOf(event.mac) !== null)
+        exchange(event.exchange, event.tookMs, event.count);
+      else crowd.add(event);
     },
 
     decision(wish: Wish, client: ClientClass, row: DecisionRow, answer: string): void {

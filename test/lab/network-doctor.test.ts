@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process';
+import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { networkDoctor } from '../../services/boot/index.ts';
-import { enterNamespace } from '../../services/core/sockets.ts';
+import { startAdvertiser } from '../../services/boot/advertiser.ts';
+import { advertisesItself, networkDoctor } from '../../services/boot/index.ts';
+import { systemClock } from '../../services/core/clock.ts';
+import { enterNamespace, solicitationSocket } from '../../services/core/sockets.ts';
 import { namespace } from './namespace.fixture.ts';
 
 function wire() {
@@ -33,4 +36,22 @@ it('finds the foreign DHCP server and the router of a wire', async () => {
 it('finds nobody where nobody is', async () => {
   const { ours } = wire();
   expect(await networkDoctor('up0', { netns: ours.file, patienceMs: 500 })).toEqual({ dhcpServers: [], routers: [] });
+});
+
+it('hears whether the undercloud itself answers router solicitations', async () => {
+  const { ours } = wire();
+  // Until duplicate address detection has passed, there is no address to send from.
+  await expect
+    .poll(() => advertisesItself('up0', { netns: ours.file, patienceMs: 200 }), { timeout: 10_000 })
+    .toBe(false);
+  const fd = enterNamespace(ours.file, () => solicitationSocket('up0'));
+  if (fd === null) throw new Error('no IPv6');
+  const stop = startAdvertiser({ fd, clock: systemClock, onAnswered: () => {}, onTrouble: () => {} });
+  onTestFinished(() => {
+    stop();
+    closeSync(fd);
+  });
+  await expect
+    .poll(() => advertisesItself('up0', { netns: ours.file, patienceMs: 500 }), { timeout: 10_000 })
+    .toBe(true);
 });
