@@ -34,6 +34,19 @@ export const packageGroups = {
     'util-linux',
     'xz-utils',
     'kmod',
+    // Debian's signed boot chain, for machines that enforce Secure Boot.
+    'shim-signed',
+    'grub-efi-amd64-signed',
+  ],
+  /** diskimage-builder's elements and what their scripts call on this side. */
+  elements: [
+    'python3-diskimage-builder',
+    'python3-yaml',
+    'debootstrap',
+    'git',
+    'curl',
+    'dosfstools',
+    'debian-archive-keyring',
   ],
   /** The peers of the power bench. */
   power: ['freeipmi-tools', 'ipmitool', 'bash'],
@@ -43,6 +56,7 @@ export const packageGroups = {
     'python3-ironicclient',
     'python3-heatclient',
     'freeipmi-tools',
+    'python3-sushy',
     'isc-dhcp-client',
     'udhcpc',
     'atftp',

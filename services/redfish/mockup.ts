@@ -5,7 +5,7 @@ import { base, type MockupAnswer, refusal } from './mockup-errors.ts';
 import { type MockupFaults, noFaults } from './mockup-faults.ts';
 import type { MockupFlavour } from './mockup-flavour.ts';
 import type { MockupAccount, MockupMachine } from './mockup-machine.ts';
-import { type Body, mockupTree } from './mockup-tree.ts';
+import { type Body, mockupTree, pathsOf } from './mockup-tree.ts';
 import { patchResource, postAction, type WriteContext } from './mockup-writes.ts';
 
 export interface MockupRequest {
@@ -60,6 +60,7 @@ export function createRedfishMockup(options: {
   let named = 0;
   let events = 0;
   const tree = mockupTree(machine, flavour, () => [...sessions.values()].map(({ id }) => id));
+  const paths = pathsOf(flavour);
   const context: WriteContext = { machine, flavour, faults };
 
   let power = machine.power;
@@ -210,7 +211,11 @@ export function createRedfishMockup(options: {
     if (flavour.expand && /[?&]\$expand=[.*~]/.test(query) && Array.isArray(body.Members))
       body.Members = body.Members.map((member: Body) => tree.get(String(member['@odata.id']))?.() ?? member);
     const etag = etagOf(body);
-    return { status: 200, headers: etag ? { ETag: etag } : {}, body: etag ? { ...body, '@odata.etag': etag } : body };
+    const slot = flavour.media.slots.find(({ id }) => path === `${paths.media}/${id}`);
+    const changes = path === paths.system || path === paths.settings || path === paths.manager || slot?.patch;
+    // Clients tell by it whether a slot without actions takes a PATCH.
+    const headers = { Allow: changes ? 'GET, HEAD, PATCH' : 'GET, HEAD', ...(etag && { ETag: etag }) };
+    return { status: 200, headers, body: etag ? { ...body, '@odata.etag': etag } : body };
   }
 
   function precondition(path: string, given: string | undefined): MockupAnswer | null {
