@@ -6,6 +6,7 @@ import { type Baremetal, createBaremetal } from '../baremetal/index.ts';
 import { type Boot, createBoot } from '../boot/index.ts';
 import { type Compute, createCompute } from '../compute/index.ts';
 import { type Config, statePaths } from '../core/config.ts';
+import { datagramPort } from '../core/datagrams.ts';
 import type { House } from '../core/house.ts';
 import type { Api, Authenticate } from '../core/http/index.ts';
 import { datagramFrom } from '../core/sockets.ts';
@@ -147,8 +148,9 @@ async function createBootOf(
     network,
     baremetal,
     sockets: {
-      dhcp: await datagramFrom(dhcp),
-      tftp: await datagramFrom(tftp),
+      // While it is busy the wire is looked at every 2 ms: no client minds, and each wake costs more than a packet.
+      dhcp: datagramPort(dhcp, { pacedMs: 2 }),
+      tftp: datagramPort(tftp),
       ...(ra !== undefined && { ra: { fd: ra } }),
       ...(wire !== undefined && { wire: { fd: wire } }),
       ...(dns !== undefined && { dns: await datagramFrom(dns) }),
