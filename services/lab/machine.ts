@@ -229,7 +229,12 @@ export class Machine {
 
   async #orderDevices(): Promise<void> {
     const order = bootOrders[this.#boot];
-    const set = (path: string, value: number) => this.#qmp?.ask('qom-set', { path, property: 'bootindex', value });
+    // QEMU refuses an index that is in use, by the device itself too.
+    const set = async (path: string, value: number) => {
+      if ((await this.#qmp?.ask('qom-get', { path, property: 'bootindex' })) === value) return;
+      await this.#qmp?.ask('qom-set', { path, property: 'bootindex', value });
+    };
+    if ((await this.#qmp?.ask('qom-get', { path: bootIndexPaths.nic, property: 'bootindex' })) === order.nic) return;
     // Two devices may not share an index, not even for a moment: the card steps aside first.
     await set(bootIndexPaths.nic, 9);
     await set(bootIndexPaths.disk, order.disk);

@@ -449,5 +449,10 @@ describe('a virtual BMC judged by strangers', () => {
     );
     expect(await freeipmi('ipmi-fru', '--sdr-cache-recreate')).toMatch(/Product Name: Virtual BMC/);
     expect(await freeipmi('ipmi-sel', '--sdr-cache-recreate')).toMatch(/Power Unit/);
+    expect(await freeipmi('ipmi-chassis', '--get-system-restart-cause')).toMatch(/[Cc]hassis [Cc]ontrol/);
+    expect(await freeipmi('ipmi-chassis', '--get-chassis-capabilities')).toMatch(/SEL Device Address/);
+    for (const word of ['--cycle', '--reset', '--soft']) expect(await freeipmi('ipmipower', word)).toMatch(/: ok$/m);
+    expect(await freeipmi('ipmipower', '--stat')).toMatch(/: off$/m);
+    expect(its.chassis.on).toBe(false);
   });
 });

@@ -76,21 +76,25 @@ export async function readLog(directory: string, query: LogQuery): Promise<LogPa
   const lines: LogLine[] = [];
   let next: number | null = null;
   const from = Math.max(query.from ?? 0, first);
-  for await (const line of linesFrom(segments, from)) {
-    if (query.since !== undefined && line.at !== null && line.at < query.since) continue;
-    if (query.until !== undefined && line.at !== null && line.at > query.until) break;
-    if (wanted !== undefined && !line.text.toLowerCase().includes(wanted)) continue;
-    if (forwards && lines.length === query.limit) {
-      next = line.offset;
-      break;
+  reading: for await (const some of linesFrom(segments, from)) {
+    for (const line of some) {
+      if (query.since !== undefined && line.at !== null && line.at < query.since) continue;
+      if (query.until !== undefined && line.at !== null && line.at > query.until) break reading;
+      if (wanted !== undefined && !line.text.toLowerCase().includes(wanted)) continue;
+      if (forwards && lines.length === query.limit) {
+        next = line.offset;
+        break reading;
+      }
+      lines.push(line);
     }
-    lines.push(line);
-    if (lines.length > 2 * query.limit) lines.splice(0, lines.length - query.limit);
+    // Of the newest only so many are wanted.
+    if (!forwards && lines.length > query.limit) lines.splice(0, lines.length - query.limit);
   }
   return { lines: lines.slice(-query.limit), first, end, next };
 }
 
-async function* linesFrom(segments: readonly Segment[], from: number): AsyncGenerator<LogLine> {
+/** The lines of a piece at a time: a wait for each line would cost more than the line. */
+async function* linesFrom(segments: readonly Segment[], from: number): AsyncGenerator<LogLine[]> {
   /** The beginning of a line that goes on in the next piece. */
   let begun: Buffer = empty;
   let begunAt = 0;
@@ -110,14 +114,16 @@ async function* linesFrom(segments: readonly Segment[], from: number): AsyncGene
           begun.length > 0 ? Buffer.concat([begun, buffer.subarray(0, bytesRead)]) : buffer.subarray(0, bytesRead);
         const pieceAt = begun.length > 0 ? begunAt : segment.start + at;
         let begin = 0;
+        const lines: LogLine[] = [];
         for (;;) {
           let end = piece.indexOf(0x0a, begin);
           const full = (end < 0 ? piece.length : end) - begin > mostLineBytes;
           if (full) end = begin + mostLineBytes;
           if (end < 0) break;
-          yield* linesOf(piece.subarray(begin, end), pieceAt + begin, times);
+          takeLines(lines, piece.subarray(begin, end), pieceAt + begin, times);
           begin = full ? end : end + 1;
         }
+        if (lines.length > 0) yield lines;
         begun = Buffer.from(piece.subarray(begin));
         begunAt = pieceAt + begin;
         at += bytesRead;
@@ -128,14 +134,18 @@ async function* linesFrom(segments: readonly Segment[], from: number): AsyncGene
       await file.close();
     }
     // What is left in it is told with the time of this segment, and goes on in the next one.
-    if (segment === segments.at(-1) && begun.length > 0) yield* linesOf(begun, begunAt, times);
+    if (segment === segments.at(-1) && begun.length > 0) {
+      const lines: LogLine[] = [];
+      takeLines(lines, begun, begunAt, times);
+      yield lines;
+    }
   }
 }
 
 const empty = Buffer.alloc(0);
 
 /** A carriage return alone ends a line too: that is how progress is shown. Empty ones are nothing. */
-function* linesOf(bytes: Buffer, offset: number, times: Times): Generator<LogLine> {
+function takeLines(into: LogLine[], bytes: Buffer, offset: number, times: Times): void {
   let begin = 0;
   for (;;) {
     const found = bytes.indexOf(0x0d, begin);
@@ -143,7 +153,7 @@ function* linesOf(bytes: Buffer, offset: number, times: Times): Generator<LogLin
     if (end > begin) {
       const raw = bytes.toString('utf8', begin, end);
       const text = (control.test(raw) ? plainText(raw) : raw).trimEnd();
-      if (text !== '') yield { offset: offset + begin, at: timeAt(times, offset + begin), text };
+      if (text !== '') into.push({ offset: offset + begin, at: timeAt(times, offset + begin), text });
     }
     if (found < 0) return;
     begin = end + 1;
