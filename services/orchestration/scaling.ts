@@ -5,9 +5,8 @@ import type { Desk } from './desk.ts';
 import { type Live, sealState } from './engine/state.ts';
 import { loadTree, nodeIn, referenceOf, type StackNode } from './engine/tree.ts';
 import { stackSubject } from './model.ts';
-import { type Scaled, scaledOf } from './resources/auto-scaling-group.ts';
-import { isGroup, sizeOf } from './resources/scaling-groups.ts';
-import { adjusted, cooldownLeft } from './resources/scaling-policy.ts';
+import { isGroup, type Scaled, scaledOf, sizeOf } from './resources/scaling-groups.ts';
+import { adjusted, adjustmentOf, cooldownLeft } from './resources/scaling-policy.ts';
 import type { SignalTarget } from './signals.ts';
 import { writeResources } from './store/resources.ts';
 import * as store from './store/stacks.ts';
@@ -43,13 +42,12 @@ export async function scale(desk: Desk, target: SignalTarget, redo: Redo): Promi
   const { root, node, group, policy } = found;
   const now = house.clock.now();
   const { properties, data } = group.state;
-  const left = Math.max(
-    cooldownLeft(policy.state.properties, scaledOf(data), now),
-    cooldownLeft(properties, scaledOf(data), now),
-  );
+  const adjustment = adjustmentOf(policy.state.properties);
+  const seconds = Math.max(adjustment.cooldownSeconds, Number(properties.cooldown ?? properties.Cooldown ?? 0));
+  const left = cooldownLeft(seconds, scaledOf(data), now);
   if (left > 0) return `not scaled: it was scaled just now, and cools down for ${left} s more`;
   const size = sizeOf(group.row.type, properties, data);
-  const capacity = size.bounded(adjusted(size.now, policy.state.properties));
+  const capacity = size.bounded(adjusted(size.now, adjustment));
   if (capacity === size.now) return `not scaled: ${group.row.name} has ${capacity} already, and may have ${size.span}`;
   return house.db.transaction(async (tx) => {
     const locked = await store.lockStack(tx, root.row.id);

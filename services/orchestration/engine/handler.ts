@@ -152,6 +152,8 @@ export interface NestedHandler {
     /** Members that were marked as unhealthy or asked to go. */
     readonly removed: readonly string[];
     readonly data: Readonly<Record<string, Plain>>;
+    /** Properties of another resource of the same stack, by what refers to it; undefined while it is not made. */
+    peer(reference: Plain): Properties | undefined;
   }): Child;
   /** Attributes of a group; `resource.NAME…` is read before. Without it the type has those of a template. */
   readonly attribute?: (group: Group, name: string, path: readonly Value[]) => Value;

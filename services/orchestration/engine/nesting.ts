@@ -35,7 +35,14 @@ export function childDefinition(
           file: resource.found.file,
           parameters: toPlain(childParameters(resource, node.analysis.scope)) as { [name: string]: Plain },
         }
-      : handler.child({ properties, name: resource.name, existing, removed: (data.removed ?? []) as string[], data });
+      : handler.child({
+          properties,
+          name: resource.name,
+          existing,
+          removed: (data.removed ?? []) as string[],
+          data,
+          peer: (reference) => propertiesOf(node, reference),
+        });
   const { environment } = node.analysis;
   const registry = registryTree(childRegistry(environment.registry, resource.name, resource.found));
   return {
@@ -47,6 +54,13 @@ export function childDefinition(
       resource_registry: toPlain(registry),
     },
   };
+}
+
+/** A stack that is only being read has no resources yet. */
+function propertiesOf({ resources }: Partial<StackNode>, reference: Plain): Properties | undefined {
+  for (const { row, state } of resources?.values() ?? [])
+    if (row.physical_id === reference || row.name === reference) return state.properties;
+  return undefined;
 }
 
 const membersOf = (child: StackNode | undefined): string[] => (child ? [...child.resources.keys()] : []);

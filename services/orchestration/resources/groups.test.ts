@@ -3,9 +3,10 @@ import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
 import { openAgents } from '../../../test/setup/stack-agents.ts';
 import { atRest } from '../../../test/setup/stacks.ts';
+import type { Properties } from '../engine/state.ts';
 import type { Plain } from '../model.ts';
-import { capacityOf, scaledMembers } from './auto-scaling-group.ts';
-import { adjusted, cooldownLeft } from './scaling-policy.ts';
+import { scaledMembers, sizeOf } from './scaling-groups.ts';
+import { adjusted, adjustmentOf, cooldownLeft } from './scaling-policy.ts';
 
 const hot = (resources: { [name: string]: Plain }, outputs: { [name: string]: Plain } = {}) => ({
   heat_template_version: '2021-04-16',
@@ -149,14 +150,16 @@ describe('a scaling group', () => {
       scaling_adjustment: by,
       ...(step !== undefined && { min_adjustment_step: step }),
     });
-    expect(adjusted(10, percent(25))).toBe(12);
-    expect(adjusted(2, percent(10))).toBe(3);
-    expect(adjusted(2, percent(-10))).toBe(1);
-    expect(adjusted(10, percent(10, 3))).toBe(13);
-    expect(adjusted(7, { adjustment_type: 'exact_capacity', scaling_adjustment: 2 })).toBe(2);
-    expect(cooldownLeft({ cooldown: 60 }, { capacity: 1, desired: null, at: 1000 }, 31_000)).toBe(30);
-    expect(capacityOf({ min_size: 2, max_size: 5 }, {})).toBe(2);
-    expect(capacityOf({ min_size: 2, max_size: 5, desired_capacity: 9 }, {})).toBe(5);
+    const moved = (current: number, properties: Properties) => adjusted(current, adjustmentOf(properties));
+    expect(moved(10, percent(25))).toBe(12);
+    expect(moved(2, percent(10))).toBe(3);
+    expect(moved(2, percent(-10))).toBe(1);
+    expect(moved(10, percent(10, 3))).toBe(13);
+    expect(moved(7, { adjustment_type: 'exact_capacity', scaling_adjustment: 2 })).toBe(2);
+    expect(moved(7, { AdjustmentType: 'ChangeInCapacity', ScalingAdjustment: -2 })).toBe(5);
+    expect(cooldownLeft(60, { capacity: 1, desired: null, at: 1000 }, 31_000)).toBe(30);
+    const size = (more = {}) => sizeOf('OS::Heat::AutoScalingGroup', { min_size: 2, max_size: 5, ...more }, {}).now;
+    expect([size(), size({ desired_capacity: 9 })]).toEqual([2, 5]);
     expect(scaledMembers(2, ['0', '1', '2'], new Set(['2']))).toEqual(['0', '1']);
     expect(scaledMembers(3, ['4', '10'], new Set(['4']))).toEqual(['10', '11', '12']);
   });

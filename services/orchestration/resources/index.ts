@@ -1,6 +1,9 @@
 /** The resource types that this undercloud makes, one file each. A new one: its file, and a line here. */
 import type { Handler, NestedHandler } from '../engine/handler.ts';
 import { autoScalingGroup } from './auto-scaling-group.ts';
+import { awsAutoScalingGroup, instanceGroup, launchConfiguration } from './aws/auto-scaling.ts';
+import { awsInstance } from './aws/instance.ts';
+import { awsWaitCondition, awsWaitConditionHandle } from './aws/wait-condition.ts';
 import { cloudConfig } from './cloud-config.ts';
 import { delay } from './delay.ts';
 import { deployedServer } from './deployed-server.ts';
@@ -18,7 +21,7 @@ import { port } from './port.ts';
 import { randomString } from './random-string.ts';
 import { resourceChain } from './resource-chain.ts';
 import { resourceGroup } from './resource-group.ts';
-import { scalingPolicy } from './scaling-policy.ts';
+import { awsScalingPolicy, scalingPolicy } from './scaling-policy.ts';
 import { server } from './server.ts';
 import { serverGroup } from './server-group.ts';
 import { softwareComponent } from './software-component.ts';
@@ -45,6 +48,13 @@ const handlers = new Map<string, Handler | NestedHandler>(
     resourceChain,
     autoScalingGroup,
     scalingPolicy,
+    awsScalingPolicy,
+    awsAutoScalingGroup,
+    instanceGroup,
+    launchConfiguration,
+    awsInstance,
+    awsWaitConditionHandle,
+    awsWaitCondition,
     stackResource,
     softwareConfig,
     softwareComponent,

@@ -1,37 +1,51 @@
-/** OS::Heat::ScalingPolicy: a signal to it moves the capacity of its group. */
+/** OS::Heat::ScalingPolicy and AWS's: a signal to it moves the capacity of its group. */
 import { randomUUID } from 'node:crypto';
 import { done, type Handler, type Work } from '../engine/handler.ts';
 import type { Properties } from '../engine/state.ts';
 import { dropCredential, ensureCredential, type Holder, signalUrl } from '../software/credentials.ts';
-import type { Scaled } from './auto-scaling-group.ts';
+import type { Scaled } from './scaling-groups.ts';
 
 const holderOf = (work: Work): Holder => ({ id: work.id, name: work.name, stack: work.stack });
 
-/** `percent_change_in_capacity` moves by at least one, away from zero, as Heat rounds it. */
-export function adjusted(current: number, properties: Properties): number {
-  const by = Number(properties.scaling_adjustment);
-  switch (properties.adjustment_type) {
-    case 'exact_capacity':
-      return by;
-    case 'percent_change_in_capacity': {
-      const delta = (current * by) / 100;
-      const whole = Math.abs(delta) < 1 ? Math.sign(delta) : Math.trunc(delta);
-      const least = Number(properties.min_adjustment_step ?? 0);
-      return current + (Math.abs(whole) < least ? Math.sign(delta) * least : whole);
-    }
-    default:
-      return current + by;
-  }
+/** A policy's wishes, whichever dialect they are written in. */
+export interface Adjustment {
+  readonly kind: 'change' | 'exact' | 'percent';
+  readonly by: number;
+  readonly least: number;
+  readonly cooldownSeconds: number;
 }
 
-/** Seconds until the policy may move the group again; 0: now. */
-export function cooldownLeft(properties: Properties, scaled: Scaled | null, now: number): number {
-  const cooldown = Number(properties.cooldown ?? 0);
-  return scaled ? Math.max(0, Math.ceil(cooldown - (now - scaled.at) / 1000)) : 0;
+const kinds: Readonly<Record<string, Adjustment['kind']>> = {
+  change_in_capacity: 'change',
+  exact_capacity: 'exact',
+  percent_change_in_capacity: 'percent',
+  ChangeInCapacity: 'change',
+  ExactCapacity: 'exact',
+  PercentChangeInCapacity: 'percent',
+};
+
+export const adjustmentOf = (properties: Properties): Adjustment => ({
+  kind: kinds[String(properties.adjustment_type ?? properties.AdjustmentType)] ?? 'change',
+  by: Number(properties.scaling_adjustment ?? properties.ScalingAdjustment),
+  least: Number(properties.min_adjustment_step ?? properties.MinAdjustmentStep ?? 0),
+  cooldownSeconds: Number(properties.cooldown ?? properties.Cooldown ?? 0),
+});
+
+/** A percentage moves by at least one, away from zero, as Heat rounds it. */
+export function adjusted(current: number, { kind, by, least }: Adjustment): number {
+  if (kind === 'exact') return by;
+  if (kind === 'change') return current + by;
+  const delta = (current * by) / 100;
+  const whole = Math.abs(delta) < 1 ? Math.sign(delta) : Math.trunc(delta);
+  return current + (Math.abs(whole) < least ? Math.sign(delta) * least : whole);
 }
 
-export const scalingPolicy: Handler = {
-  type: 'OS::Heat::ScalingPolicy',
+/** Seconds until the group may be moved again; 0: now. */
+export const cooldownLeft = (seconds: number, scaled: Scaled | null, now: number): number =>
+  scaled ? Math.max(0, Math.ceil(seconds - (now - scaled.at) / 1000)) : 0;
+
+const policyHandler = (type: string): Handler => ({
+  type,
   backend: 'database',
   async create(work) {
     if (work.physicalId !== null) return done;
@@ -54,8 +68,12 @@ export const scalingPolicy: Handler = {
     const of = `${encodeURIComponent(stack.name)}/${stack.id}/resources/${encodeURIComponent(name)}`;
     return {
       alarm_url: data.url ?? '',
+      AlarmUrl: data.url ?? '',
       signal_url: `${desk.heatUrl}/${stack.projectId}/stacks/${of}/signal`,
     };
   },
   signal: (_body, { name }) => `${name} was asked to scale`,
-};
+});
+
+export const scalingPolicy = policyHandler('OS::Heat::ScalingPolicy');
+export const awsScalingPolicy = policyHandler('AWS::AutoScaling::ScalingPolicy');
