@@ -1,7 +1,7 @@
 /** Steps that move a machine through its BMC. Each is a look: what the BMC reports decides, not that it took a command. */
 
 import type { Tx } from '../../core/database/index.ts';
-import { done, minutes, type Run, type Step, waitFor } from '../../core/operations/index.ts';
+import { done, minutes, type Run, type Step, type Wait, waitFor } from '../../core/operations/index.ts';
 import type { PowerState, PowerTarget } from '../../power/index.ts';
 import { bmcOf, bootsByUefi, intend, recordPower, requireNode } from '../change.ts';
 import type { Ground } from '../ground.ts';
@@ -70,52 +70,67 @@ export const ensureOff = <Params>(ground: Ground, step: Partial<PowerStep<Params
 /** A hold lasts as long as its reason does: somebody has to find a server and stop it. The BMC's own call ends by itself. */
 const holdMs = minutes(24 * 60);
 
-/** Sets the next boot to the network and begins a power cycle in which the machine gets the agent. */
-export function bootAgent<Params>(
-  ground: Ground,
-  step: { name: string; reason: string; when?: Step<Params>['when'] },
-): Step<Params> {
+interface BootDeviceStep<Params> extends Pick<Step<Params>, 'name' | 'title' | 'deadlineMs' | 'when' | 'undo'> {
+  readonly device: 'pxe' | 'disk';
+  readonly persistent: boolean;
+  /** What the machine is told from now on when it asks the network, and why. */
+  readonly intent: 'agent' | 'disk';
+  readonly reason: string;
+  /** Asked at each look: something to wait for before the BMC is told. */
+  readonly hold?: () => Wait | null | undefined;
+}
+
+function bootDevice<Params>(ground: Ground, step: BootDeviceStep<Params>): Step<Params> {
+  const { name, title, deadlineMs, when, undo, device, persistent, intent, reason, hold } = step;
   return {
-    name: step.name,
-    title: 'let the next boot be the network’s',
-    deadlineMs: holdMs,
+    name,
+    title,
+    deadlineMs,
+    undo,
     retry: { times: 2, delayMs: 2_000 * ground.speed, when: (error) => error.code === 'bmc-unreachable' },
-    ...(step.when && { when: step.when }),
+    ...(when && { when }),
     async do(run) {
-      const hold = ground.bootHold?.();
-      if (hold) return waitFor(hold);
+      const held = hold?.();
+      if (held) return waitFor(held);
       const node = await requireNode(ground.house.db, run.subject.id);
       await run.assertHeld(commandMs);
-      const wanted = { device: 'pxe', persistent: false, efi: bootsByUefi(node) } as const;
-      await bmcOf(ground, node).setBootDevice(wanted, run.signal);
-      run.emit('node.boot-device', { device: 'pxe', persistent: false });
-      return done(null, (tx) => intend(ground, tx, node.uuid, 'agent', step.reason));
-    },
-    async undo(run) {
-      await run.transaction((tx) => intend(ground, tx, run.subject.id, 'none', 'what was under way failed'));
+      await bmcOf(ground, node).setBootDevice({ device, persistent, efi: bootsByUefi(node) }, run.signal);
+      run.emit('node.boot-device', { device, persistent });
+      return done(null, (tx) => intend(ground, tx, node.uuid, intent, reason));
     },
   };
 }
 
+/** Sets the next boot to the network and begins a power cycle in which the machine gets the agent. */
+export const bootAgent = <Params>(
+  ground: Ground,
+  step: { name: string; reason: string; when?: Step<Params>['when'] },
+): Step<Params> =>
+  bootDevice(ground, {
+    ...step,
+    title: 'let the next boot be the network’s',
+    deadlineMs: holdMs,
+    device: 'pxe',
+    persistent: false,
+    intent: 'agent',
+    hold: () => ground.bootHold?.(),
+    async undo(run) {
+      await run.transaction((tx) => intend(ground, tx, run.subject.id, 'none', 'what was under way failed'));
+    },
+  });
+
 /** Sets the disk as the device of every boot from now on. */
-export function bootDisk<Params>(ground: Ground, step: { name: string; when?: Step<Params>['when'] }): Step<Params> {
-  return {
-    name: step.name,
+export const bootDisk = <Params>(ground: Ground, step: { name: string; when?: Step<Params>['when'] }): Step<Params> =>
+  bootDevice(ground, {
+    ...step,
     title: 'boot from disk from now on',
     deadlineMs: minutes(2) * ground.speed,
-    retry: { times: 2, delayMs: 2_000 * ground.speed, when: (error) => error.code === 'bmc-unreachable' },
-    ...(step.when && { when: step.when }),
-    async do(run) {
-      const node = await requireNode(ground.house.db, run.subject.id);
-      await run.assertHeld(commandMs);
-      const wanted = { device: 'disk', persistent: true, efi: bootsByUefi(node) } as const;
-      await bmcOf(ground, node).setBootDevice(wanted, run.signal);
-      run.emit('node.boot-device', { device: 'disk', persistent: true });
-      return done(null, (tx) => intend(ground, tx, node.uuid, 'disk', 'a system is on its disk'));
-    },
+    device: 'disk',
+    persistent: true,
+    intent: 'disk',
+    reason: 'a system is on its disk',
     undo: { none: 'the boot device is set anew before every boot that matters' },
-  };
-}
+  });
 
 /** After a failure the machine must not sit there with an agent in it. Best effort: a BMC that is away is the failure itself. */
 export async function switchOffAfterFailure(ground: Ground, run: Run<unknown>): Promise<void> {
