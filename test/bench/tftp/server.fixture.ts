@@ -10,3 +10,4 @@ serveTftp({
   open: directoryContent(directory),
 });
 process.stdout.write('ready\n');
+process.on('SIGTERM', () => process.exit(0));
