@@ -4,6 +4,7 @@ import { fault } from '../../core/errors/index.ts';
 import { asInput, parseInput, readInput } from '../input-file.ts';
 import { table } from '../output.ts';
 import { action } from '../program.ts';
+import { bmcNodeCommands } from './bmc-node.ts';
 
 interface Found {
   candidate: string;
@@ -42,9 +43,9 @@ const spoken = (one: Found): string =>
     .join(', ');
 
 export function bmcCommands(program: Command): void {
-  program
-    .command('bmc')
-    .description('baseboard management controllers that are no node’s yet')
+  const bmc = program.command('bmc').description('baseboard management controllers: find them, examine them, keep them');
+  bmcNodeCommands(bmc);
+  bmc
     .command('scan')
     .argument('<cidr>', 'a network that was named with `bootstrap --bmc-network`: 198.51.100.0/24')
     .option('--credentials <file>', 'what to try: a list of {username, password} in YAML or JSON, four at most')

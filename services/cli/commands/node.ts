@@ -9,6 +9,7 @@ import { action } from '../program.ts';
 import { inParallel, watch } from '../watch.ts';
 import { nodeConsoleCommand } from './node-console.ts';
 import { nodeDiscoveredCommands } from './node-discovered.ts';
+import { nodeHardwareCommands } from './node-hardware.ts';
 import { nodeImportCommand } from './node-import.ts';
 import { nodePowerCommands } from './node-power.ts';
 import { nodeTimelineCommand } from './node-timeline.ts';
@@ -42,6 +43,7 @@ export function nodeCommands(program: Command): void {
   listCommand(node);
   showCommand(node);
   nodePowerCommands(node);
+  nodeHardwareCommands(node);
   nodeTimelineCommand(node);
   verbCommands(node);
   maintenanceCommand(node);
