@@ -8,6 +8,7 @@ import { action } from '../program.ts';
 import { inParallel } from '../watch.ts';
 import { buildCommand, planCommand } from './image-build.ts';
 import { diffCommand, testCommand, verifyCommand } from './image-check.ts';
+import { collectCommand } from './image-collect.ts';
 
 export function imageCommands(program: Command): void {
   const image = program.command('image').description('gold images: build from elements, check, register, list');
@@ -19,6 +20,7 @@ export function imageCommands(program: Command): void {
   listCommand(image);
   showCommand(image);
   deleteCommand(image);
+  collectCommand(image);
 }
 
 function listCommand(image: Command): void {
