@@ -154,6 +154,8 @@ export function createConsoles(ground: Ground, deps: ConsoleDeps): Consoles {
             offset: at(),
           });
         },
+        onRefused: (reason) =>
+          recorder.emit('node.console', subject, { state: 'refused', reason, by: null, offset: at() }),
         onLost: (reason) => recorder.emit('node.console', subject, { state: 'lost', reason, by: null, offset: at() }),
         onClose: () =>
           recorder.emit('node.console', subject, { state: 'closed', reason: null, by: null, offset: at() }),

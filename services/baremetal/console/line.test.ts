@@ -38,6 +38,7 @@ function bmc() {
     closes: 0,
     idle: 0,
     opened: () => {},
+    closing: Promise.resolve(),
   };
   const line = new ConsoleLine(
     'n1',
@@ -60,6 +61,7 @@ function bmc() {
           },
           break: () => true,
           async close() {
+            await state.closing;
             state.closes += 1;
             state.stream = null;
           },
@@ -68,6 +70,7 @@ function bmc() {
       onData: () => {},
       onOpen: (by, took) => void told.push(`${took ? 'taken' : 'open'} ${by}`),
       onLost: (reason) => void told.push(`lost ${reason}`),
+      onRefused: (reason) => void told.push(`refused ${reason}`),
       onClose: () => void told.push('closed'),
       onWriter: (who, from) => void told.push(`writer ${who} after ${from}`),
       onIdle: () => {
@@ -153,6 +156,9 @@ describe('a console’s line', () => {
     expect(refused.code).toBe('console-in-use');
     expect(refused.message).toContain('--take-over');
     expect(line.parties).toBe(0);
+    // The same words again are no news.
+    await line.attach(ada, writes).catch(() => {});
+    expect(told.filter((one) => one.startsWith('refused'))).toHaveLength(1);
     await line.attach(ada, takes);
     expect(told.at(-2)).toBe('taken ada');
   });
@@ -194,6 +200,27 @@ describe('a console’s line', () => {
       closes: 1,
       idle: 1,
     });
+  });
+
+  it('waits for the end of the stream before when somebody comes back at once', async () => {
+    const { line, state } = bmc();
+    const [ada, bob] = [party('ada'), party('bob')];
+    await line.attach(ada, writes);
+    const slow = Promise.withResolvers<void>();
+    state.closing = slow.promise;
+    line.detach(ada);
+    const back = line.attach(bob, writes);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect({ opens: state.opens, closes: state.closes }).toEqual({ opens: 1, closes: 0 });
+    slow.resolve();
+    await back;
+    expect({ opens: state.opens, closes: state.closes, state: line.state }).toEqual({
+      opens: 2,
+      closes: 1,
+      state: 'open',
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([line.state, state.idle]).toEqual(['open', 0]);
   });
 
   it('tells the writer’s size to those who watch', async () => {

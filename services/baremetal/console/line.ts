@@ -32,6 +32,8 @@ export interface LineHooks {
   onData(data: Buffer): void;
   onOpen(by: string | null, took: boolean): void;
   onLost(reason: string): void;
+  /** It could not be opened; told once for the same words. */
+  onRefused(reason: string): void;
   onClose(): void;
   onWriter(who: string | null, from: string | null): void;
   /** Nobody wants the line any more. */
@@ -67,6 +69,8 @@ export class ConsoleLine {
   #writer: Party | null = null;
   #stream: ConsoleStream | null = null;
   #opening: Promise<void> | null = null;
+  /** The BMC has one stream: a new one waits until the old one's end was told. */
+  #ending: Promise<void> | null = null;
   #abort = new AbortController();
   #tries = 0;
   #cancel: () => void = () => {};
@@ -198,6 +202,7 @@ export class ConsoleLine {
     const { signal } = this.#abort;
     const again = this.#state === 'broken';
     this.#state = 'opening';
+    await this.#ending;
     let stream: ConsoleStream;
     let ended: string | null | undefined;
     try {
@@ -218,7 +223,7 @@ export class ConsoleLine {
       this.#state = 'broken';
       if (failure.message !== this.#lastReason) {
         this.#lastReason = failure.message;
-        this.#hooks.onLost(failure.message);
+        this.#hooks.onRefused(failure.message);
         for (const party of this.#parties) if (again) party.tell({ type: 'note', text: failure.message });
       }
       this.#later(isInUse(failure));
@@ -288,8 +293,14 @@ export class ConsoleLine {
     this.#stream = null;
     this.#state = 'closed';
     this.#tries = 0;
-    await this.#opening?.catch(() => {});
-    await stream?.close();
+    const opening = this.#opening;
+    const ending = (async () => {
+      await opening?.catch(() => {});
+      await stream?.close().catch(() => {});
+    })();
+    this.#ending = ending;
+    await ending;
+    if (this.#ending === ending) this.#ending = null;
     if (was === 'open') this.#hooks.onClose();
   }
 

@@ -25,7 +25,7 @@ export interface BaremetalEvents {
   'node.agent-gone': { reason: string };
   /** The serial line to the BMC. The offset points into the console's log; null where none is kept. */
   'node.console': {
-    state: 'open' | 'taken over' | 'lost' | 'closed' | 'unrecorded';
+    state: 'open' | 'taken over' | 'refused' | 'lost' | 'closed' | 'unrecorded';
     reason: string | null;
     /** Who made it open; null: the recording policy. */
     by: string | null;
