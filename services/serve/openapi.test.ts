@@ -47,7 +47,7 @@ test('docs/reference/openapi.json is what the routes of every service say (UPDAT
     );
     expect(operations.filter(({ tags }) => tags === undefined)).toEqual([]);
     expect([...new Set(operations.flatMap(({ tags }) => tags ?? []))].sort()).toEqual(
-      ['baremetal', 'boot', 'cfn', 'compute', 'identity', 'image', 'network', 'object', 'orchestration'].sort(),
+      ['baremetal', 'cfn', 'compute', 'identity', 'image', 'network', 'object', 'orchestration'].sort(),
     );
     expect(described.paths['/identity/v3/auth/tokens']?.post?.requestBody).toBeDefined();
   } finally {
