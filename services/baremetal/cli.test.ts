@@ -158,6 +158,10 @@ describe('the baremetal client', { timeout: 240_000 }, () => {
       url: `${url.replace('http', 'ws')}/baremetal/v1/nodes/${uuid}/console`,
     });
     expect((await json('node', 'show', uuid)).console_enabled).toBe(true);
+    await json('node', 'create', '--driver', 'fake-hardware', '--name', 'mute', '--console-interface', 'no-console');
+    const refused = await baremetal('node', 'console', 'enable', 'mute');
+    expect(refused.code).not.toBe(0);
+    expect(refused.err).toContain('does not support console');
     await well('node', 'console', 'disable', 'talkative');
     expect((await json('node', 'console', 'show', uuid)).console_enabled).toBe(false);
   });

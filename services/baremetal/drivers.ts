@@ -76,6 +76,8 @@ export const hardwareTypes: readonly HardwareType[] = [
     prefix: 'ipmi',
     interfaces: {
       ...common,
+      // Ironic's name, as with power and management: what answers is our own serial over LAN.
+      console: ['ipmitool-socat', 'no-console'],
       boot: ['ipxe', 'pxe'],
       deploy: ['direct'],
       inspect: ['agent', 'no-inspect'],

@@ -96,7 +96,11 @@ export function createConsoles(ground: Ground, deps: ConsoleDeps): Consoles {
 
   const directoryOf = (uuid: string): string => join(directory ?? '', uuid);
   const capability = async (uuid: string) => {
-    const access = accessOf(secrets, await requireNode(db, uuid));
+    const node = await requireNode(db, uuid);
+    // Somebody has said that this node is to have none.
+    if (node.interfaces.console === 'no-console')
+      throw fault('node-unsupported', { driver: node.driver, extension: 'console' });
+    const access = accessOf(secrets, node);
     return requireCapability(ground.power.bmc(access), 'console', access);
   };
 
