@@ -88,7 +88,7 @@ function ownDirectory(options: AssembleOptions, path: string): void {
 }
 
 /** fstab lines: by label where diskimage-builder's configuration is in charge, which its boot loader's root=LABEL= matches, else by UUID. */
-function fstab(layout: Layout): string {
+export function fstab(layout: Layout): string {
   const filesystems = [
     ...layout.partitions,
     ...layout.groups.flatMap(({ volumes }) => volumes),

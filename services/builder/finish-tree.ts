@@ -25,6 +25,8 @@ rm -f "$R"/etc/ssh/ssh_host_*_key* "$R/var/lib/dbus/machine-id" "$R/var/lib/syst
 if [ -e "$R/lib/systemd/systemd-resolved" ]; then ln -sfn ../run/systemd/resolve/stub-resolv.conf "$R/etc/resolv.conf"; fi
 # Debian's own way of saying "make one at the first start": open-iscsi's and nvme-cli's names must be unique.
 grep -qs '^InitiatorName=iqn.1993-08.org.debian:01:' "$R/etc/iscsi/initiatorname.iscsi" && echo GenerateName=yes >"$R/etc/iscsi/initiatorname.iscsi"
+# debconf keeps what scripts told it, names of temporary files among it.
+[ ! -e "$R/var/cache/debconf/config.dat" ] || sed -i -E 's#(= /tmp/[A-Za-z0-9._-]+\\.)[A-Za-z0-9]{6}$#\\1XXXXXX#' "$R/var/cache/debconf/config.dat"
 rm -f "$R/etc/nvme/hostnqn" "$R/etc/nvme/hostid"
 find "$R/var/log" -xdev -type f -exec truncate -s 0 {} +
 find "$R/tmp" "$R/var/tmp" -xdev -mindepth 1 -depth ! -path "$R/tmp/in_target.d*" -exec rm -rf {} +

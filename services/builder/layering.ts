@@ -91,7 +91,8 @@ export class Layering {
     await writeFile(path, JSON.stringify(this.steps));
   }
 
-  #context(room: Room): PhaseContext {
+  /** What phases need to run in a room. */
+  contextOf(room: Room): PhaseContext {
     const { tree, environment, onProgress, programs, directory } = this.#options;
     return { room, tree, environment, onProgress, programs, directory };
   }
@@ -101,7 +102,7 @@ export class Layering {
     const { work: place, writable, signal } = this.#options;
     const room = await Room.open({ root: join(place, 'empty'), writable, signal });
     try {
-      return await work(this.#context(room));
+      return await work(this.contextOf(room));
     } finally {
       await room.close();
     }
@@ -128,7 +129,7 @@ export class Layering {
       const began = cpuSeconds();
       const room = await Room.open({ root: target, writable, signal });
       try {
-        await fill(this.#context(room), target);
+        await fill(this.contextOf(room), target);
         await this.#complain(room, 'root.d');
       } finally {
         await room.close();
@@ -170,11 +171,11 @@ export class Layering {
       const name = `${phase} ${this.deviceless}`;
       let environment = this.#environments.get(name);
       if (environment === undefined) {
-        environment = await phaseEnvironment(this.#context(room), PHASES[phase]);
+        environment = await phaseEnvironment(this.contextOf(room), PHASES[phase]);
         if (this.deviceless) environment.PATH = `/run/undercloud-build/boot:${environment.PATH}`;
         this.#environments.set(name, environment);
       }
-      await work(this.#context(room), environment);
+      await work(this.contextOf(room), environment);
     });
   }
 
@@ -185,7 +186,7 @@ export class Layering {
       const { onProgress } = this.#options;
       const options = { onLine: (line: string) => onProgress({ phase: name, line }) };
       if (place === 'outside') return void (await room.runOutside(['bash', '-c', script, name, room.root], options));
-      const env = await phaseEnvironment(this.#context(room), 'inside');
+      const env = await phaseEnvironment(this.contextOf(room), 'inside');
       await room.runInside(['bash', '-c', script, name], { ...options, env });
     });
   }
@@ -223,7 +224,7 @@ export class Layering {
     const record: StepRecord = { phase, script: '*', element: '', key: '', state: 'run' };
     if (this.broken) return;
     this.steps.push(record);
-    const upper = await this.#run(record, (room) => work(this.#context(room)), phase, true);
+    const upper = await this.#run(record, (room) => work(this.contextOf(room)), phase, true);
     const content = await digestLayer(upper);
     record.key = stepKey(phase, {
       parent: this.#key,

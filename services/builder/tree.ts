@@ -2,9 +2,10 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DEFER, GRUB_INSTALL, GRUB_PROBE, INITRAMFS, INITRAMFS_MODULES, PROBE, UNPROBE } from './boot-stubs.ts';
 import { cacheKey, exists } from './cache.ts';
+import type { Room } from './chroot.ts';
 import type { ImageDefinition } from './definition.ts';
 import { hookEnvironment, keyedEnvironment } from './environment.ts';
-import { finishTree } from './finish-tree.ts';
+import { finishTree, GENERALISE, RESTORE } from './finish-tree.ts';
 import { digestPaths, type HookTree, listHooks, mergeHooks } from './hooks.ts';
 import type { HostApt } from './host-apt.ts';
 import { Layering, type StepRecord } from './layering.ts';
@@ -194,6 +195,40 @@ export class TreeBuilder {
     const packages = await finishTree(layers, { loop: this.#options.layout.loop, clock });
     await writeFile(join(work, 'finished'), definition.name);
     return this.#result(packages);
+  }
+
+  /** What hooks outside may write to. */
+  get writable(): readonly string[] {
+    return this.#layering.options.writable;
+  }
+
+  /** finalise.d and cleanup.d on a mounted device. `show` puts the device's nodes into a /dev. */
+  async finishOnDevice(
+    room: Room,
+    mount: string,
+    devices: Environment,
+    show: (directory: string) => Promise<void>,
+  ): Promise<void> {
+    const context = this.#layering.contextOf(room);
+    const own = { ...context, environment: { ...context.environment, ...devices, TMP_MOUNT_PATH: mount } };
+    await this.#options.clock.run('finalise.d', async () => {
+      await room.furnish(this.#layering.options.binds);
+      await show(join(mount, 'dev'));
+      await runPhase(own, 'finalise.d');
+    });
+    const outside = { ...own, environment: { ...own.environment, TARGET_ROOT: mount } };
+    await this.#options.clock.run('cleanup.d', async () => {
+      await runPhase(outside, 'cleanup.d');
+      for (const script of [RESTORE, GENERALISE]) await room.runOutside(['bash', '-c', script, 'finish', mount]);
+      // What `furnish` mounted, before the device is unmounted for good.
+      await room.runOutside([
+        'bash',
+        '-c',
+        'umount -R "$1"/{proc,sys,dev,run} "$1"/tmp/in_target.d "$1"/var/lib/apt/lists "$1"/var/cache/apt/archives; rmdir "$1/tmp/in_target.d"',
+        'strip',
+        mount,
+      ]);
+    });
   }
 
   /** Keeps what each step depended on, for the next plan. */
