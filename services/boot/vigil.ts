@@ -124,7 +124,7 @@ export function createVigil(deps: VigilDeps): Vigil {
     const learned =
       usual.boots > 0
         ? `what follows usually takes ${inWords(usual.ms)} on ${model} (${usual.boots} boot${usual.boots === 1 ? '' : 's'})`
-        : `what follows takes ${inWords(usual.ms)} at most on machines of its kind that are known`;
+        : `no boot of ${model} has come further yet, and machines of other models take ${inWords(usual.ms)} at most`;
     const text = `silent for ${inWords(silentMs)} since ${heard}; ${learned}. Likely: ${cause}. ${remedy}`;
     recorder.emit(
       'boot.silent',

@@ -84,6 +84,21 @@ export function speakingEfiDisk(file: string, scratch: string): void {
   ]);
 }
 
+/** The same as Secure Boot wants it: Debian's signed shim and GRUB, whose configuration speaks. */
+export function speakingSignedDisk(file: string, scratch: string): void {
+  const config = join(scratch, 'signed.cfg');
+  writeFileSync(config, 'serial --unit=0 --speed=115200\nterminal_output serial\necho DISK BOOTS\nsleep 3600\n');
+  writeFileSync(file, Buffer.alloc(32 << 20));
+  const copies = [
+    ['/usr/lib/shim/shimx64.efi.signed', '/EFI/BOOT/BOOTX64.EFI'],
+    ['/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed', '/EFI/BOOT/grubx64.efi'],
+    // The prefix that Debian's signed GRUB was built with.
+    [config, '/EFI/debian/grub.cfg'],
+  ];
+  const copy = copies.map(([from, to]) => `mcopy -i ${file} ${from} ::${to}`).join(' && ');
+  execFileSync('sh', ['-c', `mformat -i ${file} :: && mmd -i ${file} ::/EFI ::/EFI/BOOT ::/EFI/debian && ${copy}`]);
+}
+
 export interface MachineOptions {
   readonly netns: string;
   readonly scratch: string;

@@ -31,6 +31,7 @@ import {
   speakingBiosDisk,
   speakingEfiDisk,
   speakingRamdisk,
+  speakingSignedDisk,
   startMachine,
 } from './netboot-machine.fixture.ts';
 import type { ServeArgument } from './netboot-serve.fixture.ts';
@@ -269,6 +270,15 @@ it('UEFI with Secure Boot: signed shim, GRUB and kernel, all by TFTP', async () 
     expect(fetched.some((text) => text.includes(file))).toBe(true);
   // Tokens are for the machine alone.
   expect(JSON.stringify(lines)).not.toContain('token-525400aa0003');
+});
+
+it('UEFI with Secure Boot is led to its signed disk by the signed chain', async () => {
+  const disk = join(scratch, 'signed.img');
+  speakingSignedDisk(disk, scratch);
+  const boot = await boots('disk', { firmware: 'uefi-secure', netboot: 'native', disk }, 'DISK BOOTS', 2);
+  expect(boot.said('boot.decision')).toEqual([
+    expect.stringMatching(/^UEFI PXE is given shimx64\.efi over TFTP: .*disk/),
+  ]);
 });
 
 it('an unknown machine boots the ramdisk for discovery', async () => {
