@@ -75,10 +75,11 @@ function redfishPort(address: string): number {
 /** What the report card of its BMC's kind says (operations/check-bmc.ts). */
 function learnt({ bmc_quirks: quirks }: JsonObject): Options {
   if (typeof quirks !== 'object' || quirks === null || Array.isArray(quirks)) return {};
-  const { bootNotKept, suite } = quirks as JsonObject;
+  const { bootNotKept, suite, lan15 } = quirks as JsonObject;
   return {
     ...(bootNotKept === true && { bootNotKept }),
     ...(typeof suite === 'number' && { suite }),
+    ...(lan15 === true && { lan15 }),
   };
 }
 

@@ -36,6 +36,8 @@ export interface BmcInfo {
   /** Vendor and model of the BMC or, where it tells only that, of the machine: with the firmware they name its report card. */
   readonly vendor: string | null;
   readonly model: string | null;
+  /** IPMI: what its log-in agreed on, to be tried first the next time. */
+  readonly spoken?: { readonly suite: number } | { readonly lan15: true };
 }
 
 export interface PowerControl {

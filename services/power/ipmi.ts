@@ -55,7 +55,7 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
   let session: Promise<IpmiSession> | null = null;
 
   async function open(password = access.password, suites?: readonly number[]): Promise<IpmiSession> {
-    const { cipherSuite, privilege, kg, suite } = access.options;
+    const { cipherSuite, privilege, kg, suite, lan15 } = access.options;
     const opened = await transport();
     return opened.session({
       host: access.address,
@@ -63,7 +63,9 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
       user: access.username,
       password,
       ...(cipherSuite !== undefined && cipherSuite !== '' && { suites: [Number(cipherSuite)] }),
-      ...(typeof suite === 'number' && { remembered: { suite } }),
+      ...(lan15 === true
+        ? { remembered: { protocol: '1.5' as const } }
+        : typeof suite === 'number' && { remembered: { suite } }),
       ...(typeof kg === 'string' && kg !== '' && { kg }),
       ...(typeof privilege === 'string' &&
         privilege !== '' && { privilege: privilege.toLowerCase() as 'administrator' }),
@@ -136,6 +138,7 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
     },
     async info(signal) {
       const id = await ask('identify itself', signal, (s, o) => s.deviceId(o));
+      const { protocol, suite } = (await session)?.remembered ?? {};
       const product = `0x${id.product.toString(16).padStart(4, '0')}`;
       const vendor = vendorOf(id.manufacturer);
       const maker = vendor ? `${vendor} (${id.manufacturer})` : `manufacturer ${id.manufacturer}`;
@@ -146,6 +149,7 @@ export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTr
         productId: id.product,
         vendor: vendor ?? `manufacturer ${id.manufacturer}`,
         model: `product ${product}`,
+        ...(protocol === '1.5' ? { spoken: { lan15: true } } : suite !== undefined && { spoken: { suite } }),
       };
     },
     close() {

@@ -68,6 +68,12 @@ describe('Redfish, as Dell and HPE have it', () => {
     expect(virtual.machine.lastBoot).toEqual({ target: 'Bios:NIC.PxeDevice.1-1', mode: 'UEFI' });
     await bmc.setPower('reboot');
     expect(virtual.machine.lastBoot).toEqual({ target: null, mode: 'UEFI' });
+    await bmc.setBootDevice({ device: 'pxe', persistent: false, efi: true });
+    virtual.mockup.faults.boot = 'honest';
+    await bmc.setBootDevice({ device: 'pxe', persistent: true, efi: true });
+    await bmc.clearBootDevice?.();
+    expect(await bmc.bootDevice()).toBeNull();
+    virtual.mockup.faults.boot = 'forgets';
     // Persistent has no such way.
     const failure = await bmc.setBootDevice({ device: 'pxe', persistent: true, efi: true }).catch((error) => error);
     expect(failure.code).toBe('bmc-boot-device-not-kept');

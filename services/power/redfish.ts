@@ -119,6 +119,9 @@ export function createRedfishBmc(access: BmcAccess, deps: RedfishDeps = {}): Red
       }
       await ask('set the boot device', signal, (b, o) => b.setBoot({ target, persistent, efi }, o), true, device);
     },
+    clearBootDevice: async (signal) => {
+      await ask('clear the boot device', signal, (b, o) => b.setBoot({ target: 'None', persistent: false }, o), true);
+    },
     async info(signal) {
       const found = await ask('identify itself', signal, (b, o) => b.find(o));
       return {

@@ -51,7 +51,7 @@ describe('the report card', () => {
       /^1 more sessions were opened beside ours, then it was full, it says that it has 2/,
     );
     expect(of('boot-override')).toMatchObject({ verdict: 'bad', wrong: 'it takes boot devices and forgets them' });
-    expect(of('clock').measured).toBe('7200 s ahead');
+    expect(of('clock').measured).toMatch(/^7(199|200) s ahead$/);
     expect(of('console')).toMatchObject({
       verdict: 'bad',
       wrong: expect.stringMatching(/serial over LAN is disabled/),

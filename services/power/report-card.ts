@@ -34,6 +34,8 @@ export interface LearntQuirks {
   readonly bootNotKept?: boolean;
   /** The cipher suite to try first. */
   readonly suite?: number;
+  /** It speaks IPMI 1.5 only. */
+  readonly lan15?: true;
 }
 
 export interface ReportCard {
@@ -68,7 +70,7 @@ const untold = (measured: string): Answer => ({ verdict: 'unknown', measured, wr
 export async function examine(bmc: Bmc, options: ExamineOptions): Promise<ReportCard> {
   const { signal, timer = () => performance.now() } = options;
   const info = await bmc.info(signal);
-  const quirks: { bootNotKept?: boolean; suite?: number } = {};
+  const quirks: { bootNotKept?: boolean; suite?: number; lan15?: true } = {};
   const rows: CardRow[] = [];
 
   const checks: Readonly<Record<CardCheck, () => Promise<Answer>>> = {
@@ -98,6 +100,7 @@ export async function examine(bmc: Bmc, options: ExamineOptions): Promise<Report
       const measured = `speaks ${spoken}, accepts ${accepted.join(', ') || 'none'}${listed}`;
       const [best] = accepted;
       if (best !== undefined) quirks.suite = best;
+      else if (info.spoken && 'lan15' in info.spoken) quirks.lan15 = true;
       if (advertised?.includes(0))
         return said(
           'bad',
@@ -197,8 +200,10 @@ export async function examine(bmc: Bmc, options: ExamineOptions): Promise<Report
           'entries of its log have no time',
           'Set it with `undercloud bmc clock NODE --set`, or give the BMC an NTP server.',
         );
-      const skew = Math.round((time.getTime() - options.now()) / 1_000);
-      const measured = skew === 0 ? 'right to the second' : `${Math.abs(skew)} s ${skew > 0 ? 'ahead' : 'behind'}`;
+      // BMCs tell whole seconds.
+      const skew = Math.floor(time.getTime() / 1_000) - Math.floor(options.now() / 1_000);
+      const measured =
+        Math.abs(skew) <= 1 ? 'right to the second' : `${Math.abs(skew)} s ${skew > 0 ? 'ahead' : 'behind'}`;
       return Math.abs(skew) < skewSeconds
         ? ok(measured)
         : said(

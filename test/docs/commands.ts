@@ -1,9 +1,11 @@
 /** The two programs as commander knows them: what the pages say about commands is drawn from and held against these. */
 import type { Command } from 'commander';
 import { applianceCommands } from '../../services/cli/commands/appliance.ts';
+import { bmcCommands } from '../../services/cli/commands/bmc.ts';
 import { deployCommand } from '../../services/cli/commands/deploy.ts';
 import { imageCommands } from '../../services/cli/commands/image.ts';
 import { labCommands } from '../../services/cli/commands/lab.ts';
+import { netCommands } from '../../services/cli/commands/net.ts';
 import { nodeCommands } from '../../services/cli/commands/node.ts';
 import { serverCommands } from '../../services/cli/commands/server.ts';
 import { stackCommands } from '../../services/cli/commands/stack.ts';
@@ -11,7 +13,16 @@ import { createProgram } from '../../services/cli/program.ts';
 
 function undercloud(): Command {
   const program = createProgram('undercloud', 'bare-metal provisioning: power, netboot, gold images, nodes');
-  for (const add of [applianceCommands, nodeCommands, imageCommands, serverCommands, labCommands]) add(program);
+  for (const add of [
+    applianceCommands,
+    nodeCommands,
+    bmcCommands,
+    netCommands,
+    imageCommands,
+    serverCommands,
+    labCommands,
+  ])
+    add(program);
   return program;
 }
 

@@ -43,7 +43,7 @@ export function verifyOperation(ground: Ground): Operation<VerifyParams> {
               driverInternalInfo: {
                 ...fresh.driverInternalInfo,
                 bmc: info.description,
-                ...bmcFields(its, card?.quirks ?? {}),
+                ...bmcFields(its, { ...info.spoken, ...card?.quirks }),
               },
             });
             if (fresh.provisionState === 'verifying')

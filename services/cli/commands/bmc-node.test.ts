@@ -85,7 +85,7 @@ describe('undercloud bmc', () => {
     const card = await well('bmc', 'check', 'n0');
     expect(card).toMatch(/^manufacturer 65534 product 0x0001, firmware 1\.00 \(examined /);
     expect(card).toMatch(/^suites +ok +speaks cipher suite 17, accepts 17, 3, advertises 3, 17/m);
-    expect(card).toMatch(/^clock +warning +360\d s behind/m);
+    expect(card).toMatch(/^clock +warning +3(599|60\d) s behind/m);
     expect(card).toMatch(/^boot-override: it takes boot devices and forgets them\. They are set before each boot/m);
     expect(card).toContain('Set it with `undercloud bmc clock n0 --set`');
     // Of the same kind, and never examined itself.
@@ -93,7 +93,7 @@ describe('undercloud bmc', () => {
     expect((await run('node', 'boot-device', 'n1', 'pxe')).code).toBe(exitCodes.ok);
     expect(await well('bmc', 'cards')).toMatch(/product 0x0001 +1\.00 .*it takes boot devices and forgets them/);
     expect(await well('node', 'timeline', 'n0')).toMatch(/BMC examined .*boot-override: it takes boot devices/);
-    expect(await well('bmc', 'clock', 'n0', '--set')).toMatch(/^n0: .*Z, right/);
+    expect(await well('bmc', 'clock', 'n0', '--set')).toMatch(/^n0: .*Z, (right|1 s)/);
     for (const { machine } of served.bmcs) machine.chassis.bootTruth = 'honest';
   });
 

@@ -115,6 +115,7 @@ export const powerErrors = {
   'bmc-boot-device-not-kept': {
     status: 502,
     sentence: 'The BMC {bmc} of node {node} was told to boot from {wanted} and reads back {found}.',
-    remedy: 'Set the boot order in the firmware (network first), or update the BMC.',
+    remedy:
+      'Put the network first in the firmware’s boot order and run `undercloud bmc check {node}`, which remembers that BMCs of this kind forget; or update the BMC.',
   },
 } as const satisfies Record<string, ErrorRow>;
