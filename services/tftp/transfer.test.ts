@@ -132,3 +132,23 @@ describe('hostile ACKs', () => {
     expect(resent).toEqual([1000, 2000, 3000, 4000, 5000]);
   });
 });
+
+describe('a client that waits for its processor for longer than the timer', () => {
+  it('gets a window again once, and not every one after it twice', () => {
+    const transfer = new Transfer({ blocks: 100, windowSize: 16, optionAck: false }, 0);
+    const pump = (now: number): number => {
+      let sent = 0;
+      while (transfer.next(now) !== undefined) sent++;
+      return sent;
+    };
+    expect([transfer.begin(), pump(0)]).toEqual(['send-blocks', 16]);
+    expect([transfer.tick(1_000), pump(1_000)]).toEqual(['send-blocks', 16]);
+    // It wakes, takes the first copy, and answers the second one too.
+    expect([transfer.acknowledge(16, 1_100), pump(1_100)]).toEqual(['send-blocks', 16]);
+    expect(transfer.acknowledge(16, 1_101)).toBe('nothing');
+    // A window that went out once: now a repeated ACK says that its first block is missing.
+    expect([transfer.acknowledge(32, 1_102), pump(1_102)]).toEqual(['send-blocks', 16]);
+    expect([transfer.acknowledge(32, 1_103), pump(1_103)]).toEqual(['send-blocks', 16]);
+    expect(transfer.retransmitted).toBe(32);
+  });
+});

@@ -42,6 +42,8 @@ export class Transfer {
   #repeated = false;
   /** The block whose repeated ACK was heeded already. */
   #heeded = -1;
+  /** The last block that was out when something was last sent again: up to there a repeated ACK may answer the repetition. */
+  #doubtfulUpTo = 0;
   #retransmitted = 0;
 
   constructor(plan: TransferPlan, now: number) {
@@ -106,23 +108,21 @@ export class Transfer {
     this.#progress(now);
     if (this.#acked >= this.#plan.blocks) return 'done';
     // RFC 7440 section 4: an ACK within the window says where the gap is; the next window starts behind it.
-    if (ahead < inFlight) {
-      this.#next = this.#acked + 1;
-      this.#repeated = true;
-    }
+    if (ahead < inFlight) this.#again();
     return 'send-blocks';
   }
 
   /**
    * The ACK of before, once more. In lock-step it must not be answered: that is how every packet comes to be sent twice until the end (the
    * sorcerer's apprentice, RFC 1123 section 4.2.3.1); the timer deals with a lost block. With a window it is how a client reports that the window's
-   * first block is missing (RFC 7440 section 4): heeded once a window.
+   * first block is missing (RFC 7440 section 4): heeded once a window, and not after anything was sent again, when it is the client's answer to
+   * what it has already. A client that waits for its processor for longer than the timer would else be sent every window twice until the end.
    */
   #repeatedAck(inFlight: number): TransferStep {
     if (this.#plan.windowSize === 1 || inFlight === 0 || this.#heeded === this.#acked) return 'nothing';
+    if (this.#acked <= this.#doubtfulUpTo && this.#doubtfulUpTo > 0) return 'nothing';
     this.#heeded = this.#acked;
-    this.#next = this.#acked + 1;
-    this.#repeated = true;
+    this.#again();
     return 'send-blocks';
   }
 
@@ -133,14 +133,21 @@ export class Transfer {
     if (!this.#opening && this.#next === this.#acked + 1) return 'nothing';
     if (now - this.#sentAt < this.#timer.wait) return 'nothing';
     this.#timer.backOff();
-    this.#repeated = true;
     this.#sentAt = now;
     if (this.#opening) {
+      this.#repeated = true;
       this.#retransmitted++;
       return 'send-option-ack';
     }
-    this.#next = this.#acked + 1;
+    this.#again();
     return 'send-blocks';
+  }
+
+  /** From the first block that the client has not acknowledged. */
+  #again(): void {
+    this.#next = this.#acked + 1;
+    this.#repeated = true;
+    this.#doubtfulUpTo = this.#furthest;
   }
 
   #progress(now: number): void {
