@@ -1,6 +1,9 @@
 // Answers of real BMCs, as public issues and code quote them (facts and forms, the sources named), read by the pure half.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { bootAttempts, bootStateOf, judgeBoot } from './boot.ts';
+import { REDFISH_ERRORS } from './errors.ts';
 import { cleanEtag, ifMatchForms } from './etag.ts';
 import { EventSplitter, eventsOf, tellsOfPower } from './events.ts';
 import { macOf, memoryOf } from './inventory.ts';
@@ -123,6 +126,16 @@ describe('errors', () => {
   it('knows who is only busy', () => {
     expect(isBusy(messagesOf({ error: { '@Message.ExtendedInfo': [{ MessageId: 'IDRAC.2.8.SYS518' }] } }))).toBe(true);
     expect(isBusy(messagesOf({ error: { '@Message.ExtendedInfo': [{ MessageId: 'IDRAC.2.1.PSU501' }] } }))).toBe(false);
+  });
+});
+
+describe('the page', () => {
+  it('lists every error with its remedy', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/reference/redfish.md'), 'utf8');
+    const rows = [...page.slice(page.indexOf('## Errors')).matchAll(/^\| `([a-z-]+)` \| (.+) \|$/gm)].map(
+      ([, code, text]) => [code, text],
+    );
+    expect(Object.fromEntries(rows)).toEqual(REDFISH_ERRORS);
   });
 });
 
