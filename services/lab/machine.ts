@@ -143,6 +143,11 @@ export class Machine {
     });
   }
 
+  /** Resolves when nothing that was asked is still under way. */
+  async settled(): Promise<void> {
+    await this.#last;
+  }
+
   /** Lets go of everything in this process; the QEMU stays. */
   release(): void {
     this.#qmp?.close();

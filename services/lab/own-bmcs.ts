@@ -151,6 +151,8 @@ export class OwnBmcs {
     });
     const { chassis } = bmc.machine;
     const flags = Buffer.from(readKept(path).flags ?? '', 'hex');
+    // Another BMC may have asked for a start that is still under way.
+    await machine.settled();
     chassis.adopt(machine.on, flags.length === 5 ? flags : undefined);
     apply(bmc, faultsOf(this.#lab, node, seed));
     machine.onWentOff = () => chassis.press(false);
