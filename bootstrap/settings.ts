@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { type Config, type ProvisioningConfig, readConfig, statePaths } from '../services/core/config.ts';
+import { type Config, dhcpModes, type ProvisioningConfig, readConfig, statePaths } from '../services/core/config.ts';
 import { fault } from '../services/core/errors/index.ts';
 import { labAddresses, provisioningInterface } from '../services/lab/index.ts';
 import { embeddedDatabaseUrl, embeddedRedisUrl } from './run-dir.ts';
@@ -25,7 +25,15 @@ export interface BootstrapOptions {
 
 export type WirePolicies = Pick<
   ProvisioningConfig,
-  'unknownMachines' | 'bmcNetworks' | 'foreignServers' | 'knownServers' | 'domain' | 'ntp' | 'nameservers'
+  | 'unknownMachines'
+  | 'bmcNetworks'
+  | 'foreignServers'
+  | 'knownServers'
+  | 'domain'
+  | 'ntp'
+  | 'nameservers'
+  | 'dhcp'
+  | 'dhcpRanges'
 >;
 
 export function configOf(options: BootstrapOptions): Config {
@@ -98,7 +106,7 @@ function checkPolicies(
   const names = Object.keys(wire);
   if (names.length > 0 && !lab && !provisioningInterface)
     refuse(
-      '--discover, --bmc-network, --hold-on-foreign-dhcp, --known-dhcp-server, --domain, --ntp and --nameserver belong to a provisioning network: say --provisioning-interface or --lab.',
+      '--discover, --bmc-network, --hold-on-foreign-dhcp, --known-dhcp-server, --domain, --ntp, --nameserver, --dhcp and --dhcp-range belong to a provisioning network: say --provisioning-interface or --lab.',
     );
   for (const network of wire.bmcNetworks ?? []) {
     const [address = '', prefix = ''] = network.split('/');
@@ -112,12 +120,22 @@ function checkPolicies(
   ] as const)
     for (const address of addresses ?? [])
       if (isIP(address) !== 4) refuse(`${flag} is an IPv4 address, not ${address}.`);
+  checkDhcp(wire, refuse);
   const { domain } = wire;
   if (
     domain !== undefined &&
     !/^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i.test(domain)
   )
     refuse(`--domain is a DNS domain like cluster.example, not ${domain}.`);
+}
+
+function checkDhcp({ dhcp, dhcpRanges }: WirePolicies, refuse: (reason: string) => never): void {
+  if (dhcp !== undefined && !dhcpModes.includes(dhcp)) refuse(`--dhcp is ${dhcpModes.join(', ')}, not ${dhcp}.`);
+  for (const range of dhcpRanges ?? []) {
+    const [first = '', last = '', ...more] = range.split('-');
+    if (more.length > 0 || isIP(first) !== 4 || isIP(last) !== 4)
+      refuse(`--dhcp-range is two addresses like 192.0.2.100-192.0.2.199, not ${range}.`);
+  }
 }
 
 function isPrefixed(text: string): boolean {
@@ -139,6 +157,8 @@ const policyNames = [
   'domain',
   'ntp',
   'nameservers',
+  'dhcp',
+  'dhcpRanges',
 ] as const;
 
 /** Policies that were chosen once, by flags or in the file, stay until others are. The lab's own BMCs may be scanned. */

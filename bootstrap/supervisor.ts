@@ -92,6 +92,7 @@ async function openSockets(config: Config): Promise<Pick<OpenSockets, 'fds' | 'n
     bootPort,
     metadata: { address: metadataAddress, port: metadataPort },
     dns: config.provisioning.domain !== undefined,
+    proxy: config.provisioning.dhcp === 'proxy',
   });
   return { fds: { api, ...opened }, namespace };
 }

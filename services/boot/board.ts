@@ -11,6 +11,11 @@ export interface BoardDeps {
   readonly baremetal: BootSource;
   readonly networkId: string;
   readonly reservations: Reservations;
+  /**
+   * Beside another DHCP server, which gives addresses that we do not know of: the MAC that an address belongs to on the wire. Our own
+   * reservations say nothing there.
+   */
+  readonly neighbour?: (ip: string) => Promise<string | null>;
   /** Whether a MAC that no node has gets an address all the same; `boots`: its firmware asks. */
   readonly takesIn?: (mac: string, boots: boolean) => Promise<boolean>;
   readonly onTrouble: (text: string) => void;
@@ -25,6 +30,8 @@ export interface Board {
   prepare(mac: string, boots?: boolean): Promise<void>;
   /** Reads the addresses of these MACs again. */
   refresh(macs: readonly string[]): Promise<void>;
+  /** Before an address is asked about: finds out whose it is, where somebody else gave it. */
+  meet(ip: string): Promise<void>;
   nodeOf(mac: string): BootNode | null;
   macAt(ip: string): string | null;
   nodeAt(ip: string): BootNode | null;
@@ -45,6 +52,11 @@ export function createBoard(deps: BoardDeps): Board {
   const asked = new Map<string, { at: number; boots: boolean; done: Promise<void> }>();
   const names = new Map<string, { readonly host: string; readonly ip: string }>();
   const ipOfName = new Map<string, string>();
+
+  /** Addresses that another server gave, as last seen. */
+  const met = new Map<string, string>();
+  const macAt = (ip: string): string | null =>
+    deps.neighbour ? (met.get(ip) ?? null) : (reservations.at(parseAddress(ip) ?? 0)?.mac ?? null);
 
   function name(mac: string, held: HeldAddress | undefined): void {
     const before = names.get(mac);
@@ -115,10 +127,16 @@ export function createBoard(deps: BoardDeps): Board {
     },
     refresh,
     nodeOf: (mac) => nodes.get(mac) ?? null,
-    macAt: (ip) => reservations.at(parseAddress(ip) ?? 0)?.mac ?? null,
+    async meet(ip) {
+      const mac = await deps.neighbour?.(ip).catch(() => null);
+      if (!mac) return;
+      if (met.size >= mostRemembered) met.clear();
+      met.set(ip, mac);
+    },
+    macAt,
     nodeAt(ip) {
-      const mac = reservations.at(parseAddress(ip) ?? 0)?.mac;
-      return mac === undefined ? null : (nodes.get(mac) ?? null);
+      const mac = macAt(ip);
+      return mac === null ? null : (nodes.get(mac) ?? null);
     },
     addressOf: (host) => ipOfName.get(host) ?? null,
     nameAt(ip) {

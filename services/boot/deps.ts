@@ -13,6 +13,8 @@ export interface BootSockets {
   readonly dhcp: dgram.Socket | DatagramPort;
   /** UDP 69. */
   readonly tftp: dgram.Socket | DatagramPort;
+  /** UDP 4011, in proxy mode. */
+  readonly proxy?: dgram.Socket | DatagramPort;
   /** Raw ICMPv6, bound to the interface, hop limit 255, joined to ff02::2. */
   readonly ra?: { readonly fd: number };
   /** A packet socket (core/packet-socket.ts): without it foreign servers are not seen and nothing can be captured. */
@@ -45,7 +47,15 @@ export interface BootDeps {
     readonly httpPort?: number;
   } & Pick<
     ProvisioningConfig,
-    'unknownMachines' | 'bmcNetworks' | 'foreignServers' | 'knownServers' | 'domain' | 'ntp' | 'nameservers'
+    | 'unknownMachines'
+    | 'bmcNetworks'
+    | 'foreignServers'
+    | 'knownServers'
+    | 'domain'
+    | 'ntp'
+    | 'nameservers'
+    | 'dhcp'
+    | 'dhcpRanges'
   >;
   /** What the agent is told: `https://192.0.2.1:6385`. */
   readonly apiUrl: string;

@@ -41,6 +41,7 @@ import { argumentsFor } from './kernel-arguments.ts';
 import { createLadder } from './ladder.ts';
 import type { Wish } from './model.ts';
 import { createNames, serveNames } from './names.ts';
+import { neighbourMac } from './neighbour.ts';
 import { type BootRecord, createRecord } from './record.ts';
 import { createRoutes } from './routes.ts';
 import { servedSubnet } from './served-subnet.ts';
@@ -162,6 +163,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       networkId: made.network.id,
       reservations: engine.reservations,
       takesIn: (mac, boots) => candidates.takesIn(mac, boots),
+      ...(provisioning.dhcp === 'proxy' && { neighbour: neighbourMac }),
       onTrouble: (text) => record.trouble(text),
       now: () => clock.now(),
     });
@@ -253,6 +255,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
   function answerDhcp(engine: DhcpEngine, board: Board, record: BootRecord): DhcpServing {
     return serveDhcp({
       socket: sockets.dhcp,
+      ...(sockets.proxy && { bootServerSocket: sockets.proxy }),
       link: provisioning.interface,
       engine: {
         knows: (packet, arrival) => engine.knows(packet, arrival),
@@ -303,6 +306,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       socket: sockets.tftp,
       createTransferSocket: async () => ephemeralPort(provisioning.address),
       async open(path, client) {
+        await board.meet(client.address);
         const mac = board.macAt(client.address);
         if (mac === null)
           return {

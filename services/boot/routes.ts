@@ -50,6 +50,7 @@ export function createRoutes(deps: RoutesDeps): Routes {
       record?.refused(board?.nodeAt(caller) ?? null, caller, file, reason);
       return fault('boot-token-unknown', { reason });
     };
+    await board?.meet(caller);
     const mac = board?.macAt(caller);
     if (!mac) throw refuse(`${caller} is no address that was given to a machine here`);
     const seen = await neighbour(caller).catch(() => null);

@@ -1,4 +1,6 @@
 /** The provisioning network as the DHCP engine serves it. */
+import type { DhcpMode } from '../core/config.ts';
+import { parseAddress } from '../dhcp/index.ts';
 import type { NetworkRecord, SubnetRecord } from '../network/index.ts';
 
 /** Reached through us, and only by those who were told so: RFC 3442, since a client that takes option 121 ignores option 3. */
@@ -15,11 +17,14 @@ export interface ServedBy {
   readonly ntp?: readonly string[];
   /** We answer DNS ourselves, so nobody else is named. */
   readonly names?: boolean;
+  readonly dhcp?: DhcpMode;
+  /** With `server`: `192.0.2.100-192.0.2.199`. */
+  readonly dhcpRanges?: readonly string[];
 }
 
 export function servedSubnet(
   { network, subnet }: { readonly network: NetworkRecord; readonly subnet: SubnetRecord },
-  { interface: link, address, domain, ntp = [], names = false }: ServedBy,
+  { interface: link, address, domain, ntp = [], names = false, dhcp = 'reservations-only', dhcpRanges = [] }: ServedBy,
 ) {
   const own = domain ?? network.dnsDomain;
   return {
@@ -27,8 +32,9 @@ export function servedSubnet(
     cidr: subnet.cidr,
     link,
     serverAddress: address,
-    // Addresses are the network service's to give, to machines that it knows: beside another DHCP server we do no harm.
-    mode: 'reservations-only' as const,
+    // By default addresses are the network service's to give, to machines that it knows: beside another DHCP server we do no harm.
+    mode: dhcp,
+    ...(dhcp === 'server' && { pools: dhcpRanges.map((range) => poolOf(range, subnet)) }),
     leaseSeconds,
     mtu: network.mtu,
     dns: names ? [address] : subnet.dnsNameservers.filter((server) => server.includes('.')),
@@ -40,4 +46,21 @@ export function servedSubnet(
       ...subnet.hostRoutes.map((route) => ({ destination: route.destination, via: route.nexthop })),
     ],
   };
+}
+
+/**
+ * Addresses for whoever asks. They must not be the ports': those are given by the database, these in memory.
+ * @throws Error that names the range and the remedy
+ */
+function poolOf(range: string, subnet: SubnetRecord): { from: string; to: string } {
+  const [from = '', to = ''] = range.split('-');
+  const [first, last] = [parseAddress(from), parseAddress(to)];
+  for (const pool of subnet.allocationPools) {
+    const [start, end] = [parseAddress(pool.start) ?? 0, parseAddress(pool.end) ?? 0];
+    if (first !== undefined && last !== undefined && first <= end && last >= start)
+      throw new Error(
+        `DHCP range ${range} overlaps the addresses for nodes, ${pool.start} to ${pool.end}: choose another --dhcp-range`,
+      );
+  }
+  return { from, to };
 }

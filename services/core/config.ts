@@ -16,6 +16,10 @@ export interface ProvisioningConfig {
   pool: [first: string, last: string];
   gateway?: string;
   nameservers?: string[];
+  /** To whom DHCP gives addresses: see docs/reference/dhcp.md. Default `reservations-only`. */
+  dhcp?: DhcpMode;
+  /** With `server`: what machines without a port of their own get: `192.0.2.100-192.0.2.199`. */
+  dhcpRanges?: string[];
   /** Unknown machines: no answer (the default), or the discovery ramdisk. */
   unknownMachines?: UnknownMachines;
   /** Where `bmc scan` may look: `198.51.100.0/24`. */
@@ -30,6 +34,8 @@ export interface ProvisioningConfig {
   ntp?: string[];
 }
 
+export const dhcpModes = ['reservations-only', 'server', 'proxy'] as const;
+export type DhcpMode = (typeof dhcpModes)[number];
 export const unknownMachines = ['nothing', 'discover'] as const;
 export type UnknownMachines = (typeof unknownMachines)[number];
 export const foreignServers = ['report', 'hold'] as const;
@@ -42,13 +48,6 @@ export interface ConsoleConfig {
   nodes?: string[];
   /** Bytes of log kept for a node. Default 8 MiB. */
   mostBytes?: number;
-}
-
-export interface FleetConfig {
-  /** Seconds between two looks at a healthy BMC; 0: its power state is never looked at. Default 9. */
-  everySeconds?: number;
-  /** Seconds without an answer after which a node is taken aside (maintenance, with the reason). Default 300. */
-  maintenanceAfterSeconds?: number;
 }
 
 export interface FleetConfig {

@@ -119,6 +119,8 @@ export interface ProvisioningSocketsOptions {
   readonly bootPort: number;
   /** UDP and TCP 53 on our address, for the nodes' names. */
   readonly dns?: boolean;
+  /** UDP 4011, where firmware asks for its boot file beside another DHCP server (PXE 2.1 section 2.2.3). */
+  readonly proxy?: boolean;
   /** 169.254.169.254:80. It does not become an address of the host: what comes in by the interface is led here by a rule. */
   readonly metadata?: { readonly address: string; readonly port: number };
 }
@@ -136,6 +138,7 @@ export interface ProvisioningSockets {
   readonly wire: number;
   readonly dns?: number;
   readonly dnsTcp?: number;
+  readonly proxy?: number;
 }
 
 /** Opens them all or none. @throws Fault `socket-refused`, `namespace-refused` */
@@ -146,7 +149,7 @@ export function openProvisioningSockets(options: ProvisioningSocketsOptions): Pr
       opened.push(fd);
       return fd;
     };
-    const { interface: device, address, metadata, dns } = options;
+    const { interface: device, address, metadata, dns, proxy } = options;
     try {
       const ra = solicitationSocket(device);
       if (ra !== null) keep(ra);
@@ -160,6 +163,7 @@ export function openProvisioningSockets(options: ProvisioningSocketsOptions): Pr
           metadata: keep(listeningSocket('the metadata service', device, metadata.address, metadata.port, true)),
         }),
         wire: keep(packetSocket(device)),
+        ...(proxy && { proxy: keep(datagramSocket('ProxyDHCP', device, '0.0.0.0', 4011)) }),
         ...(dns && {
           dns: keep(datagramSocket('DNS', device, address, 53)),
           dnsTcp: keep(listeningSocket('DNS over TCP', device, address, 53)),

@@ -17,6 +17,8 @@ export interface Descriptors {
   /** UDP 53 and TCP 53 on the provisioning address. */
   dns?: number;
   dnsTcp?: number;
+  /** UDP 4011, in proxy mode. */
+  proxy?: number;
 }
 
 export const descriptorNames = [
@@ -30,6 +32,7 @@ export const descriptorNames = [
   'wire',
   'dns',
   'dnsTcp',
+  'proxy',
 ] as const satisfies readonly (keyof Descriptors)[];
 
 /** Plain HTTP port for firmware; 80 would clash with the metadata listener where the addresses are wildcards. */

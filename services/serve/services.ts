@@ -138,7 +138,7 @@ async function createBootOf(
   { config, descriptors, network, baremetal, apiUrl, caCertificate, authenticate, speed }: BootParts,
 ): Promise<Boot | null> {
   const { provisioning } = config;
-  const { dhcp, tftp, ra, wire, dns, dnsTcp } = descriptors;
+  const { dhcp, tftp, ra, wire, dns, dnsTcp, proxy } = descriptors;
   if (!provisioning || dhcp === undefined || tftp === undefined) return null;
   const bootDir = statePaths(config.stateDir).boot;
   const profile = config.lab ? 'lab' : 'hardware';
@@ -151,6 +151,7 @@ async function createBootOf(
       // While it is busy the wire is looked at every 2 ms: no client minds, and each wake costs more than a packet.
       dhcp: datagramPort(dhcp, { pacedMs: 2 }),
       tftp: datagramPort(tftp),
+      ...(proxy !== undefined && { proxy: datagramPort(proxy) }),
       ...(ra !== undefined && { ra: { fd: ra } }),
       ...(wire !== undefined && { wire: { fd: wire } }),
       ...(dns !== undefined && { dns: await datagramFrom(dns) }),

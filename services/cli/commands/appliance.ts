@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSyn
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { parse, stringify } from 'yaml';
-import { readConfig, statePaths } from '../../core/config.ts';
+import { type DhcpMode, readConfig, statePaths } from '../../core/config.ts';
 import { fault } from '../../core/errors/index.ts';
 import { defaultState } from '../cloud.ts';
 import { exitCodes } from '../exit.ts';
@@ -28,6 +28,8 @@ interface BootstrapFlags {
   domain?: string;
   ntp?: string[];
   nameserver?: string[];
+  dhcp?: DhcpMode;
+  dhcpRange?: string[];
 }
 
 /** What was said of the provisioning network, in the configuration's names. */
@@ -43,6 +45,8 @@ const wireOf = (flags: BootstrapFlags) => ({
   ...(flags.domain !== undefined && { domain: flags.domain }),
   ...(flags.ntp && { ntp: flags.ntp }),
   ...(flags.nameserver && { nameservers: flags.nameserver }),
+  ...(flags.dhcp !== undefined && { dhcp: flags.dhcp }),
+  ...(flags.dhcpRange && { dhcpRanges: flags.dhcpRange }),
 });
 
 /** Only these commands need it, and it is most of the program: whoever lists nodes should not wait for it. */
@@ -85,6 +89,11 @@ export function applianceCommands(program: Command): void {
     .option('--domain <domain>', 'answer DNS for the nodes’ names below this domain')
     .option('--nameserver <address...>', 'whom our DNS asks about everything else, or whom DHCP names without --domain')
     .option('--ntp <address...>', 'time servers that DHCP names')
+    .option(
+      '--dhcp <mode>',
+      'who gets addresses: reservations-only (the default), server, or proxy beside another server',
+    )
+    .option('--dhcp-range <first-last...>', 'with --dhcp server: addresses for machines that have none of their own')
     .option('--region <name>', 'the region’s name in the catalog', 'RegionOne')
     .action(
       action(async (session, flags: BootstrapFlags) => {

@@ -1,0 +1,39 @@
+/** How the provisioning network is served: as the one DHCP server, beside another one, or for known machines alone. */
+import { expect, it } from 'vitest';
+import { fourWay, intent, macOf, scene, sent } from '../../test/setup/boot-scene.ts';
+import { formatAddress, OPTION } from '../dhcp/index.ts';
+
+const firmware = sent('tftp-uefi-x64-native-pxe', 'DISCOVER');
+const system = sent('busybox-udhcpc-os', 'DISCOVER');
+
+it('as a server: a node gets its port’s address, anybody else one of the range', async () => {
+  const { dhcp, intents } = await scene({
+    provisioning: { dhcp: 'server', dhcpRanges: ['127.0.0.100-127.0.0.109', '127.0.0.120-127.0.0.129'] },
+  });
+  intents.set(macOf(firmware), intent('agent', 'token'));
+  const node = await fourWay(dhcp, firmware);
+  expect(formatAddress(node.yiaddr)).toMatch(/^127\.0\.0\.[1-6]?\d$/);
+  expect(node.file).toBe('snponly.efi');
+  const stranger = await fourWay(dhcp, system);
+  expect(formatAddress(stranger.yiaddr)).toBe('127.0.0.100');
+  expect(stranger.file).toBe('');
+});
+
+it('refuses a range that lies in the nodes’ addresses, and says which', async () => {
+  await expect(scene({ provisioning: { dhcp: 'server', dhcpRanges: ['127.0.0.60-127.0.0.70'] } })).rejects.toThrow(
+    'DHCP range 127.0.0.60-127.0.0.70 overlaps the addresses for nodes, 127.0.0.1 to 127.0.0.62: choose another --dhcp-range',
+  );
+});
+
+it('as a proxy: a node’s firmware gets its boot file and no address, and nobody else hears anything', async () => {
+  const { dhcp, intents, world } = await scene({ provisioning: { dhcp: 'proxy' } });
+  intents.set(macOf(firmware), intent('agent', 'token'));
+  dhcp.put(system);
+  await world.heard('boot.unknown-machine');
+  dhcp.put(firmware);
+  const offer = await dhcp.answer();
+  expect([offer.yiaddr, offer.options.get(OPTION.leaseTime)]).toEqual([0, undefined]);
+  expect(offer.file).toBe('snponly.efi');
+  expect(Buffer.from(offer.options.get(OPTION.vendorClass) ?? []).toString()).toBe('PXEClient');
+  expect(dhcp.unread).toBe(0);
+});
