@@ -196,6 +196,19 @@ it('hands out 121 with the metadata address beside the subnet’s own settings',
   expect([...(ack.options.get(6) ?? [])]).toEqual([127, 0, 0, 254]);
 });
 
+it('names domain, search list, time servers and, where it answers DNS, itself', async () => {
+  const { dhcp, intents } = await scene({ provisioning: { domain: 'lab.example', ntp: ['127.0.0.9'] } });
+  const discover = sent('busybox-udhcpc-os', 'DISCOVER');
+  const asks = Buffer.from(discover);
+  const list = asks.indexOf(Buffer.from([55]), 240);
+  for (const [i, code] of [15, 42, 119].entries()) asks[list + 2 + i] = code;
+  intents.set(macOf(asks), intent('disk'));
+  const ack = await fourWay(dhcp, asks);
+  expect(text(ack.options.get(15))).toBe('lab.example');
+  expect([...(ack.options.get(42) ?? [])]).toEqual([127, 0, 0, 9]);
+  expect(text(ack.options.get(119))).toContain('lab\x07example');
+});
+
 function withoutOptions(packet: Buffer, codes: readonly number[]): Buffer {
   const parts = [packet.subarray(0, 240)];
   for (let at = 240; at < packet.length && packet[at] !== 255; ) {

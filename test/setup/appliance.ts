@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Baremetal, createBaremetal } from '../../services/baremetal/index.ts';
-import { createApi, type Listener, listen } from '../../services/core/http/index.ts';
+import { type Api, type Authenticate, createApi, type Listener, listen } from '../../services/core/http/index.ts';
 import { createIdentity } from '../../services/identity/index.ts';
 import { createImages, diskBlobs, type Images } from '../../services/image/index.ts';
 import { createFakeMachines, createPower, type FakeMachines } from '../../services/power/index.ts';
@@ -47,7 +47,13 @@ export interface Appliance {
   close(): Promise<void>;
 }
 
-export async function createAppliance({ builds }: { builds?: 'at once' | 'when told' } = {}): Promise<Appliance> {
+export interface ApplianceOptions {
+  readonly builds?: 'at once' | 'when told';
+  /** More routes, of services that this appliance does not have. */
+  readonly mount?: (api: Api, parts: { world: World; authenticate: Authenticate; baremetal: Baremetal }) => void;
+}
+
+export async function createAppliance({ builds, mount }: ApplianceOptions = {}): Promise<Appliance> {
   const world = await createWorld({ keep: true });
   const dir = mkdtempSync(join(tmpdir(), 'uc-cli-'));
   const identity = createIdentity(world, { region: 'RegionOne' });
@@ -77,6 +83,7 @@ export async function createAppliance({ builds }: { builds?: 'at once' | 'when t
     api.register(images.routes, { prefix: '/image' });
     api.register(stacks.orchestration.routes, { prefix: '/orchestration' });
     api.register(stacks.orchestration.cfnRoutes, { prefix: '/cfn' });
+    mount?.(api, { world, authenticate, baremetal });
     return api;
   };
   let api = makeApi();
