@@ -123,7 +123,7 @@ export function createRedfishBmc(access: BmcAccess, deps: RedfishDeps = {}): Red
       await ask('clear the boot device', signal, (b, o) => b.setBoot({ target: 'None', persistent: false }, o), true);
     },
     async info(signal) {
-      const found = await ask('identify itself', signal, (b, o) => b.find(o));
+      const found = await ask('identify itself', signal, (b, o) => b.findAnew(o));
       return {
         description: describeService(found),
         firmware: found.firmware,

@@ -64,6 +64,12 @@ export class RedfishBmc {
     });
   }
 
+  /** As `find`, read again: firmware is updated. */
+  findAnew(options: AskOptions = {}): Promise<Found> {
+    this.#found = null;
+    return this.find(options);
+  }
+
   async #system(options: AskOptions): Promise<Resource> {
     const { system } = await this.find(options);
     try {
