@@ -1,7 +1,8 @@
 /** What the rooms of orchestration share. */
-import type { Compute, ComputeImages } from '../compute/index.ts';
+import type { Compute } from '../compute/index.ts';
 import type { House } from '../core/house.ts';
 import type { Identity } from '../identity/index.ts';
+import type { Images } from '../image/index.ts';
 import type { Network } from '../network/index.ts';
 import type { Probe } from './engine/session.ts';
 import type { TypeCatalog } from './language/index.ts';
@@ -39,7 +40,7 @@ export interface OrchestrationDeps {
     | 'provisioning'
   >;
   readonly identity: Pick<Identity, 'createStackUser' | 'deleteStackUser' | 'issue' | 'accounts'>;
-  readonly images: ComputeImages;
+  readonly images: Pick<Images, 'find' | 'create' | 'update' | 'delete' | 'import'>;
   readonly region: string;
   /** What links say instead of the Host header. */
   readonly publicUrl?: string;

@@ -55,6 +55,7 @@ export function stage(
     network?: OrchestrationDeps['network'];
     identity?: OrchestrationDeps['identity'];
     compute?: OrchestrationDeps['compute'];
+    images?: OrchestrationDeps['images'];
     builds?: 'at once' | 'when told';
   } = {},
 ): Stage {
@@ -174,12 +175,14 @@ export function stage(
     compute: options.compute ?? compute,
     network: options.network ?? network,
     identity,
-    images: {
-      async find(_context, id) {
-        if (id !== 'lab') throw fault('not-found', { what: `The image ${id}` });
-        return { id: 'lab', name: 'lab', status: 'active' };
-      },
-    },
+    images:
+      options.images ??
+      ({
+        async find(_context: Context, id: string) {
+          if (id !== 'lab') throw fault('not-found', { what: `The image ${id}` });
+          return { id: 'lab', name: 'lab', status: 'active' };
+        },
+      } as unknown as OrchestrationDeps['images']),
     region: 'RegionOne',
     cfnUrl: options.cfnUrl ?? 'https://192.0.2.1:8443/cfn/v1',
     objectUrl: options.objectUrl ?? 'https://192.0.2.1:8443/object/v1',

@@ -37,6 +37,7 @@ import { testResource } from './test-resource.ts';
 import { value } from './value.ts';
 import { waitCondition } from './wait-condition.ts';
 import { updateWaitConditionHandle, waitConditionHandle } from './wait-condition-handle.ts';
+import { webImage } from './web-image.ts';
 
 const handlers = new Map<string, Handler | NestedHandler>(
   [
@@ -79,6 +80,7 @@ const handlers = new Map<string, Handler | NestedHandler>(
     user,
     role,
     userRoleAssignment,
+    webImage,
     net,
     subnet,
     port,
