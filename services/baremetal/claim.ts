@@ -12,6 +12,8 @@ export interface ClaimWanted {
   readonly capabilities?: Readonly<Record<string, string>>;
   readonly projectId: string | null;
   readonly serverId: string;
+  /** For sentences. */
+  readonly serverName?: string;
   /** This very node. */
   readonly nodeId?: string;
 }
@@ -30,7 +32,7 @@ export async function claim(ground: Ground, tx: Tx, wanted: ClaimWanted): Promis
     const { total, reasons } = await claimCounts(tx, criteria);
     const told = Object.entries(reasons).map(([reason, count]) => `${count} ${count === 1 ? 'is' : 'are'} ${reason}`);
     throw fault('no-valid-host', {
-      server: wanted.serverId,
+      server: wanted.serverName ?? wanted.serverId,
       wanted: describe(wanted),
       total,
       reasons: told.join(', ') || 'none is enrolled',

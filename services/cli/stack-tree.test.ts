@@ -25,6 +25,32 @@ const lines = (shown: Tree, view: Partial<Parameters<typeof treeRows>[1]> = {}):
   );
 
 describe('a stack as a tree', () => {
+  it('tells a cause once, where it is, and not at what it brought down or on the way out', () => {
+    const failed = (name: string, reason: string, more: object = {}) =>
+      resource(name, 'CREATE', 'FAILED', { reason, ...more });
+    const cause = 'No node can take the server c.';
+    const resources = [
+      failed('all', `resources.all.resources[2]: ${cause}`, {
+        resources: [failed('0', `CREATE aborted: Resource CREATE failed: ${cause}`), failed('2', cause)],
+      }),
+      failed('other', `CREATE aborted: Resource CREATE failed: ${cause}`),
+    ];
+    expect(failuresOf(tree('FAILED', resources))).toEqual([{ path: 'all.2', reason: cause }]);
+    expect(lines(tree('FAILED', resources)).slice(1)).toEqual([
+      '  failed all  OS::Heat::Value | failed: all.2 | ',
+      '    failed 0  OS::Heat::Value | cut short, because something else failed | ',
+      `    failed 2  OS::Heat::Value | ${cause} | `,
+      '  failed other  OS::Heat::Value | cut short, because something else failed | ',
+    ]);
+    const leaving = lines(tree('IN_PROGRESS', resources, { action: 'DELETE' }));
+    expect(leaving.slice(1).every((line) => /^ +idle /.test(line) && !line.includes('No node'))).toBe(true);
+    // Cut short by the operator, nothing else failed: then that is the cause.
+    const alone = [failed('a', 'CREATE aborted: Stack CREATE cancelled')];
+    expect(failuresOf(tree('FAILED', alone))).toEqual([
+      { path: 'a', reason: 'CREATE aborted: Stack CREATE cancelled' },
+    ]);
+  });
+
   it('tells of each resource what it waits for', () => {
     const shown = tree('IN_PROGRESS', [
       resource('net', 'CREATE', 'COMPLETE', { seconds: 1.5 }),

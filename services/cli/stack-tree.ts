@@ -106,11 +106,19 @@ export interface TreeView {
   readonly words?: (sentence: string) => string;
 }
 
-const stateOf = (one: TreeResource): RowState => {
+/** What failed only because something else did: Heat's words for what it cut short. */
+const isAborted = (one: TreeResource): boolean => one.status === 'FAILED' && /^[A-Z]+ aborted\b/.test(one.reason);
+
+const stateOf = (one: TreeResource, stack: string): RowState => {
+  // On its way out: what failed before has been told, and its turn comes.
+  if (stack === 'DELETE' && one.action !== 'DELETE') return 'idle';
   if (one.action === 'INIT') return 'idle';
   if (one.status === 'FAILED') return 'failed';
   return one.status === 'COMPLETE' ? 'done' : 'running';
 };
+
+/** More names than these are no help in one line. */
+const mostNamed = 5;
 
 const ended = (state: RowState): boolean => state === 'done' || state === 'skipped';
 
@@ -127,7 +135,7 @@ export function treeRows(tree: Tree, view: TreeView, now: number): Row[] {
       // What is being replaced goes by the name of its successor, which comes first.
       const former = byName.get(one.name) !== one;
       const path = prefix + one.name + (former ? ` (before, ${one.physicalId ?? 'never made'})` : '');
-      const state = kept(one, path) ? 'skipped' : stateOf(one);
+      const state = kept(one, path) ? 'skipped' : stateOf(one, tree.action);
       rows.push({
         key: path,
         depth,
@@ -155,12 +163,13 @@ export function treeRows(tree: Tree, view: TreeView, now: number): Row[] {
       case 'done':
         return { text: did(one.action), ...clock };
       case 'failed':
-        return { text: words(one.reason) || 'failed', ...clock };
+        return { text: failureText(one), ...clock };
       case 'running': {
         if (one.waiting) return { text: words(waitText(one.waiting, now)), clock: waitClock(one.waiting, now) };
         return { text: doing(one.action), ...(one.startedAt !== null && { clock: duration(now - one.startedAt) }) };
       }
       default: {
+        if (tree.action === 'DELETE') return { text: '' };
         const open = one.requires.filter((name) => {
           const other = byName.get(name);
           return other !== undefined && other.status !== 'COMPLETE';
@@ -169,6 +178,14 @@ export function treeRows(tree: Tree, view: TreeView, now: number): Row[] {
         return { text: one.waiting ? words(waitText(one.waiting, now)) : '' };
       }
     }
+  }
+
+  /** The cause is told where it is, not at all that it brought down. */
+  function failureText(one: TreeResource): string {
+    if (isAborted(one)) return 'cut short, because something else failed';
+    const within = failuresOf({ resources: one.resources }).map(({ path }) => `${one.name}.${path}`);
+    if (within.length > 0) return `failed: ${within.slice(0, mostNamed).join(', ')}`;
+    return words(one.reason) || 'failed';
   }
 
   const settled = isSettled(tree);
@@ -212,21 +229,22 @@ export interface Failure {
   readonly reason: string;
 }
 
-/** The innermost resources that failed by themselves, outer ones only repeat them. */
-export function failuresOf(tree: Tree): Failure[] {
-  const found: Failure[] = [];
+/** The innermost resources that failed by themselves: outer ones only repeat them, and others were cut short. */
+export function failuresOf(tree: Pick<Tree, 'resources'>): Failure[] {
+  const found: (Failure & { aborted: boolean })[] = [];
   const walk = (list: readonly TreeResource[], prefix: string): boolean => {
     let any = false;
     for (const one of list) {
       const path = prefix + one.name;
       const inside = walk(one.resources, `${path}.`);
-      if (one.status === 'FAILED' && !inside) found.push({ path, reason: one.reason });
+      if (one.status === 'FAILED' && !inside) found.push({ path, reason: one.reason, aborted: isAborted(one) });
       any ||= inside || one.status === 'FAILED';
     }
     return any;
   };
   walk(tree.resources, '');
-  return found;
+  const own = found.filter(({ aborted }) => !aborted);
+  return (own.length > 0 ? own : found).map(({ path, reason }) => ({ path, reason }));
 }
 
 /** Whether anything of the stack is deployed: a server that came up. Networks and generated texts are quickly made again. */

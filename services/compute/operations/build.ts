@@ -38,6 +38,7 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
               traits: traitsOf(flavor),
               projectId: server.project_id,
               serverId: server.id,
+              serverName: server.name,
               ...(hint && { nodeId: (await desk.baremetal.findNode(run.context, hint)).uuid }),
             });
             await desk.setStatus(tx, server, 'BUILD', 'networking', {
