@@ -1,7 +1,6 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import koffi from 'koffi';
+import { datagramPort } from '../core/datagrams.ts';
+import { datagramSocket } from '../core/sockets.ts';
 import { DhcpEngine, MemoryLeaseStore, type SubnetConfig, serveDhcp } from './index.ts';
 
 /**
@@ -14,23 +13,9 @@ interface Orders {
   readonly reservations: readonly { readonly mac: string; readonly address: string }[];
 }
 
-const SOL_SOCKET = 1;
-const SO_BINDTODEVICE = 25;
-
-/** One socket an interface: it hears that wire's broadcasts only, and its own leave there only. */
-async function socketOn(device: string): Promise<Socket> {
-  const socket = createSocket({ type: 'udp4', reuseAddr: true, recvBufferSize: 4 << 20 });
-  socket.bind(67, '0.0.0.0');
-  await once(socket, 'listening');
-  const setsockopt = koffi.load('libc.so.6').func('int setsockopt(int, int, int, const char *, int)');
-  const handle = (socket as unknown as { _handle: { fd: number } })._handle;
-  if (setsockopt(handle.fd, SOL_SOCKET, SO_BINDTODEVICE, device, device.length + 1) !== 0)
-    throw new Error(`no socket on ${device}`);
-  return socket;
-}
-
 const { links, subnets, reservations } = JSON.parse(process.argv[2]!) as Orders;
 const generous = { burst: 100_000, perSecond: 100_000 };
+const proxied = subnets.filter(({ mode }) => mode === 'proxy').map(({ link }) => link);
 const engine = await DhcpEngine.open({
   subnets,
   store: new MemoryLeaseStore(),
@@ -40,7 +25,11 @@ const engine = await DhcpEngine.open({
 for (const reservation of reservations) engine.reservations.set(reservation);
 for (const { link, device } of links) {
   serveDhcp({
-    socket: await socketOn(device),
+    // One socket an interface: it hears that wire's broadcasts only, and its own leave there only.
+    socket: datagramPort(datagramSocket('DHCP', device, '0.0.0.0', 67), { pacedMs: 2 }),
+    ...(proxied.includes(link) && {
+      bootServerSocket: datagramPort(datagramSocket('ProxyDHCP', device, '0.0.0.0', 4011)),
+    }),
     link,
     engine,
     limits: { perClient: generous, strangers: generous },

@@ -6,14 +6,16 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { networkPeersRoot } from '../../test/setup/peers/root.ts';
 import type { SubnetConfig } from './index.ts';
 
 /**
- * Real clients against the server, in two network namespaces joined by two wires: dhclient, busybox udhcpc and perfdhcp. Needs root, and the
- * packages isc-dhcp-client, udhcpc (or busybox) and kea-admin.
+ * Real clients against the server, in network namespaces: two wires between it and them, and a third one behind ISC's relay. dhclient, busybox
+ * udhcpc, systemd-networkd, perfdhcp, dhcrelay. Needs root, and the packages isc-dhcp-client, udhcpc (or busybox), systemd, kea-admin, mmdebstrap.
  */
 const SERVER = `uc-dhcp-s-${process.pid}`;
 const CLIENT = `uc-dhcp-c-${process.pid}`;
+const RELAY = `uc-dhcp-r-${process.pid}`;
 const RESERVED_MAC = '02:00:00:00:aa:01';
 
 const SUBNETS: readonly SubnetConfig[] = [
@@ -37,6 +39,15 @@ const SUBNETS: readonly SubnetConfig[] = [
     mode: 'reservations-only',
     router: '198.51.100.1',
   },
+  {
+    id: 'far',
+    cidr: '203.0.113.0/24',
+    link: 'far',
+    serverAddress: '192.0.2.1',
+    mode: 'server',
+    pools: [{ from: '203.0.113.100', to: '203.0.113.199' }],
+    router: '203.0.113.1',
+  },
 ];
 
 interface Line {
@@ -48,6 +59,7 @@ interface Line {
     readonly state: string | null;
     readonly link: string;
     readonly mac: string;
+    readonly clientId: string | null;
     readonly answered: { readonly address: string } | null;
   };
 }
@@ -124,6 +136,20 @@ beforeAll(async () => {
     ip('-n', SERVER, 'link', 'set', `s${wire}`, 'up');
     ip('-n', CLIENT, 'link', 'set', `c${wire}`, 'up');
   }
+  // Behind the relay: client cr - rc relay rs - sr server.
+  ip('netns', 'add', RELAY);
+  ip('-n', RELAY, 'link', 'add', 'rc', 'type', 'veth', 'peer', 'name', 'cr', 'netns', CLIENT);
+  ip('-n', RELAY, 'link', 'add', 'rs', 'type', 'veth', 'peer', 'name', 'sr', 'netns', SERVER);
+  for (const [side, device, address] of [
+    [RELAY, 'rc', '203.0.113.1/24'],
+    [RELAY, 'rs', '192.0.2.2/24'],
+    [SERVER, 'sr', '192.0.2.1/24'],
+  ] as const) {
+    ip('-n', side, 'addr', 'add', address, 'dev', device);
+    ip('-n', side, 'link', 'set', device, 'up');
+  }
+  ip('-n', CLIENT, 'link', 'set', 'cr', 'up');
+  ip('-n', SERVER, 'route', 'add', '203.0.113.0/24', 'via', '192.0.2.2');
   ip('-n', CLIENT, 'link', 'set', 'cb', 'down');
   ip('-n', CLIENT, 'link', 'set', 'cb', 'address', RESERVED_MAC);
   ip('-n', CLIENT, 'link', 'set', 'cb', 'up');
@@ -149,6 +175,7 @@ exit 0
     links: [
       { link: 'a', device: 'sa' },
       { link: 'b', device: 'sb' },
+      { link: 'r', device: 'sr' },
     ],
     subnets: SUBNETS,
     reservations: [{ mac: RESERVED_MAC, address: '198.51.100.77' }],
@@ -169,7 +196,7 @@ afterAll(async () => {
     server.stdin!.end();
     await ended;
   }
-  for (const name of [SERVER, CLIENT]) {
+  for (const name of [SERVER, CLIENT, RELAY]) {
     try {
       ip('netns', 'del', name);
     } catch {
@@ -257,6 +284,78 @@ describe('ISC dhclient', () => {
     rmSync(join(folder, 'pid'), { force: true });
     await run('dhclient', '-r', ...files, 'ca');
     await exchange('released', 'RELEASE', again);
+  });
+});
+
+describe('systemd-networkd', () => {
+  it('gets a lease by its DUID, which is not its MAC, and gives it back when it ends', async () => {
+    const from = lines.length;
+    // It wants /run/systemd to itself; and without udev it takes links as they are only where /sys cannot be written to.
+    const script = `mount -t tmpfs tmpfs /run/systemd && mkdir -p /run/systemd/network /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp &&
+      chown -R systemd-network:systemd-network /run/systemd/netif && mount -o remount,ro /sys &&
+      printf '[Match]\\nName=ca\\n[Network]\\nDHCP=ipv4\\nLinkLocalAddressing=no\\nIPv6AcceptRA=no\\n[DHCPv4]\\nSendRelease=yes\\n' > /run/systemd/network/10-ca.network &&
+      exec /lib/systemd/systemd-networkd`;
+    const words = ['netns', 'exec', CLIENT, 'unshare', '-m', 'sh', '-c', script];
+    const child = spawn('ip', words, { stdio: 'ignore', env: { ...process.env, SYSTEMD_LOG_TARGET: 'null' } });
+    const ack = await exchange('acknowledged', 'REQUEST', from);
+    expect(ack.exchange).toMatchObject({ link: 'a', state: 'selecting' });
+    // RFC 4361: type 255, an interface's number, a DUID.
+    expect(ack.exchange!.clientId).toMatch(/^ff/);
+    const gone = once(child, 'exit');
+    child.kill('SIGTERM');
+    await exchange('released', 'RELEASE', from);
+    await gone;
+  });
+});
+
+describe('ISC dhcrelay', () => {
+  it('brings a client of another network its address, with option 82 out and back', async () => {
+    const root = networkPeersRoot();
+    const from = lines.length;
+    const words = [
+      'netns',
+      'exec',
+      RELAY,
+      'chroot',
+      root,
+      'dhcrelay',
+      '-4',
+      '-d',
+      '--no-pid',
+      '-a',
+      '-i',
+      'rc',
+      '-i',
+      'rs',
+    ];
+    const relay = spawn('ip', [...words, '192.0.2.1'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    await new Promise<void>((resolve, reject) => {
+      relay.stderr.on('data', (part: Buffer) => {
+        if (part.toString().includes('Sending on')) resolve();
+      });
+      relay.on('exit', () => reject(new Error('dhcrelay ended')));
+    });
+    const said = await run(
+      'busybox',
+      'udhcpc',
+      '-f',
+      '-q',
+      '-n',
+      '-t',
+      '10',
+      '-T',
+      '1',
+      '-i',
+      'cr',
+      '-s',
+      join(folder, 'apply'),
+    );
+    expect(said).toMatch(/lease of 203\.0\.113\.1\d\d obtained from 192\.0\.2\.1/);
+    const ack = await exchange('acknowledged', 'REQUEST', from);
+    expect(ack.exchange).toMatchObject({ link: 'r', asked: { relay: '203.0.113.1' } });
+    const gone = once(relay, 'exit');
+    relay.kill('SIGTERM');
+    await gone;
   });
 });
 

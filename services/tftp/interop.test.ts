@@ -1,28 +1,33 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { datagramPort, ephemeralPort } from '../core/datagrams.ts';
+import { datagramSocket } from '../core/sockets.ts';
 import { directoryContent, serveTftp, type TftpEvent, type TftpServing } from './index.ts';
 
-/** Real clients against the server on loopback: curl, atftp and tftp-hpa (packages of those names). */
+/** Real clients against the server on loopback, by the sockets that the appliance serves from: curl, atftp and tftp-hpa (packages of those names). */
 
 let folder: string;
-let socket: Socket;
+let socket: ReturnType<typeof datagramPort>;
 let serving: TftpServing;
 let port: number;
 const events: TftpEvent[] = [];
 const waiting = new Set<() => void>();
 
-async function bound(): Promise<Socket> {
-  const made = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
-  made.bind(0, '127.0.0.1');
-  await once(made, 'listening');
-  return made;
+/** One that nobody has at the moment. */
+async function freePort(): Promise<number> {
+  const probe = createSocket('udp4');
+  probe.bind(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port: found } = probe.address() as AddressInfo;
+  await new Promise<void>((resolve) => probe.close(() => resolve()));
+  return found;
 }
 
 function ended(from: number): Promise<TftpEvent> {
@@ -59,11 +64,11 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'image'), randomBytes(3 << 20));
   // 40 MB at 512 bytes is more than 65,535 blocks.
   writeFileSync(join(folder, 'long'), randomBytes(40_000_000));
-  socket = await bound();
-  port = (socket.address() as AddressInfo).port;
+  port = await freePort();
+  socket = datagramPort(datagramSocket('TFTP', 'lo', '127.0.0.1', port));
   serving = serveTftp({
     socket,
-    createTransferSocket: bound,
+    createTransferSocket: async () => ephemeralPort('127.0.0.1'),
     open: directoryContent(folder),
     onEvent: (event) => {
       events.push(event);
@@ -74,7 +79,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await serving.stop();
-  socket.close();
+  await socket.close();
   rmSync(folder, { recursive: true });
 });
 

@@ -105,7 +105,7 @@ async function measure(
   const cpu = () => cpuSeconds(pid) + (helper === undefined ? 0 : cpuSeconds(helper));
   try {
     await until(
-      async () => (await load(wire, { rate: 1, clients: 1, exchanges: 1, mac: '00:09:00:00:00:00' })).received > 0,
+      async () => (await load(wire, { rate: 10, clients: 10, exchanges: 10, mac: '00:09:00:00:00:00' })).received > 0,
     );
     const results: Record<string, Result> = {};
     for (const [key, one] of all) {
