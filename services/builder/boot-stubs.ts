@@ -26,7 +26,7 @@ from=/usr/lib/grub/$target to=/boot/grub
 mkdir -p "$to/$target" "$to/fonts" "$to/locale"
 cp "$from"/*.mod "$from"/*.lst "$to/$target/"
 rm -f "$to/$target/fdt.lst"
-for file in modinfo.sh efiemu32.o efiemu64.o; do [ ! -e "$from/$file" ] || cp "$from/$file" "$to/$target/"; done
+for file in modinfo.sh efiemu32.o efiemu64.o; do [ ! -e "$from/$file" ] || install -m 644 "$from/$file" "$to/$target/"; done
 for file in /usr/share/locale/*/LC_MESSAGES/grub.mo; do
   [ ! -e "$file" ] || { language=\${file#/usr/share/locale/}; cp "$file" "$to/locale/\${language%%/*}.mo"; }
 done

@@ -119,8 +119,8 @@ async function bootNspawn(raw: string, work: string, options: BootTestOptions): 
   const ended = once(child, 'close');
   const deadline = Date.now() + options.timeoutSeconds * 1000;
   const checks: BootResult['checks'] = [];
+  let pid: number | undefined;
   try {
-    let pid: number | undefined;
     while (pid === undefined && child.exitCode === null && Date.now() < deadline) {
       pid = await containerPid(child);
       if (pid === undefined) await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 50))]);
@@ -167,6 +167,9 @@ async function bootNspawn(raw: string, work: string, options: BootTestOptions): 
       console: console.slice(-40),
     };
   } finally {
+    // The container's first process outlives its supervisor; with it go all others and the mounts.
+    pid ??= await containerPid(child);
+    if (pid !== undefined && child.exitCode === null) process.kill(pid, 'SIGKILL');
     endGroup(child);
     await ended;
   }

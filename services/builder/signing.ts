@@ -21,8 +21,13 @@ export interface Signature {
   signature: string;
 }
 
+/** The public half of either half. */
+function publicHalf(key: KeyObject): KeyObject {
+  return key.type === 'public' ? key : createPublicKey(key);
+}
+
 export function keyId(key: KeyObject): string {
-  const der = createPublicKey(key).export({ type: 'spki', format: 'der' });
+  const der = publicHalf(key).export({ type: 'spki', format: 'der' });
   return createHash('sha256').update(der).digest('hex').slice(0, 16);
 }
 
@@ -60,5 +65,5 @@ export function signBytes(key: KeyObject, bytes: Uint8Array): Signature {
 /** Whether a signature is one of these bytes by this key. */
 export function checkSignature(key: KeyObject, bytes: Uint8Array, signature: Signature): boolean {
   if (signature.format !== 'undercloud.signature/1' || signature.algorithm !== 'ed25519') return false;
-  return verify(null, bytes, createPublicKey(key), Buffer.from(signature.signature, 'base64'));
+  return verify(null, bytes, publicHalf(key), Buffer.from(signature.signature, 'base64'));
 }

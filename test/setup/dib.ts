@@ -75,7 +75,7 @@ export async function runDib(run: DibRun): Promise<DibResult> {
     await mkdir(path, { recursive: true });
   const misc = readFileSync('/proc/misc', 'utf8');
   const shims: Record<string, string> = existsSync('/usr/bin/sudo') ? {} : { sudo: SUDO };
-  if (!misc.includes('device-mapper')) Object.assign(shims, { kpartx: KPARTX, dmsetup: '#!/bin/sh\\nexit 0\\n' });
+  if (!misc.includes('device-mapper')) Object.assign(shims, { kpartx: KPARTX, dmsetup: '#!/bin/sh\nexit 0\n' });
   for (const [name, text] of Object.entries(shims)) {
     await writeFile(join(programs, name), text);
     await chmod(join(programs, name), 0o755);

@@ -1,0 +1,161 @@
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ensurePackages } from '../../bootstrap/packages.ts';
+import { buildImage, definitionOf, planImage, testImage } from '../../services/builder/index.ts';
+import { buildBoth } from '../conformance/images/build-both.ts';
+
+/** diskimage-builder's own elements: built by it and by us, compared, booted; then what a changed script costs. */
+
+const cache = process.env.UNDERCLOUD_TEST_CACHE ?? '/var/tmp/undercloud-test-cache';
+let work: string;
+
+async function writeScript(element: string, path: string, text: string): Promise<void> {
+  const file = join(work, 'elements', element, path);
+  await mkdir(join(file, '..'), { recursive: true });
+  await writeFile(file, text);
+  await chmod(file, 0o755);
+}
+
+/** An operating system of three files, so that a build of it takes a second. */
+async function writeTiny(): Promise<void> {
+  await writeScript('tiny', 'element-provides', 'operating-system\n');
+  const busybox = '/bin/busybox';
+  await writeScript(
+    'tiny',
+    'root.d/10-tiny',
+    `#!/bin/bash\nset -eu\nmkdir -p "$TARGET_ROOT"/{bin,etc,usr/bin,var/log,tmp}\ncp ${busybox} "$TARGET_ROOT/bin/busybox"\nfor a in sh env mkdir cat sleep ls mount chmod; do ln -s busybox "$TARGET_ROOT/bin/$a"; done\nfor p in bash env; do cp --parents -L $(ldd /bin/bash /usr/bin/env | grep -o '/[^ ]*' | grep '\\.so') /bin/bash /usr/bin/env "$TARGET_ROOT/" 2>/dev/null || true; done\n`,
+  );
+}
+
+const tiny = (name: string, ...elements: string[]) => ({
+  definition: {
+    ...definitionOf(['tiny', ...elements]),
+    name,
+    base: false,
+    types: ['tar' as const],
+    output: join(work, name),
+  },
+  out: work,
+  cache: join(work, 'state', 'cache'),
+  directory: work,
+  elementsPath: [join(work, 'elements')],
+});
+
+beforeAll(async () => {
+  await ensurePackages(['images', 'elements', 'tests']);
+  // A state directory below /tmp and behind a link: paths that once led a build to an empty tree.
+  work = await mkdtemp('/tmp/image-peer-');
+  await mkdir(join(work, 'real-state'));
+  await symlink('real-state', join(work, 'state'));
+  await writeTiny();
+});
+
+afterAll(async () => {
+  await rm(work, { recursive: true, force: true });
+});
+
+describe('elements of diskimage-builder', () => {
+  it('make the same tree here as there, and it boots', async () => {
+    const both = await buildBoth({ name: 'debian-minimal-vm', elements: ['debian-minimal', 'vm'] }, cache, ['raw']);
+    expect(both.unexplained).toEqual([]);
+    expect(both.packages).toEqual([]);
+    expect(both.units).toEqual([]);
+    const raw = both.ours.files.find((file) => file.endsWith('.raw'))!;
+    const boot = await testImage({
+      directory: both.ours.directory,
+      raw,
+      cache: join(cache, 'builder'),
+      how: 'nspawn',
+      timeoutSeconds: 180,
+    });
+    expect(boot).toMatchObject({ passed: true });
+  });
+});
+
+describe('layers', () => {
+  it('are kept up to a changed script, and the plan says why one is not', async () => {
+    await writeScript('steps', 'install.d/20-first', '#!/bin/sh\necho first >/etc/first\n');
+    await writeScript('steps', 'install.d/30-second', '#!/bin/sh\necho second >/etc/second\nrm /etc/first\n');
+    await writeScript('steps', 'finalise.d/40-third', '#!/bin/sh\ncat /etc/second >/etc/third\n');
+    const options = tiny('layered', 'steps');
+    const first = await buildImage(options);
+    expect((await buildImage(options)).unchanged).toBe(true);
+    await writeScript('steps', 'install.d/30-second', '#!/bin/sh\necho changed >/etc/second\nrm /etc/first\n');
+    const plan = await planImage(options);
+    const state = (script: string) => plan.steps.find((step) => step.script === script);
+    expect(state('20-first')?.state).toBe('hit');
+    expect(state('30-second')).toMatchObject({ state: 'miss', reason: 'the script changed' });
+    const second = await buildImage(options);
+    const states = Object.fromEntries(second.steps.map(({ script, state: each }) => [script, each]));
+    expect(states).toMatchObject({ '20-first': 'hit', '30-second': 'miss', '40-third': 'miss' });
+    expect(second.manifest.artefacts![0]!.sha256).not.toBe(first.manifest.artefacts![0]!.sha256);
+    const listing = execFileSync('tar', ['-tf', join(work, 'layered.tar')], { encoding: 'utf8' });
+    expect(listing).toContain('./etc/third');
+    expect(listing).not.toContain('./etc/first');
+    expect(listing).not.toContain('in_target.d');
+  });
+
+  it('give the same bytes from two empty caches, signed and listed', async () => {
+    await writeScript('stamp', 'install.d/50-stamp', '#!/bin/sh\necho stamp >/etc/stamp\n');
+    const options = tiny('twice', 'stamp');
+    const digests: string[] = [];
+    for (const name of ['one', 'two']) {
+      const built = await buildImage({ ...options, cache: join(work, `cache-${name}`), useCache: false });
+      digests.push(JSON.stringify(built.manifest));
+      expect(await readdir(built.directory)).toEqual(
+        expect.arrayContaining([
+          'SHA256SUMS',
+          'files.list.zst',
+          'lock.json',
+          'manifest.json',
+          'manifest.json.sig',
+          'provenance.json',
+          'sbom.cdx.json',
+          'sbom.spdx.json',
+        ]),
+      );
+    }
+    expect(digests[0]).toBe(digests[1]);
+  });
+});
+
+describe('a hook that misbehaves', () => {
+  it('cannot write outside the tree', async () => {
+    await writeScript('stray', 'extra-data.d/50-stray', '#!/bin/sh\nset -e\necho stray >/etc/stray-from-a-hook\n');
+    await expect(buildImage(tiny('stray', 'stray'))).rejects.toThrow(
+      /extra-data\.d\/50-stray of element "stray".*It wrote outside the tree/s,
+    );
+    await expect(stat('/etc/stray-from-a-hook')).rejects.toThrow();
+  });
+
+  it('is told of when it leaves a mount or a process behind, and both are gone', async () => {
+    await writeScript('litter', 'install.d/50-litter', '#!/bin/sh\nmount -t tmpfs litter /var/log\nsleep 1234 &\n');
+    const built = await buildImage(tiny('litter', 'litter'));
+    expect(built.warnings.join('\n')).toMatch(/50-litter of element "litter" left a mount at \/var\/log/);
+    expect(built.warnings.join('\n')).toMatch(/left a process running \(.*sleep 1234/);
+    expect(execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })).not.toMatch(/sleep 1234$/m);
+    expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain('litter');
+  });
+
+  it('leaves a tree that can be entered, when asked for', async () => {
+    await writeScript('failing', 'install.d/50-failing', '#!/bin/sh\necho evidence >/etc/evidence\nexit 3\n');
+    const failure = await buildImage({ ...tiny('failing', 'failing'), keep: true }).catch(
+      (error: Error) => error.message,
+    );
+    expect(failure).toMatch(/install\.d\/50-failing of element "failing" ended with exit code 3/);
+    const shell = /: (\S+\/shell) opens a shell in it/.exec(String(failure))?.[1];
+    const inside = execFileSync(shell!, { input: 'cat /etc/evidence\n', encoding: 'utf8' });
+    expect(inside).toContain('evidence');
+  });
+
+  it.each([
+    [['nobody'], /There is no element "nobody"/],
+    [[], /put no operating system into the tree|provides an operating system/],
+  ])('elements %j are refused', async (elements, sentence) => {
+    const options = tiny('refused', ...elements);
+    if (elements.length === 0) options.definition.elements = ['steps'];
+    await expect(buildImage(options)).rejects.toThrow(sentence);
+  });
+});
