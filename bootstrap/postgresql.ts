@@ -20,7 +20,7 @@ const root = '/usr/lib/postgresql';
 export function postgresqlPrograms(data: string): { major: string; bin: string } {
   const majors = existsSync(root) ? readdirSync(root).filter((name) => existsSync(join(root, name, 'bin/initdb'))) : [];
   const newest = majors.sort((a, b) => Number(b) - Number(a))[0];
-  if (!newest) throw fault('bootstrap-step', { step: 'find PostgreSQL', reason: `${root} holds no server` });
+  if (!newest) throw fault('bootstrap-step', { step: 'find PostgreSQL', reason: `${root} holds no server.` });
   const found = clusterMajor(data);
   if (found !== null && !majors.includes(found))
     throw fault('database-major', { directory: data, found, installed: majors.join(' and ') });

@@ -203,7 +203,7 @@ function provisioningOf(options: BootstrapOptions): ProvisioningConfig | null {
   if (!address || !prefix) {
     throw fault('bootstrap-step', {
       step: `use ${device} for provisioning`,
-      reason: 'it has no IPv4 address; give it one, or say --provisioning-address ADDRESS/PREFIX',
+      reason: 'it has no IPv4 address; give it one, or say --provisioning-address ADDRESS/PREFIX.',
     });
   }
   const { network, first, last } = rangeOf(address, Number(prefix));

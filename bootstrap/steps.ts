@@ -10,7 +10,7 @@ import { makeDiskLoader, networkDoctor } from '../services/boot/index.ts';
 import { systemClock } from '../services/core/clock.ts';
 import { type Config, readConfig, statePaths } from '../services/core/config.ts';
 import { openDatabase } from '../services/core/database/index.ts';
-import { fault } from '../services/core/errors/index.ts';
+import { Fault, fault } from '../services/core/errors/index.ts';
 import { createRecorder } from '../services/core/events/index.ts';
 import { createOperations } from '../services/core/operations/index.ts';
 import { readSecrets } from '../services/core/secrets.ts';
@@ -167,8 +167,26 @@ export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summ
       },
     },
   ];
-  return { steps, summary: () => ({ apiUrl, clouds: paths.clouds, stateDir, listen: options.listen }) };
+  return {
+    steps: steps.map(sentenced),
+    summary: () => ({ apiUrl, clouds: paths.clouds, stateDir, listen: options.listen }),
+  };
 }
+
+/** A program's own complaint (apt-get, initdb, mmdebstrap) as a sentence that says which step it ended. */
+export const sentenced = (step: Step): Step => ({
+  ...step,
+  async run(say) {
+    try {
+      return await step.run(say);
+    } catch (error) {
+      if (error instanceof Fault) throw error;
+      const { title } = step;
+      const reason = (error as Error).message.trim().replace(/(?<![.!?])$/, '.');
+      throw fault('bootstrap-step', { step: `${title[0]?.toLowerCase()}${title.slice(1)}`, reason }, error);
+    }
+  },
+});
 
 function knownPassword(clouds: string): string | null {
   if (!existsSync(clouds)) return null;

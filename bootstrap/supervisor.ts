@@ -24,7 +24,7 @@ export async function supervise(stateDir: string, { isForeground = false } = {})
   const config = readConfig(stateDir);
   const basis = fingerprint(stateDir);
   const ids = findUser();
-  if (!ids) throw fault('bootstrap-step', { step: 'find the service user', reason: `there is no user ${serviceUser}` });
+  if (!ids) throw fault('bootstrap-step', { step: 'find the service user', reason: `there is no user ${serviceUser}.` });
   const say = (line: string) => process.stdout.write(`${new Date().toISOString()} ${line}\n`);
 
   makeRunDir(run.dir, ids);

@@ -34,7 +34,7 @@ export async function ensureUser(): Promise<Ids> {
   ]);
   const made = findUser();
   if (!made)
-    throw fault('bootstrap-step', { step: 'make the service user', reason: `useradd made no user ${serviceUser}` });
+    throw fault('bootstrap-step', { step: 'make the service user', reason: `useradd made no user ${serviceUser}.` });
   return made;
 }
 
