@@ -1,5 +1,5 @@
 /** What a check of the machine is and what it finds. */
-import type { NetworkReport } from '../services/boot/index.ts';
+import type { NetworkReport, SelfHearing } from '../services/boot/index.ts';
 import type { PackageGroup } from './packages.ts';
 
 export interface Diagnosis {
@@ -23,8 +23,8 @@ export interface DoctorOptions {
   provisioningAddress?: string;
   /** Listens on the provisioning interface for who else answers there; needs root. */
   probeNetwork?: (device: string) => Promise<NetworkReport>;
-  /** Of an undercloud that runs: whether its own router advertisement is heard where its nodes boot; null: no IPv6 there. */
-  hearsItself?: () => Promise<boolean | null>;
+  /** Of an undercloud that runs: whether its own router advertisement is heard where its nodes boot. */
+  hearsItself?: () => Promise<SelfHearing>;
 }
 
 export interface Check {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import net from 'node:net';
 import { totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { advertisesItself, networkDoctor } from '../services/boot/index.ts';
+import { hearsItself, networkDoctor, type SelfHearing } from '../services/boot/index.ts';
 import { type Config, readConfig, statePaths } from '../services/core/config.ts';
 import type { Fault } from '../services/core/errors/index.ts';
 import { type Check, type Diagnosis, type DoctorOptions, ill, well } from './diagnosis.ts';
@@ -217,14 +217,14 @@ export async function diagnoseState(stateDir: string, wish: DoctorWish): Promise
     groups,
     lab,
     ...(device && { provisioningInterface: device, probeNetwork: networkDoctor }),
-    ...(config?.provisioning && isServing(stateDir) && { hearsItself: () => hearsItself(config) }),
+    ...(config?.provisioning && isServing(stateDir) && { hearsItself: () => ownHearing(config) }),
   });
 }
 
 /** Raw sockets are root's. */
 const isServing = (stateDir: string): boolean => process.getuid?.() === 0 && standing(stateDir).running;
 
-async function hearsItself({ provisioning, lab, stateDir }: Config): Promise<boolean | null> {
+async function ownHearing({ provisioning, lab, stateDir }: Config): Promise<SelfHearing> {
   const netns = lab ? (await import('../services/lab/index.ts')).labNetns(stateDir).file : undefined;
-  return advertisesItself(provisioning?.interface ?? '', netns === undefined ? {} : { netns });
+  return hearsItself(provisioning?.interface ?? '', netns === undefined ? {} : { netns });
 }

@@ -79,11 +79,12 @@ export const provisioningChecks: readonly Check[] = [
     name: 'router advertisement',
     when: ({ hearsItself }) => hearsItself !== undefined,
     async run({ hearsItself }) {
-      const isHeard = await hearsItself?.();
-      if (isHeard) return well('iPXE’s router solicitations are answered: no stage of a boot waits for IPv6');
-      return isHeard === null
+      const found = await hearsItself?.();
+      if (found === 'heard') return well('iPXE’s router solicitations are answered: no stage of a boot waits for IPv6');
+      if (found === 'no-carrier') return well('nothing is connected and switched on there now, so nobody asks');
+      return found === 'no-ipv6'
         ? ill(
-            'the provisioning interface has no IPv6 address',
+            'the provisioning interface has IPv6 switched off',
             'Every iPXE stage then waits 16 s: let the interface have its link-local address (sysctl net.ipv6.conf.IF.disable_ipv6=0).',
             false,
           )

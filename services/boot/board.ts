@@ -18,14 +18,18 @@ export interface BoardDeps {
   readonly neighbour?: (ip: string) => Promise<string | null>;
   /** Whether a MAC that no node has gets an address all the same; `boots`: its firmware asks. */
   readonly takesIn?: (mac: string, boots: boolean) => Promise<boolean>;
+  /** Whether what is in memory is known to be up to date (news.ts). Then nobody else is asked. */
+  readonly isHeard?: () => boolean;
   readonly onTrouble: (text: string) => void;
   /** Milliseconds. */
   readonly now: () => number;
 }
 
 export interface Board {
-  /** Takes up every address that is held. */
+  /** Takes up every address that is held, and every node's MAC. */
   load(): Promise<void>;
+  /** Reads a MAC's node and address again. */
+  reread(mac: string): Promise<void>;
   /** Before an exchange: makes sure that a node's MAC has its address here, and a stranger's has none. */
   prepare(mac: string, boots?: boolean): Promise<void>;
   /** Reads the addresses of these MACs again. */
@@ -49,6 +53,8 @@ const isHostName = (name: string) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.tes
 export function createBoard(deps: BoardDeps): Board {
   const { network, baremetal, networkId, reservations } = deps;
   const nodes = new Map<string, BootNode>();
+  /** MACs whose address was kept for a node, and is theirs only as long as they are a node's. */
+  const kept = new Set<string>();
   const asked = new Map<string, { at: number; boots: boolean; done: Promise<void> }>();
   const names = new Map<string, { readonly host: string; readonly ip: string }>();
   const ipOfName = new Map<string, string>();
@@ -70,6 +76,8 @@ export function createBoard(deps: BoardDeps): Board {
 
   function place(mac: string, held: HeldAddress | undefined): void {
     name(mac, held);
+    if (held?.kept) kept.add(mac);
+    else kept.delete(mac);
     const [before] = reservations.of(mac);
     if (before && held && formatAddress(before.address) === held.ip && before.hostName === (held.hostName ?? undefined))
       return;
@@ -91,25 +99,46 @@ export function createBoard(deps: BoardDeps): Board {
   }
 
   async function look(mac: string, boots: boolean): Promise<void> {
-    const node = await baremetal.nodeByMac(mac);
+    const isSure = deps.isHeard?.() ?? false;
+    const node = isSure ? (nodes.get(mac) ?? null) : await baremetal.nodeByMac(mac);
     if (!node) {
       nodes.delete(mac);
       if (await deps.takesIn?.(mac, boots)) {
         place(mac, await network.keepAddress(mac));
         return;
       }
-      const [held] = await network.heldAddresses(networkId, mac);
       // A port with this MAC that somebody made by hand is served; an address that was kept for a node is not any more.
+      if (isSure) {
+        if (kept.has(mac)) place(mac, undefined);
+        return;
+      }
+      const [held] = await network.heldAddresses(networkId, mac);
       place(mac, held?.kept ? undefined : held);
       return;
     }
     nodes.set(mac, { uuid: node.uuid, name: node.name });
+    if (isSure && reservations.of(mac).length > 0) return;
     place(mac, await network.keepAddress(mac, { nodeId: node.uuid, ...(node.name && { hostName: node.name }) }));
   }
 
   return {
     async load() {
-      for (const held of await network.heldAddresses(networkId)) place(held.mac, held);
+      const [all, macs] = await Promise.all([network.heldAddresses(networkId), baremetal.macs?.()]);
+      const gone = new Set(reservations.macs());
+      for (const held of all) {
+        place(held.mac, held);
+        gone.delete(held.mac);
+      }
+      for (const mac of gone) place(mac, undefined);
+      if (macs) nodes.clear();
+      for (const { mac, uuid, name } of macs ?? []) nodes.set(mac, { uuid, name });
+      asked.clear();
+    },
+    async reread(mac) {
+      const node = await baremetal.nodeByMac(mac);
+      if (node) nodes.set(mac, { uuid: node.uuid, name: node.name });
+      else nodes.delete(mac);
+      await refresh([mac]);
     },
     prepare(mac, boots = false) {
       const at = deps.now();

@@ -253,22 +253,30 @@ export function createCandidates(deps: CandidatesDeps): Candidates {
 
     async accept(context, text, fields) {
       const row = await candidates.find(text);
-      const missing = (what: string, flag: string) =>
-        fault('candidate-incomplete', { candidate: row.mac ?? row.bmc_address ?? row.id, what, flag });
-      if (row.state !== 'reported') throw missing('its inventory (it is still booting the ramdisk)', 'patience');
+      const missing = (what: string, remedy: string) =>
+        fault('candidate-incomplete', { candidate: row.mac ?? row.bmc_address ?? row.id, what, remedy });
+      if (row.state !== 'reported')
+        throw missing(
+          'its inventory',
+          'It still boots the ramdisk: `undercloud node discovered` shows when it has reported.',
+        );
       const address = fields.address ?? row.bmc_address;
       // A scan may have found that BMC, and credentials for it, where the machine could not tell of it.
       const scanned = (await readCandidates(db)).find((one) => address !== null && one.bmc_address === address) ?? null;
       const found = credentialsOf(row) ?? (scanned && credentialsOf(scanned));
       const username = fields.username ?? found?.username;
       const password = fields.password ?? found?.password;
-      if (!address) throw missing('the address of its BMC', '--address');
-      if (username === undefined) throw missing('the user of its BMC', '--username');
-      if (password === undefined) throw missing('the password of its BMC', '--password-file');
+      if (!address) throw missing('the address of its BMC', 'Give it with --address.');
+      if (username === undefined)
+        throw missing(
+          'the user of its BMC',
+          'Give it with --username, or let `undercloud bmc scan` find credentials that work.',
+        );
+      if (password === undefined) throw missing('the password of its BMC', 'Give it with --password-file.');
       if (row.mac === null)
         throw missing(
-          'the MAC of the card that it boots from: only its BMC is known',
-          'a boot into discovery (switch it on so that it boots from the network), which joins both',
+          'the MAC of the card that it boots from',
+          'Only its BMC is known: switch it on so that it boots from the network, and accept what is then discovered, with --address.',
         );
       const inventory = row.inventory as {
         cpu?: { count?: number; architecture?: string };

@@ -108,9 +108,9 @@ it('accepts a candidate as a node with what was found, and says what is missing'
     return { status: answer.status, text: await answer.text() };
   };
   const { bootToken } = await booted(stage, discover_);
-  expect(await accept({})).toMatchObject({ status: 409, text: expect.stringContaining('still booting the ramdisk') });
+  expect(await accept({})).toMatchObject({ status: 409, text: expect.stringContaining('still boots the ramdisk') });
   await report(stage, bootToken, mac);
-  expect(await accept({})).toMatchObject({ status: 409, text: expect.stringContaining('It takes --address') });
+  expect(await accept({})).toMatchObject({ status: 409, text: expect.stringContaining('Give it with --address') });
   expect(await accept({ address: '192.0.2.200' })).toMatchObject({
     status: 409,
     text: expect.stringContaining('--username'),

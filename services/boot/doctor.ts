@@ -1,7 +1,7 @@
 /** Looks at a wire before, or while, an undercloud lives on it: who else answers DHCP, and does anybody advertise a router. */
 import { randomBytes, randomInt } from 'node:crypto';
 import type dgram from 'node:dgram';
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import {
   datagramFrom,
@@ -152,21 +152,30 @@ export function probePacket({ mac, xid, flags, isPxe }: Probe): Uint8Array {
   return encodePacket(packet, 548).bytes;
 }
 
+/** `no-carrier`: nothing is connected and switched on, so the device has no IPv6 address yet. */
+export type SelfHearing = 'heard' | 'silent' | 'no-carrier' | 'no-ipv6';
+
 /**
- * Whether this machine's own router advertisement is heard on the device: asks as a host does. Null: no IPv6 here, or the
- * device has no address for it. Needs root. @throws Fault `socket-refused`, `namespace-refused`
+ * Whether this machine's own router advertisement is heard on the device: asks as a host does. Needs root.
+ * @throws Fault `socket-refused`, `namespace-refused`
  */
-export async function advertisesItself(device: string, options: DoctorOptions = {}): Promise<boolean | null> {
+export async function hearsItself(device: string, options: DoctorOptions = {}): Promise<SelfHearing> {
   const { netns, patienceMs = 1500 } = options;
   const within = <T>(work: () => T): T => (netns === undefined ? work() : enterNamespace(netns, work));
   const own = within(() => networkInterfaces()[device] ?? [])
     .filter(({ family }) => family === 'IPv6')
     .map(({ address }) => plainIpv6(address));
-  const icmp = own.length === 0 ? null : within(() => icmpv6Socket(device, ROUTER_ADVERTISEMENT, 'ff02::1'));
-  if (icmp === null) return null;
+  // What a thread sees there is of its own namespace.
+  const disabled = `/proc/sys/net/ipv6/conf/${device}/disable_ipv6`;
+  const isOff = within(() => !existsSync(disabled) || readFileSync(disabled, 'utf8').trim() !== '0');
+  if (isOff) return 'no-ipv6';
+  // Without carrier there is no address, and interfaces without one are not even listed.
+  if (own.length === 0) return 'no-carrier';
+  const icmp = within(() => icmpv6Socket(device, ROUTER_ADVERTISEMENT, 'ff02::1'));
+  if (icmp === null) return 'no-ipv6';
   try {
     const routers = await collectRouters(icmp, patienceMs);
-    return routers.some((router) => own.includes(plainIpv6(router)));
+    return routers.some((router) => own.includes(plainIpv6(router))) ? 'heard' : 'silent';
   } finally {
     closeSync(icmp);
   }

@@ -42,6 +42,7 @@ import { createLadder } from './ladder.ts';
 import type { Wish } from './model.ts';
 import { createNames, serveNames } from './names.ts';
 import { neighbourMac } from './neighbour.ts';
+import { hearNews } from './news.ts';
 import { type BootRecord, createRecord } from './record.ts';
 import { createRoutes } from './routes.ts';
 import { servedSubnet } from './served-subnet.ts';
@@ -57,7 +58,7 @@ export type { Enroller } from './candidates.ts';
 export { type DecisionRow, decide, decisionTable } from './decision.ts';
 export type { BootDeps, BootRoom, BootSockets } from './deps.ts';
 export { makeDiskLoader } from './disk-loader.ts';
-export { advertisesItself, type NetworkReport, networkDoctor, plainIpv6 } from './doctor.ts';
+export { hearsItself, type NetworkReport, networkDoctor, plainIpv6, type SelfHearing } from './doctor.ts';
 export type * from './model.ts';
 export { neighbourMac } from './neighbour.ts';
 export { signedFiles } from './signed-chain.ts';
@@ -164,6 +165,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       reservations: engine.reservations,
       takesIn: (mac, boots) => candidates.takesIn(mac, boots),
       ...(provisioning.dhcp === 'proxy' && { neighbour: neighbourMac }),
+      isHeard: () => news?.isHeard() ?? false,
       onTrouble: (text) => record.trouble(text),
       now: () => clock.now(),
     });
@@ -179,7 +181,11 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     });
     const record = createRecord({ house, board, vigil, interface: provisioning.interface });
     await Promise.all([board.load(), ladder.load(), candidates.load(), vigil.load()]);
+    const news = baremetal.macs
+      ? await hearNews({ db: house.db, clock, onMac: board.reread, onAll: board.load, onTrouble })
+      : undefined;
     endings.push(
+      () => news?.stop(),
       () => vigil.stop(),
       () => candidates.stop(),
       network.onAddressChange((macs) => {

@@ -31,8 +31,10 @@ export interface BootIntent {
 
 /** What boot asks of baremetal; `createBaremetal` passes by shape, a test brings its own. */
 export interface BootSource {
-  /** One indexed read: asked for every DISCOVER. Null for a MAC that no node has. */
+  /** One indexed read. Null for a MAC that no node has. */
   nodeByMac(mac: string): Promise<BootNode | null>;
+  /** Every MAC of every node. Without it each DISCOVER asks `nodeByMac`. */
+  macs?(): Promise<readonly (BootNode & { readonly mac: string })[]>;
   bootIntent(mac: string): Promise<BootIntent | null>;
 }
 

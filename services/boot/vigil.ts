@@ -190,6 +190,10 @@ export function createVigil(deps: VigilDeps): Vigil {
         else if (agentBoots.has(id))
           switchedOn(id).catch((error: Error) => deps.onTrouble(`a boot could not be watched: ${error.message}`));
         break;
+      case 'node.boot-retry':
+        if (agentBoots.has(id))
+          switchedOn(id).catch((error: Error) => deps.onTrouble(`a boot could not be watched: ${error.message}`));
+        break;
       case 'node.agent-lookup':
         vigil.reached({ uuid: id, name: watched.get(id)?.node.name ?? null }, 'lookup');
         break;

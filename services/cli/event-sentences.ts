@@ -22,6 +22,7 @@ export const eventSentences: Sentences = {
   'node.bmc-password': (e) => `the user ${e.user || '(empty)'} has a new password on the BMC, proven by a log-in`,
   'node.boot-device': (e) => `boot device set to ${e.device}${e.persistent ? ' for good' : ' for the next boot'}`,
   'node.boot-intent': (e) => `boots ${e.intent} from now on: ${e.reason}`,
+  'node.boot-retry': (e) => `reset to boot once more (${e.attempt} of ${e.of}): ${e.because}`,
   'node.claimed': (e) => `given to server ${e.server}`,
   'node.released': (e) => `free again${e.server === null ? '' : `, was server ${e.server}'s`}`,
   'node.agent-refused': (e) => `no boot token for ${e.mac}: ${e.reason}`,

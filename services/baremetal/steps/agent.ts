@@ -8,6 +8,7 @@ import { requireNode } from '../change.ts';
 import type { Ground } from '../ground.ts';
 import { agentLeaves, agentSilence, heardAgent } from '../store/agents.ts';
 import type { NodeRow } from '../store/nodes.ts';
+import { retryBoot } from './boot-retry.ts';
 import { bootStage } from './boot-stage.ts';
 
 /** ms, times speed: firmware of large servers takes ten minutes before it asks the network. */
@@ -36,7 +37,9 @@ export function awaitAgent<Params>(
         return done({ callbackUrl: agent.callbackUrl }, async (tx) => {
           await step.commit(run, tx);
         });
-      return waitFor({ ...(await bootStage(ground, node)), recheckMs: recheckMs * Math.min(1, ground.speed) });
+      const stage = await bootStage(ground, node);
+      await retryBoot(ground, run, node);
+      return waitFor({ ...stage, recheckMs: recheckMs * Math.min(1, ground.speed) });
     },
   };
 }

@@ -40,11 +40,15 @@ export const bootStages: readonly Stage[] = [
     remedy: look,
   },
   {
-    heard: fetched(/(undionly\.kpxe|snponly\.efi|ipxe\.efi)$/),
-    on: 'iPXE to ask for its script (the boot program was fetched)',
-    remedy: 'Look at its console: iPXE says there why it cannot go on.',
+    heard: fetched(/(undionly\.kpxe|ipxe\.pxe|snponly\.efi|ipxe\.efi|shimx64\.efi|grubx64\.efi)$/),
+    on: 'the boot program to ask for its script (it was fetched)',
+    remedy: 'Look at its console: iPXE or GRUB says there why it cannot go on.',
   },
-  { heard: fetched(/script|\.ipxe/), on: 'the machine to fetch the agent’s kernel and ramdisk', remedy: look },
+  {
+    heard: fetched(/script|\.ipxe|grub\.cfg$/),
+    on: 'the machine to fetch the agent’s kernel and ramdisk',
+    remedy: look,
+  },
   { heard: fetched(/kernel$|trust\.cpio$/), on: 'the machine to fetch the agent’s ramdisk', remedy: look },
   {
     heard: fetched(/ramdisk$|initrd$/),
@@ -57,6 +61,9 @@ export const bootStages: readonly Stage[] = [
     remedy: 'Look at its console: the agent says there why it cannot reach the API.',
   },
 ];
+
+/** Whether the machine itself was heard of: its boot goes on. */
+export const tellsOfBoot = (event: Heard): boolean => bootStages.some(({ heard }) => heard(event));
 
 const waking: ReadonlySet<string> = new Set<EventKind>([
   'dhcp.exchange',
@@ -85,8 +92,8 @@ export async function bootStage(ground: Ground, node: NodeRow): Promise<Wait> {
   /** What boot said of its silence or its loop, unless it has been heard of since. */
   let told: Wait | null = null;
   for (const event of events) {
-    if (event.kind === 'node.boot-intent') furthest = -1;
-    if (event.kind === 'node.boot-intent' || bootStages.some(({ heard }) => heard(event))) told = null;
+    if (event.kind === 'node.boot-intent' || event.kind === 'node.boot-retry') furthest = -1;
+    if (event.kind === 'node.boot-intent' || event.kind === 'node.boot-retry' || tellsOfBoot(event)) told = null;
     told = trouble(event) ?? told;
     furthest = Math.max(
       furthest,

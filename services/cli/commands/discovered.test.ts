@@ -113,7 +113,7 @@ describe('machines that nobody has enrolled, from the command line', () => {
 
     const incomplete = await site.run('undercloud', 'node', 'accept', mac);
     expect(incomplete.code).not.toBe(exitCodes.ok);
-    expect(incomplete.stderr).toContain('the address of its BMC is missing. It takes --address');
+    expect(incomplete.stderr).toContain('the address of its BMC is missing. Give it with --address');
     const made = await site.run('undercloud', 'node', 'accept', mac, '--name', 'found-1', '--address', '198.51.100.7');
     expect(made).toMatchObject({ code: exitCodes.ok, stdout: expect.stringContaining('Enrolled as found-1') });
     await expect

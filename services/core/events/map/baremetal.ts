@@ -10,6 +10,8 @@ export interface BaremetalEvents {
   'node.boot-device': { device: string; persistent: boolean };
   /** What the machine boots from now on when it asks. */
   'node.boot-intent': { intent: string; reason: string; powerCycle: number };
+  /** A boot that went silent is begun anew by a reset. */
+  'node.boot-retry': { attempt: number; of: number; because: string };
   'node.claimed': { server: string; project: string | null };
   'node.released': { server: string | null };
   /** A machine asked what to boot and got no token: the one of its power cycle is burnt. */
