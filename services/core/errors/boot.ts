@@ -39,7 +39,7 @@ export const bootErrors = {
   'candidate-incomplete': {
     status: 409,
     sentence: 'The candidate {candidate} cannot be accepted: {what} is missing.',
-    remedy: 'It takes {flag}.',
+    remedy: '{remedy}',
   },
   'bmc-scan-refused': {
     status: 403,
