@@ -8,7 +8,7 @@ import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, readConfig } from '../services/core/config.ts';
 import { fault } from '../services/core/errors/index.ts';
-import { hostListener, openProvisioningSockets } from '../services/core/sockets.ts';
+import { hostListener, leadAway, openProvisioningSockets } from '../services/core/sockets.ts';
 import { bootPort, metadataAddress, metadataPort } from '../services/serve/descriptors.ts';
 import { type Child, keepRunning } from './children.ts';
 import { childSpecs, endOrphans, graceMs, type OpenSockets } from './family.ts';
@@ -24,7 +24,8 @@ export async function supervise(stateDir: string, { isForeground = false } = {})
   const config = readConfig(stateDir);
   const basis = fingerprint(stateDir);
   const ids = findUser();
-  if (!ids) throw fault('bootstrap-step', { step: 'find the service user', reason: `there is no user ${serviceUser}.` });
+  if (!ids)
+    throw fault('bootstrap-step', { step: 'find the service user', reason: `there is no user ${serviceUser}.` });
   const say = (line: string) => process.stdout.write(`${new Date().toISOString()} ${line}\n`);
 
   makeRunDir(run.dir, ids);
@@ -50,6 +51,8 @@ export async function supervise(stateDir: string, { isForeground = false } = {})
     // serve first: it lets go of its work while the database is still there.
     for (const child of [...children].reverse()) await child.stop(graceMs);
     await leavePlace(program);
+    // A lab's namespace goes with its rules.
+    if (config.provisioning && !config.lab) leadAway(config.provisioning.interface, metadataAddress);
   } finally {
     forgetRecord(run.status);
     forgetRecord(run.servePid);

@@ -39,7 +39,7 @@ const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_ICMPV6 = 58;
 const MSG_DONTWAIT = 0x40;
 const SOL_SOCKET = 1;
-const SO = { reuseAddr: 2, broadcast: 6, bindToDevice: 25, receiveBufferForce: 33 } as const;
+const SO = { reuseAddr: 2, broadcast: 6, bindToDevice: 25, receiveBufferForce: 33, sendBufferForce: 32 } as const;
 const IPPROTO_IP = 0;
 const IP_TRANSPARENT = 19;
 const IPPROTO_IPV6 = 41;
@@ -178,6 +178,9 @@ export function openProvisioningSockets(options: ProvisioningSocketsOptions): Pr
   return options.netns === undefined ? open() : enterNamespace(options.netns, open);
 }
 
+const ip = (...words: string[]): string =>
+  execFileSync('ip', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
 /** A routing table of its own; any free number below 2^31 will do. */
 const metadataTable = '7254';
 
@@ -186,7 +189,6 @@ const metadataTable = '7254';
  * itself a cloud VM has its own 169.254.169.254 to talk to.
  */
 function leadHere(device: string, address: string): void {
-  const ip = (...words: string[]) => execFileSync('ip', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   try {
     ip('-4', 'route', 'replace', 'local', `${address}/32`, 'dev', 'lo', 'table', metadataTable);
     const rule = ['to', address, 'iif', device, 'lookup', metadataTable];
@@ -199,6 +201,17 @@ function leadHere(device: string, address: string): void {
   }
 }
 
+/** Takes that rule back, and with the last of its kind the table. An interface that has gone took its rule's meaning along. */
+export function leadAway(device: string, address: string): void {
+  try {
+    ip('-4', 'rule', 'del', 'to', address, 'iif', device, 'lookup', metadataTable);
+    if (!ip('-4', 'rule', 'show').includes(`lookup ${metadataTable}`))
+      ip('-4', 'route', 'flush', 'table', metadataTable);
+  } catch {
+    // It was not there, or somebody has taken it away.
+  }
+}
+
 /** UDP, bound to the device: it hears and sends broadcasts of that interface only. */
 export function datagramSocket(what: string, device: string, address: string, port: number): number {
   return made(what, device, c.socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), (fd) => {
@@ -206,6 +219,8 @@ export function datagramSocket(what: string, device: string, address: string, po
     option(what, device, fd, SOL_SOCKET, SO.reuseAddr, int(1));
     option(what, device, fd, SOL_SOCKET, SO.broadcast, int(1));
     option(what, device, fd, SOL_SOCKET, SO.receiveBufferForce, int(receiveBuffer));
+    // Answers to addresses that nobody has wait for ARP, and must not keep the others waiting.
+    option(what, device, fd, SOL_SOCKET, SO.sendBufferForce, int(receiveBuffer));
     must(what, device, c.bind(fd, inet(address, port), 16), `${address}:${port}`);
   });
 }

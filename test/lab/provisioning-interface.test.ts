@@ -31,6 +31,8 @@ let relay: ChildProcess | null = null;
 /** A program on the machine. `ip netns exec` shows it its own /sys, in which an operator's tools look for the interface. */
 const there = (program: string, ...args: string[]): Promise<Ran> =>
   run('ip', ['netns', 'exec', machine, program, ...args]);
+const inMachine = (...words: string[]): string =>
+  execFileSync('ip', ['-n', machine, '-4', ...words], { encoding: 'utf8' });
 const overcloud = launcher.replace(/undercloud$/, 'overcloud');
 async function well(program: string, ...args: string[]): Promise<string> {
   const ran = await there(program, ...args, '--state', state);
@@ -166,9 +168,15 @@ describe('an undercloud with a provisioning interface', () => {
     async () => {
       await well(overcloud, 'delete', 'wired');
       expect(await well(launcher, 'node', 'list')).toMatch(/available/);
-      const routes = execFileSync('ip', ['-n', machine, '-4', 'address', 'show'], { encoding: 'utf8' });
-      expect(routes).not.toContain('169.254');
+      expect(inMachine('address', 'show')).not.toContain('169.254');
     },
     3 * minutes,
   );
+
+  it('leaves nothing of itself on the machine’s network when it is stopped', async () => {
+    expect(inMachine('rule', 'show')).toContain('169.254.169.254');
+    await well(launcher, 'stop');
+    expect(inMachine('rule', 'show')).not.toContain('169.254.169.254');
+    expect(inMachine('route', 'show', 'table', 'all')).not.toContain('169.254.169.254');
+  });
 });
