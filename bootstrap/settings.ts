@@ -50,6 +50,9 @@ export function configOf(options: BootstrapOptions): Config {
     region: options.region,
     // No flag says it: the operator wrote it into the file.
     ...(known?.s3 && { s3: known.s3 }),
+    ...(known?.fleet && { fleet: known.fleet }),
+    ...(known?.console && { console: known.console }),
+    ...(known?.images && { images: known.images }),
   };
 }
 
