@@ -30,7 +30,7 @@ import {
 import { agentRoutes } from './routes/agent.ts';
 import { allRoutes } from './routes/index.ts';
 import { wakesNode } from './steps/boot-stage.ts';
-import { listNodes, type NodeQuery, nodeByMac } from './store/nodes.ts';
+import { listNodes, macsOfNodes, type NodeQuery, nodeByMac } from './store/nodes.ts';
 import { listPorts } from './store/ports.ts';
 
 export type { BootIntent } from './boot-intent.ts';
@@ -91,6 +91,8 @@ export interface Baremetal {
   /** /, /v1, lookup, heartbeat and continue_inspection alone: mounted unprefixed on the provisioning listener. */
   readonly agentRoutes: Routes;
   nodeByMac(mac: string): Promise<Node | null>;
+  /** Every MAC of every node. */
+  macs(): Promise<{ mac: string; uuid: string; name: string | null }[]>;
   /** Whatever the context's project: a tenant's server is on a node that the tenant does not own. Who sees what over HTTP is
    *  the routes' business. @throws Fault `node-not-found` */
   findNode(context: Context, idOrName: string): Promise<Node>;
@@ -170,6 +172,7 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
     routes: async (api) => allRoutes(api, { ground, enrolment, provision, baremetal, consoles, deps }),
     agentRoutes: async (api) => agentRoutes(api, { ground, enrolment, provision, baremetal, consoles, deps }),
     nodeByMac: (mac) => nodeByMac(db, mac.toLowerCase().replaceAll('-', ':')),
+    macs: () => macsOfNodes(db),
     findNode: (_context, idOrName) => enrolment.find(idOrName),
     listNodes: (_context, filters = {}) => listNodes(db, filters),
     portsOf: (nodeUuid) => listPorts(db, { nodeUuid }),

@@ -182,7 +182,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     const record = createRecord({ house, board, vigil, interface: provisioning.interface });
     await Promise.all([board.load(), ladder.load(), candidates.load(), vigil.load()]);
     const news = baremetal.macs
-      ? await hearNews({ db: house.db, clock, onMac: board.reread, onAll: board.load, onTrouble })
+      ? await hearNews({ db: house.db, clock, onMac: board.reread, onAll: board.load, onTrouble: trouble })
       : undefined;
     endings.push(
       () => news?.stop(),

@@ -215,3 +215,11 @@ it('a hundred machines that boot at once: each packet is answered, or its sender
 });
 
 const text = (address: number): string => [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
+
+it('does not answer to an address that cannot be on the wire', async () => {
+  const { at } = await wire();
+  const offer = await at.send(ask('discover', { ciaddr: '0.79.0.0' }));
+  expect(offer.record.answered?.to).toBe('255.255.255.255:68');
+  const ack = await at.send(ask('request', { ciaddr: '203.0.113.9', requested: '192.0.2.100', server: '192.0.2.1' }));
+  expect(ack.record.answered?.to).toBe('255.255.255.255:68');
+});

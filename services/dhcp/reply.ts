@@ -1,4 +1,4 @@
-import { formatAddress, hex, parseAddress } from './address.ts';
+import { contains, formatAddress, hex, parseAddress } from './address.ts';
 import { IPXE_NO_PROXY_WAIT, PXE_BOOT_FILE_ONLY } from './encapsulated.ts';
 import {
   type BootAnswer,
@@ -218,9 +218,15 @@ function destination(exchange: Exchange, isNak: boolean): { address: number; por
       port: relay?.answersSourcePort ? arrival.source.port : SERVER_PORT,
     };
   }
-  if (isNak) return { address: BROADCAST, port: CLIENT_PORT };
-  if (packet.ciaddr !== 0) return { address: packet.ciaddr, port: CLIENT_PORT };
-  return { address: BROADCAST, port: CLIENT_PORT };
+  // Who discovers has no address, whatever it says. An address that cannot be on this wire is nobody's: an answer to it would wait for ARP, and
+  // enough of them would fill the socket.
+  const isUnicast = !isNak && exchange.message !== 'DISCOVER' && isHere(exchange, packet.ciaddr);
+  return { address: isUnicast ? packet.ciaddr : BROADCAST, port: CLIENT_PORT };
+}
+
+function isHere({ subnets, arrival }: Exchange, address: number): boolean {
+  if (address === 0) return false;
+  return subnets.some((subnet) => contains(subnet.cidr, address)) || parseAddress(arrival.source.address) === address;
 }
 
 function largestFor(maxSize: Uint8Array | undefined): number {

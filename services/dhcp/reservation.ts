@@ -81,6 +81,10 @@ export class Reservations {
     for (const one of wanted.values()) this.set(one);
   }
 
+  macs(): Iterable<string> {
+    return this.#byMac.keys();
+  }
+
   of(mac: string): readonly HeldReservation[] {
     return this.#byMac.get(mac) ?? NONE;
   }

@@ -114,6 +114,15 @@ export async function nodeByMac(db: Where, mac: string): Promise<NodeRow | null>
   return rows[0] ? shown(rows[0]) : null;
 }
 
+/** Every MAC of every node: what DHCP keeps in memory. */
+export async function macsOfNodes(db: Where): Promise<{ mac: string; uuid: string; name: string | null }[]> {
+  const { rows } = await sql<{ mac: string; uuid: string; name: string | null }>`
+    select p.address as mac, n.uuid, n.name from baremetal.ports p join baremetal.nodes n on n.uuid = p.node_uuid`.execute(
+    db.kysely,
+  );
+  return rows;
+}
+
 export async function nodesByUuids(db: Where, uuids: readonly string[]): Promise<NodeRow[]> {
   const { rows } = await sql<NodeRow>`select ${selected} from baremetal.nodes
     where uuid = any(${uuids as string[]}::uuid[])`.execute(db.kysely);
