@@ -15,7 +15,7 @@ import { childSpecs, endOrphans, graceMs, type OpenSockets } from './family.ts';
 import { fingerprint } from './fingerprint.ts';
 import { claimRecord, forgetRecord } from './process.ts';
 import { leavePlace, programPlace } from './program-place.ts';
-import { runPaths } from './run-dir.ts';
+import { leaveRunDir, runPaths } from './run-dir.ts';
 import { findUser, type Ids, serviceUser } from './user.ts';
 
 export async function supervise(stateDir: string, { isForeground = false } = {}): Promise<void> {
@@ -57,6 +57,8 @@ export async function supervise(stateDir: string, { isForeground = false } = {})
     forgetRecord(run.status);
     forgetRecord(run.servePid);
     forgetRecord(run.supervisorPid);
+    // Elsewhere `undercloud stop` does it, which knows that nobody starts anew meanwhile.
+    if (isForeground) leaveRunDir(stateDir);
   }
   say('stopped');
 }
