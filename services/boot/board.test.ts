@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Reservations } from '../dhcp/index.ts';
+import { Reservations } from '../dhcp/reservation.ts';
 import type { HeldAddress, Network } from '../network/index.ts';
 import { createBoard } from './board.ts';
 
