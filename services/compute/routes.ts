@@ -11,7 +11,6 @@ import type { Compute } from './index.ts';
 import { keypairRoutes } from './keypair-routes.ts';
 import type { Server } from './model.ts';
 import { serverGroupRoutes } from './server-group-routes.ts';
-import * as store from './store.ts';
 
 /** Nova's names of its error bodies by status. */
 const bodies: Record<number, string> = {

@@ -1,5 +1,5 @@
 /** Attributes of a resource that stands for a stack: outputs of a template, or what is in a group. */
-import { type Dict, Fault, fromPlain, selectFromAttribute, text, type Value } from '../language/index.ts';
+import { Fault, fromPlain, selectFromAttribute, text, type Value } from '../language/index.ts';
 import { handlerOf, isNested } from '../resources/index.ts';
 import type { Group, Member } from './handler.ts';
 import type { Live } from './state.ts';
