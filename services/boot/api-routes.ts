@@ -2,6 +2,7 @@
 import Type from 'typebox';
 import type { Context } from '../core/context.ts';
 import { fault } from '../core/errors/index.ts';
+import type { RecordedEvent } from '../core/events/index.ts';
 import { type Api, type Authenticate, type Routes, requireToken } from '../core/http/index.ts';
 import { BOOT_TOKEN_HEADER } from '../ipa/index.ts';
 import type { BmcCredentials, FoundBmc } from './bmc-scan.ts';
@@ -18,6 +19,8 @@ export interface ApiRoutesDeps {
   readonly policy: string;
   readonly advertises: boolean;
   readonly scan: (cidr: string, credentials: readonly BmcCredentials[], signal: AbortSignal) => Promise<FoundBmc[]>;
+  /** What a machine that is no node has done, oldest first. */
+  readonly story: (mac: string) => Promise<readonly RecordedEvent[]>;
   /** Of the node of that name or uuid, or the card of that MAC. */
   readonly capture: (context: Context, what: string, seconds: number) => Promise<NodeJS.ReadableStream>;
 }
@@ -116,7 +119,17 @@ export function createApiRoutes(deps: ApiRoutesDeps): Routes {
       inner.get('/v1/candidates', async () => ({ candidates: (await candidates.list()).map(shown) }));
       inner.get('/v1/candidates/:id', { schema: { params: ById } }, async (request) => {
         const row = await candidates.find(request.params.id);
-        return { ...shown(row), inventory: row.inventory };
+        const events = row.mac === null ? [] : await deps.story(row.mac);
+        return {
+          ...shown(row),
+          inventory: row.inventory,
+          // As baremetal's timeline of a node.
+          events: events.map(({ id, at, kind, data, durationMs, cause }) => ({
+            ...{ id, at: at.toISOString(), kind, data },
+            duration_ms: durationMs,
+            cause,
+          })),
+        };
       });
       inner.delete('/v1/candidates/:id', { schema: { params: ById } }, async (request, reply) => {
         await candidates.forget(request.context, request.params.id);

@@ -59,6 +59,7 @@ export interface Candidates {
   stop(): void;
   /** What a MAC that no node has is to boot; null: no answer for it. */
   strangerBoot(mac: string): StrangerBoot | null;
+  isOne(mac: string): boolean;
   /** Whether this stranger gets an address. `boots`: firmware asks, so it may become a candidate now. */
   takesIn(mac: string, boots: boolean): Promise<boolean>;
   /** The discovery ramdisk's report. @throws Fault `discovery-refused` */
@@ -170,6 +171,8 @@ export function createCandidates(deps: CandidatesDeps): Candidates {
         reason: `discovered ${one.since.toISOString().slice(0, 16).replace('T', ' ')} UTC and not accepted yet (\`undercloud node accept ${one.id.slice(0, 8)}\`)`,
       };
     },
+
+    isOne: (mac) => known.has(mac),
 
     async takesIn(mac, boots) {
       if (policy !== 'discover') return false;

@@ -88,6 +88,13 @@ it('discovers a machine by its boot: inventory, BMC, switch; and switches it off
       },
     },
   ]);
+  // What it did is its own story.
+  const one = (await (await fetch(candidatesUrl(stage, `/${mac}`), { headers: token })).json()) as {
+    events: { kind: string }[];
+  };
+  const kinds = one.events.map(({ kind }) => kind);
+  for (const kind of ['dhcp.exchange', 'boot.decision', 'http.fetch', 'boot.machine-discovered'])
+    expect(kinds).toContain(kind);
   // From now on it boots what else it has, and its running system gets its address.
   const again = await fourWay(stage.dhcp, discover_);
   expect([again.file, again.yiaddr]).toEqual(['', 0x7f000001]);

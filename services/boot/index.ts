@@ -179,7 +179,13 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       onTrouble: trouble,
       ...(deps.speed !== undefined && { speed: deps.speed }),
     });
-    const record = createRecord({ house, board, vigil, interface: provisioning.interface });
+    const record = createRecord({
+      house,
+      board,
+      vigil,
+      isCandidate: (mac) => candidates.isOne(mac),
+      interface: provisioning.interface,
+    });
     await Promise.all([board.load(), ladder.load(), candidates.load(), vigil.load()]);
     const news = baremetal.macs
       ? await hearNews({ db: house.db, clock, onMac: board.reread, onAll: board.load, onTrouble: trouble })
@@ -360,6 +366,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       scan: (cidr, credentials, signal) =>
         scanForBmcs({ cidr, credentials, signal, allowed: provisioning.bmcNetworks ?? [] }),
       capture,
+      story: (mac) => house.recorder.timeline({ type: 'mac', id: mac }, { limit: 200 }),
     }),
     start,
     async stop() {

@@ -16,6 +16,8 @@ export interface RecordDeps {
   readonly house: House;
   readonly board: Board;
   readonly vigil: Vigil;
+  /** Whether a MAC that no node has is being discovered, or was: what it does is its own story then. */
+  readonly isCandidate: (mac: string) => boolean;
   /** Names the wire: `br0`. */
   readonly interface: string;
 }
@@ -32,11 +34,14 @@ const size = (bytes: number): string =>
       : `${(bytes / 1e6).toFixed(1)} MB`;
 const rounded = (ms: number) => Math.round(ms * 10) / 10;
 
-export function createRecord({ house, board, vigil, interface: wire }: RecordDeps) {
+export function createRecord({ house, board, vigil, isCandidate, interface: wire }: RecordDeps) {
   const { recorder, operations, clock } = house;
   const strangers = new Map<string, number>();
   const wireSubject: Subject = { type: 'interface', id: wire };
-  const subjectOf = (node: BootNode | null): Subject => (node ? { type: 'node', id: node.uuid } : wireSubject);
+  const subjectOf = (node: BootNode | null, mac: string | null): Subject => {
+    if (node) return { type: 'node', id: node.uuid };
+    return mac !== null && isCandidate(mac) ? { type: 'mac', id: mac } : wireSubject;
+  };
   const wake = (node: BootNode | null) => {
     if (node) operations.wake({ type: 'node', id: node.uuid });
   };
@@ -64,7 +69,7 @@ export function createRecord({ house, board, vigil, interface: wire }: RecordDep
     const address = one.answered?.address ?? one.asked.address;
     recorder.emit(
       'dhcp.exchange',
-      subjectOf(node),
+      subjectOf(node, one.mac),
       {
         text,
         mac: one.mac,
@@ -164,7 +169,7 @@ export function createRecord({ house, board, vigil, interface: wire }: RecordDep
           told[end] ?? `TFTP of ${file} ended after ${size(bytes)} of ${size(total)}: ${event.reason ?? end}`;
         recorder.emit(
           'tftp.transfer',
-          subjectOf(node),
+          subjectOf(node, board.macAt(transfer.client)),
           { text, file, bytes, size: total, blockSize, windowSize, retransmitted: event.retransmitted, end },
           { durationMs: rounded(event.tookMs) },
         );
@@ -178,7 +183,11 @@ export function createRecord({ house, board, vigil, interface: wire }: RecordDep
           ? `asked by TFTP for ${file}, which need not be there: shim and GRUB go on without it`
           : `TFTP: ${file} was refused to ${event.client}: ${event.reason}`;
         if (!isOptional) vigil.refused(node, file, event.reason);
-        recorder.emit('boot.refused', subjectOf(node), { text, address: event.client, file });
+        recorder.emit('boot.refused', subjectOf(node, board.macAt(event.client)), {
+          text,
+          address: event.client,
+          file,
+        });
         wake(node);
       } else if (event.type === 'progress') {
         vigil.alive(board.nodeAt(event.transfer.client));
@@ -189,7 +198,7 @@ export function createRecord({ house, board, vigil, interface: wire }: RecordDep
       }
     },
 
-    fetched(node: BootNode | null, method: string, file: string, sent: Sent): void {
+    fetched(node: BootNode | null, mac: string | null, method: string, file: string, sent: Sent): void {
       const ofBoot = stepOfFile(file);
       if (!sent.whole) vigil.broken(node, file, sent.bytes, sent.size);
       else if (ofBoot && method === 'GET' && sent.status === 200) vigil.reached(node, ofBoot);
@@ -201,22 +210,22 @@ export function createRecord({ house, board, vigil, interface: wire }: RecordDep
           : `fetched ${file} by HTTP: ${size(sent.bytes)} in ${took}${sent.status === 200 ? '' : ` (status ${sent.status})`}`;
       recorder.emit(
         'http.fetch',
-        subjectOf(node),
+        subjectOf(node, mac),
         { text, method, file, status: sent.status, bytes: sent.bytes, size: sent.size },
         { durationMs: rounded(sent.tookMs) },
       );
       wake(node);
     },
 
-    progress(node: BootNode | null, file: string, bytes: number, total: number): void {
+    progress(node: BootNode | null, mac: string | null, file: string, bytes: number, total: number): void {
       vigil.alive(node);
-      recorder.emit('http.progress', subjectOf(node), { file, bytes, size: total });
+      recorder.emit('http.progress', subjectOf(node, mac), { file, bytes, size: total });
       wake(node);
     },
 
     refused(node: BootNode | null, address: string, file: string, reason: string): void {
       vigil.refused(node, file, reason);
-      recorder.emit('boot.refused', subjectOf(node), {
+      recorder.emit('boot.refused', subjectOf(node, board.macAt(address)), {
         text: `HTTP: ${file} was refused to ${address}: ${reason}`,
         address,
         file,
@@ -225,7 +234,7 @@ export function createRecord({ house, board, vigil, interface: wire }: RecordDep
 
     solicited(from: string, mac: string | null): void {
       const node = mac === null ? null : board.nodeOf(mac);
-      recorder.emit('ra.answered', subjectOf(node), {
+      recorder.emit('ra.answered', subjectOf(node, mac), {
         text: `a router solicitation of ${mac ?? from} was answered, which spares iPXE 16 s of waiting`,
       });
     },

@@ -108,8 +108,8 @@ export function createRoutes(deps: RoutesDeps): Routes {
     const node = board?.nodeAt(caller) ?? null;
     try {
       return await answerFile(request, reply, what, {
-        onProgress: (bytes, size) => record?.progress(node, file, bytes, size),
-        onEnd: (sent) => record?.fetched(node, request.method, file, sent),
+        onProgress: (bytes, size) => record?.progress(node, mac ?? null, file, bytes, size),
+        onEnd: (sent) => record?.fetched(node, mac ?? null, request.method, file, sent),
       });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw missing(file);

@@ -59,6 +59,7 @@ describe('machines that nobody has enrolled, from the command line', () => {
               checkScan({ cidr, credentials, allowed: ['198.51.100.0/24'] });
               return [bmc('198.51.100.7', credentials[0] ?? null), bmc('198.51.100.8', null)];
             },
+            story: (mac) => world.recorder.timeline({ type: 'mac', id: mac }),
             async capture() {
               const stream = new PassThrough();
               stream.end(pcapHeader());
@@ -110,6 +111,7 @@ describe('machines that nobody has enrolled, from the command line', () => {
     expect(listed.stdout).toContain('accept it with the address of its BMC');
     const one = await site.run('undercloud', 'node', 'discovered', mac);
     expect(one.stdout).toMatch(/found by +its boot from the network/);
+    expect(one.stdout).toMatch(/\(52:54:00:bb:00:01, 1 network card, no BMC address known\) was discovered on br0/);
 
     const incomplete = await site.run('undercloud', 'node', 'accept', mac);
     expect(incomplete.code).not.toBe(exitCodes.ok);

@@ -1,9 +1,11 @@
 /** `undercloud node discovered|accept|forget`: machines that nobody has enrolled, found by their boot or by a scan for BMCs. */
 import type { Command } from 'commander';
 import { fault } from '../../core/errors/index.ts';
+import type { TimelineEvent } from '../event-sentences.ts';
 import { asInput, readInput } from '../input-file.ts';
 import { fields, table } from '../output.ts';
 import { action } from '../program.ts';
+import { timelineLines } from './node-timeline.ts';
 
 const service = 'undercloud-boot';
 
@@ -33,6 +35,7 @@ interface Candidate {
     memory?: { physical_mb?: number };
     disks?: { name?: string; size?: number }[];
   } | null;
+  events?: TimelineEvent[];
 }
 
 const at = (candidate: string): string => `/v1/candidates/${encodeURIComponent(candidate)}`;
@@ -55,7 +58,9 @@ export function nodeDiscoveredCommands(node: Command): void {
   node
     .command('discovered')
     .argument('[candidate]', 'one in full: its id (or the beginning), MAC, or BMC address')
-    .description('machines that are no nodes yet: what booted into discovery, and BMCs that a scan has found')
+    .description(
+      'machines that are no nodes yet: what booted into discovery, and BMCs that a scan has found; one in full, with what it did',
+    )
     .action(
       action(async (session, candidate: string | undefined) => {
         const cloud = await session.cloud();
@@ -63,8 +68,8 @@ export function nodeDiscoveredCommands(node: Command): void {
           const one = await cloud.get<Candidate>(service, at(candidate));
           const { inventory } = one;
           const disks = (inventory?.disks ?? []).map((disk) => `${disk.name} ${Math.round((disk.size ?? 0) / 1e9)} GB`);
-          session.output.result(one, () =>
-            fields([
+          session.output.result(one, () => [
+            ...fields([
               ['candidate', one.id],
               ['found by', one.source === 'boot' ? 'its boot from the network' : 'a scan for BMCs'],
               ['is', model(one)],
@@ -83,7 +88,9 @@ export function nodeDiscoveredCommands(node: Command): void {
               ['last seen', one.last_seen],
               ['next', remark(one)],
             ]),
-          );
+            '',
+            ...timelineLines((one.events ?? []).filter(({ kind }) => kind !== 'http.progress')),
+          ]);
           return undefined;
         }
         const { candidates } = await cloud.get<{ candidates: Candidate[] }>(service, '/v1/candidates');
