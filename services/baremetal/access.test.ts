@@ -61,6 +61,18 @@ describe('who may do what', () => {
     expect((await ask('reader@mine', 'PATCH', '/v1/nodes/mine', patch)).status).toBe(403);
     expect((await ask('member@mine', 'PATCH', '/v1/nodes/mine', patch)).status).toBe(200);
     expect((await ask('member@mine', 'PUT', '/v1/nodes/theirs/states/power', { target: 'power on' })).status).toBe(404);
+    // The BMC is read by whoever sees the node, and changed by those who may change it.
+    expect((await ask('reader@mine', 'GET', '/v1/nodes/mine/bmc/sensors')).status).toBe(200);
+    expect((await ask('reader@mine', 'GET', '/v1/nodes/theirs/bmc/sensors')).status).toBe(404);
+    for (const [method, path] of [
+      ['GET', 'users'],
+      ['DELETE', 'event-log'],
+      ['POST', 'check'],
+      ['POST', 'rotate-password'],
+      ['POST', 'restart'],
+    ] as const)
+      expect((await ask('reader@mine', method, `/v1/nodes/mine/bmc/${path}`)).status).toBe(403);
+    expect((await ask('member@mine', 'GET', '/v1/nodes/mine/bmc/users')).status).toBe(200);
     expect((await ask('member@mine', 'POST', '/v1/nodes', { driver: 'fake-hardware' })).status).toBe(403);
     expect((await ask('member@mine', 'POST', '/v1/nodes/import', { nodes: [] })).status).toBe(403);
   });

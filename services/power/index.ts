@@ -30,6 +30,7 @@ export * from './capabilities.ts';
 export { bmcDrivers, type DriverRow } from './drivers.ts';
 export { createFakeMachines, type FakeChange, type FakeMachine, type FakeMachines } from './fake.ts';
 export type { Fleet, FleetHooks, FleetReason, FleetSettings, FleetView } from './fleet.ts';
+export { passesByItself } from './passing.ts';
 export * from './report-card.ts';
 
 export interface PowerFleet extends Omit<Fleet, 'watch'> {

@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createWorld } from '../../test/setup/world.ts';
+import { startIpmiSim } from '../ipmi/ipmi-sim.fixture.ts';
 import { type ServeOptions, serveVirtualBmcs, type VirtualBmc } from '../lab/index.ts';
 import type { BmcAccess } from './bmc.ts';
 import { createFakeMachines, createPower } from './index.ts';
@@ -64,6 +65,32 @@ describe('the report card', () => {
     const wise = power.bmc({ ...access, options: { ...quirks } });
     await wise.setBootDevice(wanted);
   });
+
+  it('measures a BMC that stalls now and then, and one whose slots are all taken', async () => {
+    const { card, virtual } = await setUp({ seed: 5, faults: { stall: 0.04, stallMs: 700 } });
+    expect((await card()).of('latency')).toMatchObject({ verdict: 'warning', wrong: 'it is slow to answer' });
+    Object.assign(virtual.faults, { stall: 0, sessionsFull: true });
+    const { of } = await card();
+    expect(of('sessions')).toMatchObject({ verdict: 'warning', wrong: 'it has no session beside ours' });
+    expect(of('console').wrong).toMatch(/has no free session/);
+  });
+
+  it('finds in OpenIPMI’s simulator what is known of it', async () => {
+    const sim = await startIpmiSim();
+    onTestFinished(() => sim.close());
+    const { power, access } = await setUp();
+    const { rows, quirks } = await examine(power.bmc({ ...access, key: 'sim', address: '127.0.0.1', port: sim.port }), {
+      now: Date.now,
+    });
+    const of = (check: CardCheck) => rows.find((row) => row.check === check);
+    expect(quirks).toEqual({ suite: 3 });
+    expect(of('suites')?.measured).toBe('speaks cipher suite 3, accepts 3, 2, 1, does not say which it has');
+    // It keeps the device alone, and drops what goes with it.
+    expect(of('boot-override')).toMatchObject({ verdict: 'warning', wrong: 'it drops part of what is set' });
+    expect(of('console')).toMatchObject({ verdict: 'ok' });
+    expect(of('capabilities')?.wrong).toBe('it has no inventory');
+    power.forget('sim');
+  }, 60_000);
 
   it('is a card of any driver', async () => {
     const fakes = createFakeMachines();

@@ -6,7 +6,13 @@
 import { randomInt } from 'node:crypto';
 import { Fault, fault } from '../../core/errors/index.ts';
 import { defineOperation, done, minutes, type Operation, type Run } from '../../core/operations/index.ts';
-import { type Bmc, type BmcAccess, type CredentialKeeper, requireCapability } from '../../power/index.ts';
+import {
+  type Bmc,
+  type BmcAccess,
+  type CredentialKeeper,
+  passesByItself,
+  requireCapability,
+} from '../../power/index.ts';
 import { requireNode } from '../change.ts';
 import { accessOf, passwordField, sealPassword } from '../driver-info.ts';
 import { type Ground, nodeSubject } from '../ground.ts';
@@ -90,7 +96,7 @@ export function rotatePasswordOperation(ground: Ground): Operation<null> {
         name: 'set',
         title: 'set it on the BMC',
         deadlineMs: minutes(3) * ground.speed,
-        retry: { times: 2, delayMs: 2_000 * ground.speed, when: (error) => error.code === 'bmc-unreachable' },
+        retry: { times: 2, delayMs: 2_000 * ground.speed, when: passesByItself },
         async do(run) {
           const { keeper, password } = await both(run);
           await run.assertHeld(30_000);
@@ -116,7 +122,7 @@ export function rotatePasswordOperation(ground: Ground): Operation<null> {
         name: 'prove',
         title: 'log in with it, and forget the old one',
         deadlineMs: minutes(2) * ground.speed,
-        retry: { times: 2, delayMs: 2_000 * ground.speed, when: (error) => error.code === 'bmc-unreachable' },
+        retry: { times: 2, delayMs: 2_000 * ground.speed, when: passesByItself },
         async do(run) {
           const { access, keeper, password, sealed } = await both(run);
           if (access.password !== password && !(await keeper.proves(password, run.signal)))

@@ -2,7 +2,7 @@
 
 import type { Tx } from '../../core/database/index.ts';
 import { done, minutes, type Run, type Step, type Wait, waitFor } from '../../core/operations/index.ts';
-import type { PowerState, PowerTarget } from '../../power/index.ts';
+import { type PowerState, type PowerTarget, passesByItself } from '../../power/index.ts';
 import { bmcOf, bootsByUefi, intend, recordPower, requireNode } from '../change.ts';
 import type { Ground } from '../ground.ts';
 
@@ -87,7 +87,7 @@ function bootDevice<Params>(ground: Ground, step: BootDeviceStep<Params>): Step<
     title,
     deadlineMs,
     undo,
-    retry: { times: 2, delayMs: 2_000 * ground.speed, when: (error) => error.code === 'bmc-unreachable' },
+    retry: { times: 2, delayMs: 2_000 * ground.speed, when: passesByItself },
     ...(when && { when }),
     async do(run) {
       const held = hold?.();
