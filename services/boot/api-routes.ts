@@ -144,10 +144,11 @@ export function createApiRoutes(deps: ApiRoutesDeps): Routes {
         return reply.code(202).send({ node: made });
       });
 
-      inner.post('/v1/bmc-scans', { schema: { body: Scan } }, async (request) => {
+      inner.post('/v1/bmc-scans', { schema: { body: Scan } }, async (request, reply) => {
         const gone = new AbortController();
-        request.raw.once('close', () => {
-          if (!request.raw.complete) gone.abort();
+        // Nobody waits for the answer any more: no reason to go on asking a network.
+        reply.raw.once('close', () => {
+          if (!reply.raw.writableFinished) gone.abort();
         });
         const { cidr, credentials = [] } = request.body;
         const found = await deps.scan(cidr, credentials, gone.signal);

@@ -122,7 +122,13 @@ export function createCandidates(deps: CandidatesDeps): Candidates {
     const id = randomUUID();
     const token = randomBytes(32).toString('base64url');
     known.set(mac, { id, state: 'booting', token, since: new Date(clock.now()) });
-    await insertBooting(db, { id, mac, sealed: secrets.seal(token, sealOwner(id, 'token')), hash: hashOf(token) });
+    try {
+      await insertBooting(db, { id, mac, sealed: secrets.seal(token, sealOwner(id, 'token')), hash: hashOf(token) });
+    } catch (error) {
+      // What is not durable is not handed out: it asks again.
+      known.delete(mac);
+      throw error;
+    }
     return true;
   }
 

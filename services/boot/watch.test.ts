@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { describe, expect, it } from 'vitest';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { handClock } from '../../test/setup/hand-clock.ts';
 import { createWorld } from '../../test/setup/world.ts';
+import { createApi, listen } from '../core/http/index.ts';
 import { BOOTREPLY, decodePacket, encodePacket, MESSAGE, OPTION } from '../dhcp/index.ts';
+import { captureBoot } from './capture.ts';
 import { broadcastFrame, checksum, concerns, frameFilter, macBytes, mostCaptured, readUdp } from './frame.ts';
 import { pcapHeader, pcapRecord } from './pcap.ts';
 import { createWatch } from './watch.ts';
@@ -205,6 +208,38 @@ describe('captures', () => {
     expect([toUs, fromOthers, answer, arp].map((frame) => run(many, frame) > 0)).toEqual([true, false, true, true]);
     expect(many.every(([, jt, jf]) => jt >= 0 && jf >= 0 && jt < 256 && jf < 256)).toBe(true);
     expect([toUs, fromOthers, answer, arp].map((frame) => concerns(frame, mac))).toEqual([true, false, true, true]);
+  });
+
+  it('end when nobody reads any more, and by themselves', async () => {
+    const { clock, pass } = handClock();
+    const world = await createWorld({ clock });
+    let captured = 0;
+    const wire = {
+      capture() {
+        captured += 1;
+        return () => {
+          captured -= 1;
+        };
+      },
+    } as unknown as Wire;
+    const api = createApi();
+    api.get('/capture', (_request, reply) =>
+      reply.send(captureBoot({ house: world, wire, macs: [mac], nodeUuid: null, seconds: 60 })),
+    );
+    const listener = await listen(api, { host: '127.0.0.1', port: 0 });
+    onTestFinished(() => listener.close());
+    const { port } = listener.address as AddressInfo;
+    const url = `http://127.0.0.1:${port}/capture`;
+    const gone = new AbortController();
+    const reading = await fetch(url, { signal: gone.signal });
+    await reading.body?.getReader().read();
+    expect(captured).toBe(1);
+    gone.abort();
+    await expect.poll(() => captured).toBe(0);
+    const whole = await fetch(url);
+    await pass(60_000);
+    expect(Buffer.from(await whole.arrayBuffer()).equals(pcapHeader())).toBe(true);
+    expect(captured).toBe(0);
   });
 
   it('are a file that tcpdump reads', () => {
