@@ -54,7 +54,8 @@ serveDhcp({
   limits: { perClient: { burst: 1e6, perSecond: 1e6 }, strangers: { burst: 1e6, perSecond: 1e6 } },
   onEvent: (event) => {
     if (event.type === 'exchange') crowd.add(event);
-    else console.error(JSON.stringify(event));
+    // Of a million bad packets this would be all that is read.
+    else if (event.type !== 'malformed' && event.type !== 'send-failed') console.error(JSON.stringify(event));
   },
 });
 process.stdout.write('ready\n');
