@@ -30,8 +30,8 @@ export interface Board {
   load(): Promise<void>;
   /** Reads a MAC's node and address again. */
   reread(mac: string): Promise<void>;
-  /** Before an exchange: makes sure that a node's MAC has its address here, and a stranger's has none. */
-  prepare(mac: string, boots?: boolean): Promise<void>;
+  /** Before an exchange: makes sure that a node's MAC has its address, on that subnet if it has none yet, and a stranger's has none. */
+  prepare(mac: string, boots?: boolean, subnetId?: string): Promise<void>;
   /** Reads the addresses of these MACs again. */
   refresh(macs: readonly string[]): Promise<void>;
   /** Before an address is asked about: finds out whose it is, where somebody else gave it. */
@@ -98,13 +98,14 @@ export function createBoard(deps: BoardDeps): Board {
     }
   }
 
-  async function look(mac: string, boots: boolean): Promise<void> {
+  async function look(mac: string, boots: boolean, subnetId: string | undefined): Promise<void> {
+    const where = subnetId === undefined ? {} : { subnetId };
     const isSure = deps.isHeard?.() ?? false;
     const node = isSure ? (nodes.get(mac) ?? null) : await baremetal.nodeByMac(mac);
     if (!node) {
       nodes.delete(mac);
       if (await deps.takesIn?.(mac, boots)) {
-        place(mac, await network.keepAddress(mac));
+        place(mac, await network.keepAddress(mac, where));
         return;
       }
       // A port with this MAC that somebody made by hand is served; an address that was kept for a node is not any more.
@@ -118,7 +119,8 @@ export function createBoard(deps: BoardDeps): Board {
     }
     nodes.set(mac, { uuid: node.uuid, name: node.name });
     if (isSure && reservations.of(mac).length > 0) return;
-    place(mac, await network.keepAddress(mac, { nodeId: node.uuid, ...(node.name && { hostName: node.name }) }));
+    const owner = { nodeId: node.uuid, ...(node.name && { hostName: node.name }) };
+    place(mac, await network.keepAddress(mac, { ...owner, ...where }));
   }
 
   return {
@@ -140,13 +142,13 @@ export function createBoard(deps: BoardDeps): Board {
       else nodes.delete(mac);
       await refresh([mac]);
     },
-    prepare(mac, boots = false) {
+    prepare(mac, boots = false, subnetId) {
       const at = deps.now();
       const recent = asked.get(mac);
       // Firmware may be taken in where a system was not.
       if (recent && at - recent.at < believedMs && (recent.boots || !boots)) return recent.done;
       if (asked.size >= mostRemembered) asked.clear();
-      const done = look(mac, boots).catch((error: unknown) => {
+      const done = look(mac, boots, subnetId).catch((error: unknown) => {
         asked.delete(mac);
         // While the database is away, machines that are known are served from memory.
         deps.onTrouble(`${mac} could not be looked up: ${error instanceof Error ? error.message : String(error)}`);

@@ -45,7 +45,7 @@ import { neighbourMac } from './neighbour.ts';
 import { hearNews } from './news.ts';
 import { type BootRecord, createRecord } from './record.ts';
 import { createRoutes } from './routes.ts';
-import { servedSubnet } from './served-subnet.ts';
+import { relayedSubnets, servedSubnet } from './served-subnet.ts';
 import { createSignedChain } from './signed-chain.ts';
 import { trustArchive } from './trust.ts';
 import { createVigil } from './vigil.ts';
@@ -143,6 +143,8 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     const made = await network.provisioning();
     if (!made) throw fault('provisioning-not-set-up', { interface: provisioning.interface });
     const names = provisioning.domain !== undefined && sockets.dns !== undefined;
+    const served = { ...provisioning, names };
+    const others = await network.listSubnets(systemContext(), { network_id: made.network.id });
     const answers = createAnswers({
       wishOf,
       ladder,
@@ -151,7 +153,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       tftpServer: provisioning.address,
     });
     const engine = await DhcpEngine.open({
-      subnets: [servedSubnet(made, { ...provisioning, names })],
+      subnets: [servedSubnet(made, served), ...relayedSubnets(made, others, served)],
       store: network.leases,
       bootFor: answers.bootFor,
       now: () => clock.now(),
@@ -275,7 +277,8 @@ export function createBoot(house: House, deps: BootDeps): Boot {
           const mac = packet.hlen === 6 ? formatMac(packet.chaddr, 6) : null;
           if (mac !== null) {
             const begins = packet.ciaddr === 0 && isDiscover(packet);
-            await prepare(board, mac, begins, isFirmware(packet), () => engine.knows(packet, arrival));
+            const seat = { begins, boots: isFirmware(packet), subnetId: engine.subnetOf(packet, arrival) };
+            await prepare(board, mac, seat, () => engine.knows(packet, arrival));
           }
           return engine.answer(packet, arrival);
         },
@@ -292,12 +295,11 @@ export function createBoot(house: House, deps: BootDeps): Boot {
   async function prepare(
     board: Board,
     mac: string,
-    begins: boolean,
-    boots: boolean,
+    { begins, boots, subnetId }: { begins: boolean; boots: boolean; subnetId?: string | undefined },
     isKnown: () => boolean,
   ): Promise<void> {
     if (!begins && board.nodeOf(mac) !== null) return;
-    const prepared = board.prepare(mac, boots && begins);
+    const prepared = board.prepare(mac, boots && begins, subnetId);
     await (isKnown() ? Promise.race([prepared, new Promise<void>((done) => clock.after(patienceMs, done))]) : prepared);
   }
 
@@ -325,7 +327,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
             code: ERROR_CODE.accessViolation,
             message: `${client.address} is no address that was given to a machine here`,
           };
-        await prepare(board, mac, false, false, () => true);
+        await prepare(board, mac, { begins: false, boots: false }, () => true);
         return files(path, client);
       },
       onEvent: (event) => record.tftp(event),

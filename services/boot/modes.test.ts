@@ -1,7 +1,7 @@
 /** How the provisioning network is served: as the one DHCP server, beside another one, or for known machines alone. */
-import { expect, it } from 'vitest';
-import { fourWay, intent, macOf, scene, sent } from '../../test/setup/boot-scene.ts';
-import { formatAddress, OPTION } from '../dhcp/index.ts';
+import { expect, it, onTestFinished } from 'vitest';
+import { bootOn, fourWay, intent, macOf, scene, sent } from '../../test/setup/boot-scene.ts';
+import { describeOption, formatAddress, OPTION } from '../dhcp/index.ts';
 
 const firmware = sent('tftp-uefi-x64-native-pxe', 'DISCOVER');
 const system = sent('busybox-udhcpc-os', 'DISCOVER');
@@ -36,4 +36,28 @@ it('as a proxy: a node’s firmware gets its boot file and no address, and nobod
   expect(offer.file).toBe('snponly.efi');
   expect(Buffer.from(offer.options.get(OPTION.vendorClass) ?? []).toString()).toBe('PXEClient');
   expect(dhcp.unread).toBe(0);
+});
+
+it('behind a relay: a node gets an address of the subnet that the relay stands in, with that subnet’s gateway', async () => {
+  const { network, world, intents, bootDir, boot } = await scene();
+  const made = await network.provisioning();
+  if (!made) throw new Error('no provisioning network');
+  await network.createSubnet(world.context, {
+    networkId: made.network.id,
+    name: 'leaf1',
+    cidr: '198.51.100.0/24',
+    gatewayIp: '198.51.100.1',
+    allocationPools: [{ start: '198.51.100.10', end: '198.51.100.20' }],
+  });
+  await boot.stop();
+  // Subnets are read when it starts.
+  const again = await bootOn(world, network, intents, bootDir);
+  onTestFinished(() => again.boot.stop());
+  intents.set(macOf(firmware), intent('agent', 'token'));
+  const relayed = Buffer.from(firmware);
+  relayed.set([198, 51, 100, 1], 24);
+  const ack = await fourWay(again.dhcp, relayed);
+  expect(formatAddress(ack.yiaddr)).toBe('198.51.100.10');
+  expect([formatAddress(ack.giaddr), ack.file]).toEqual(['198.51.100.1', 'snponly.efi']);
+  expect(describeOption(3, ack.options.get(3) ?? new Uint8Array())).toBe('198.51.100.1');
 });

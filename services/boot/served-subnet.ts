@@ -49,6 +49,24 @@ export function servedSubnet(
 }
 
 /**
+ * The provisioning network's other IPv4 subnets lie behind relays: machines there are known by the relay's address, and their default
+ * route is that subnet's gateway. The metadata address is not on their link, so it is not among the routes.
+ */
+export function relayedSubnets(
+  made: { readonly network: NetworkRecord; readonly subnet: SubnetRecord },
+  all: readonly SubnetRecord[],
+  by: ServedBy,
+) {
+  return all
+    .filter((one) => one.id !== made.subnet.id && one.ipVersion === 4 && one.enableDhcp)
+    .map((subnet) => {
+      const { pools: _ranges, ...served } = servedSubnet({ network: made.network, subnet }, { ...by, dhcpRanges: [] });
+      const routes = subnet.hostRoutes.map((route) => ({ destination: route.destination, via: route.nexthop }));
+      return { ...served, link: `behind the relay of ${subnet.cidr}`, routes };
+    });
+}
+
+/**
  * Addresses for whoever asks. They must not be the ports': those are given by the database, these in memory.
  * @throws Error that names the range and the remedy
  */

@@ -98,6 +98,12 @@ export class DhcpEngine {
     });
   }
 
+  /** The subnet that the client is on, by what its relay says or by the link; undefined where none is served. */
+  subnetOf(packet: DhcpPacket, arrival: Arrival): string | undefined {
+    const relayBytes = packet.options.get(OPTION.relayAgent);
+    return this.#subnetsFor(packet, arrival, relayBytes && readRelayAgent(relayBytes)?.linkSelection)[0]?.id;
+  }
+
   /** Addresses that the pools of a subnet can still give; undefined for an unknown subnet. */
   freeAddresses(subnetId: string): number | undefined {
     const subnet = this.#desk.subnets.find((one) => one.id === subnetId);

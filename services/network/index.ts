@@ -68,8 +68,11 @@ export interface Network {
 
   /** What DHCP gives this MAC on the provisioning network; `portId` null when the address is the MAC's own kept one. */
   addressOf(mac: string): Promise<{ ip: string; portId: string | null } | null>;
-  /** As `addressOf`, and makes the MAC's kept port when it has none yet. Two calls at once make one. */
-  keepAddress(mac: string, options?: { nodeId?: string; hostName?: string }): Promise<HeldAddress>;
+  /**
+   * As `addressOf`, and makes the MAC's kept port when it has none yet, on that subnet (the network's first by default). Two calls at
+   * once make one.
+   */
+  keepAddress(mac: string, options?: { nodeId?: string; hostName?: string; subnetId?: string }): Promise<HeldAddress>;
   /** Frees the MAC's kept port, when its node is deleted. */
   forgetAddress(tx: Tx, mac: string): Promise<void>;
   /** Every address that DHCP has to give on the network, one a MAC; or that of one MAC. */

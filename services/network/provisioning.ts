@@ -146,7 +146,10 @@ export function createProvisioning({ db, recorder, networks, subnets, ports, tel
       return one && { ip: one.ip, portId: one.kept ? null : one.portId };
     },
 
-    async keep(text: string, options: { nodeId?: string; hostName?: string } = {}): Promise<HeldAddress> {
+    async keep(
+      text: string,
+      options: { nodeId?: string; hostName?: string; subnetId?: string } = {},
+    ): Promise<HeldAddress> {
       const mac = requireMac(text);
       const before = await held(mac);
       if (before) return before;
@@ -158,7 +161,7 @@ export function createProvisioning({ db, recorder, networks, subnets, ports, tel
         networkId: network.id,
         macAddress: mac,
         deviceOwner: keptOwner,
-        fixedIps: [{ subnetId: subnet.id }],
+        fixedIps: [{ subnetId: options.subnetId ?? subnet.id }],
         ...(nodeId !== undefined && { deviceId: nodeId }),
         ...(hostName !== undefined && { dnsName: hostName }),
       };
