@@ -9,6 +9,7 @@ export {
   loadDefinition,
   loadDefinitions,
   readDefinition,
+  SHIPPED_ELEMENTS,
   SHIPPED_IMAGES,
 } from './definition.ts';
 export { applyDibArguments, DIB_OPTIONS, definitionOf } from './dib-options.ts';

@@ -2,13 +2,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { ensurePackages } from '../../../bootstrap/packages.ts';
+import { ensurePackages, missingPackages, type PackageGroup } from '../../../bootstrap/packages.ts';
 import type { BuildOptions, BuiltImage, ImageDefinition, ImageType, StepRecord } from '../../builder/index.ts';
 import { statePaths } from '../../core/config.ts';
 import { fault } from '../../core/errors/index.ts';
 import { type Registered, registerImage } from '../image-store.ts';
 import { bytes, duration, table } from '../output.ts';
 import { action, requireRoot, type Session } from '../program.ts';
+import { runSteps } from '../steps.ts';
 import { stageBoard } from './stage-board.ts';
 
 export interface BuildFlags {
@@ -156,8 +157,16 @@ export async function definitionFrom(
 }
 
 /** Debian's packages for building, and diskimage-builder's elements where an image wants one that is not ours. */
-async function bringTools(session: Session): Promise<void> {
-  await ensurePackages(['images', 'elements'], (line) => session.output.progress(line));
+async function bringTools(session: Session, definition: ImageDefinition, elementsPath: string[]): Promise<void> {
+  const { SHIPPED_ELEMENTS } = await builderRoom();
+  const wanted = [...definition.elements, ...(definition.base ? ['base'] : []), definition.ramdiskElement ?? []].flat();
+  const isThere = (name: string) => [...elementsPath, SHIPPED_ELEMENTS].some((dir) => existsSync(join(dir, name)));
+  const groups: PackageGroup[] = wanted.every(isThere) ? ['images'] : ['images', 'elements'];
+  const missing = await missingPackages(groups);
+  if (missing.length === 0) return;
+  const title = 'install Debian packages';
+  const run = async (say: (line: string) => void) => `${(await ensurePackages(groups, say)).length} packages`;
+  await runSteps([{ title, run }], session.output);
 }
 
 export async function buildOptions(
@@ -166,8 +175,8 @@ export async function buildOptions(
   flags: BuildFlags,
 ): Promise<BuildOptions> {
   const paths = statePaths(session.stateDir);
-  await bringTools(session);
   const elementsPath = (flags.elementsPath ?? process.env.ELEMENTS_PATH)?.split(':').filter(Boolean);
+  await bringTools(session, definition, elementsPath ?? []);
   const cache = flags.imageCache ?? process.env.DIB_IMAGE_CACHE ?? join(paths.cache, 'builder');
   const key = flags.signingKey ?? (existsSync(paths.signingKey) ? paths.signingKey : undefined);
   return {
