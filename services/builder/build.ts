@@ -333,7 +333,7 @@ async function finish(
   const artefacts = await Promise.all(
     outputs.files.map(({ type, path }) => describeArtefact(type, path, type === 'raw' ? outputs.sha256 : undefined)),
   );
-  if (definition.checksum) for (const { path } of outputs.files) await writeChecksums(path, outputs);
+  if (definition.checksum) for (const { path } of [...outputs.files]) await writeChecksums(path, outputs);
   const hasBoot = boot !== undefined && (await exists(join(fresh, 'kernel')));
   const digest = async (file: string): Promise<string> =>
     hasBoot ? (await digestFile(join(fresh, file), 'sha256'))[0]! : '';
