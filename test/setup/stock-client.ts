@@ -1,6 +1,6 @@
 /** The stock `openstack` client, as an operator runs it who has exported the variables of one cloud and nothing else. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+import { tmpdir } from 'node:os';
+import { runStock } from './stock-process.ts';
 
 export interface StockClientOptions {
   /** Scheme, host and port; Keystone lies below it under /identity. */
@@ -32,7 +32,7 @@ export function stockClient({ url, password, cwd }: StockClientOptions): StockCl
     OS_REGION_NAME: 'RegionOne',
   };
   const openstack = async (...args: string[]): Promise<string> =>
-    (await promisify(execFile)('/usr/bin/openstack', args, { env, ...(cwd !== undefined && { cwd }) })).stdout;
+    (await runStock(args, { env, cwd: cwd ?? tmpdir() })).stdout;
   return {
     openstack,
     async json<T>(...args: string[]): Promise<T> {
