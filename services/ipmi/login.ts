@@ -13,7 +13,16 @@ import {
   encodeRakp3,
   NAME_ONLY,
 } from './handshake.ts';
-import { deriveKeys, type RakpFacts, rakp2Code, rakp3Code, rakp4Code, type SessionKeys, sameCode } from './keys.ts';
+import {
+  deriveKeys,
+  own,
+  type RakpFacts,
+  rakp2Code,
+  rakp3Code,
+  rakp4Code,
+  type SessionKeys,
+  sameCode,
+} from './keys.ts';
 import { encodeRequest } from './message.ts';
 import { encodePlain, PAYLOAD, type RmcpPlusPacket } from './rmcp.ts';
 import { SessionSeal } from './seal.ts';
@@ -160,7 +169,7 @@ export class Login {
         }),
       );
     }
-    this.guid = Buffer.from(reply.guid);
+    this.guid = own(reply.guid);
     this.#facts = facts;
     this.#keys = deriveKeys(suite.hash, kgKey ?? userKey, facts);
     this.#next('RAKP 3');

@@ -7,7 +7,7 @@
 
 import { type Cipheriv, createCipheriv, createDecipheriv, createHmac, type Decipheriv } from 'node:crypto';
 import type { SessionKeys } from './keys.ts';
-import { sameCode } from './keys.ts';
+import { own, sameCode } from './keys.ts';
 import type { RmcpPlusPacket } from './rmcp.ts';
 import { AUTH_RMCPP } from './rmcp.ts';
 import type { CipherSuite } from './suites.ts';
@@ -34,7 +34,7 @@ export class SessionSeal {
     this.suite = suite;
     this.#keys = keys;
     this.#peerId = peerId;
-    this.#nonce = Buffer.from(nonce);
+    this.#nonce = own(nonce);
     this.#window = new SequenceWindow(ahead ?? (suite.macBytes ? LEAP_AUTHENTICATED : LEAP_PLAIN));
   }
 

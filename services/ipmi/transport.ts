@@ -7,7 +7,7 @@ import { lookup as dnsLookup } from 'node:dns/promises';
 import { isIP, isIPv6, SocketAddress } from 'node:net';
 import { IpmiError } from './errors.ts';
 import { PRIVILEGE, type Privilege } from './handshake.ts';
-import { bmcKey, passwordKey, userBytes } from './keys.ts';
+import { bmcKey, own, passwordKey, userBytes } from './keys.ts';
 import { Link } from './link.ts';
 import type { Remembered } from './open.ts';
 import type { CallOptions, Exchange, Timers } from './requests.ts';
@@ -309,7 +309,7 @@ function checked(wanted: SessionOptions, name: string) {
       user: userBytes(wanted.user),
       userKey: createSecretKey(key),
       kgKey: kg && createSecretKey(kg),
-      password15: Buffer.byteLength(wanted.password) <= 16 ? Buffer.from(key.subarray(0, 16)) : undefined,
+      password15: Buffer.byteLength(wanted.password) <= 16 ? own(key.subarray(0, 16)) : undefined,
       privilege,
       suites: [...suites],
       allow15: wanted.allow15 ?? true,

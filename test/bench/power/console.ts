@@ -1,5 +1,6 @@
 /** Our side, in a process of its own: what it costs is its own CPU time and memory and nobody else's. */
 
+import { readFileSync } from 'node:fs';
 import { createIpmiTransport, openIpmiSocket } from '../../../services/ipmi/index.ts';
 import { type BmcAccess, createPower } from '../../../services/power/index.ts';
 import type { BmcsReady } from './bmcs.ts';
@@ -25,7 +26,7 @@ export interface FleetCost {
   readonly failures: number;
 }
 
-const { addresses, port } = JSON.parse(process.argv[2] ?? '') as BmcsReady;
+const { addresses, port } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as BmcsReady;
 const suite = Number(process.argv[3] ?? 3);
 const accesses = addresses.map(
   (address, place): BmcAccess => ({
