@@ -172,6 +172,9 @@ export function createActions({
     if (!row) return;
     const { action } = row;
     const { status } = to;
+    tx.afterCommit(() => afterEnd(row.id));
+    // Another action takes its place, so the stack goes on: as in Heat, nobody who waits for that one is told of an end.
+    if (row.pending && !(action === 'DELETE' && status === 'COMPLETE')) return;
     const reason = to.reason(action);
     const at = new Date(desk.house.clock.now());
     await stackStore.patchStack(tx, row.id, {
@@ -188,7 +191,6 @@ export function createActions({
       { name: row.name, action, status, reason },
       { durationMs: Math.max(0, at.getTime() - run.params.began) },
     );
-    tx.afterCommit(() => afterEnd(row.id));
   }
 
   async function failed(run: ActionRun, error: Fault, tx: Tx): Promise<void> {
