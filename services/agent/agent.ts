@@ -12,6 +12,7 @@ import type { Hardware } from './hardware.ts';
 import { createHeart, type Heart } from './heart.ts';
 import { type CommandServer, serveCommands } from './server.ts';
 import { createMemory } from './task.ts';
+import { imageKey } from './trust.ts';
 import { createUndercloudClient, UndercloudError } from './undercloud-client.ts';
 
 export const AGENT_VERSION = '9.11.0';
@@ -54,6 +55,8 @@ export interface AgentOptions {
   /** Default true. */
   tls?: boolean;
   clockSkewSeconds?: number | undefined;
+  /** PEM of the Ed25519 key by which the undercloud signs images. Without it every image is taken. */
+  imageKey?: string | undefined;
   /** Bytes; the smallest disk taken without root device hints. Default 4 GiB. */
   rootDiskMinimum?: number | undefined;
   timing?: Partial<AgentTiming>;
@@ -76,7 +79,10 @@ export function createAgent(options: AgentOptions): Agent {
   const { hardware, random = Math.random, log = () => {} } = options;
   const timing = { ...TIMING, ...options.timing };
   const stopping = new AbortController();
-  const memory = createMemory(options.rootDiskMinimum);
+  const memory = createMemory(
+    options.rootDiskMinimum,
+    options.imageKey === undefined ? undefined : imageKey(options.imageKey),
+  );
   const client = createUndercloudClient({
     urls: options.apiUrls,
     bootToken: options.bootToken,

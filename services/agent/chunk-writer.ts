@@ -34,8 +34,8 @@ export interface ChunkWrite {
   fetcher: Fetcher;
   target: ChunkTarget;
   compare: 'auto' | 'always' | 'never';
-  /** Raw bytes settled so far; the total is index.size. */
-  onProgress?: (done: number) => void;
+  /** Raw bytes settled so far, of index.size, and what became of them. */
+  onProgress?: (done: number, report: ChunkReport) => void;
   log?: (line: string) => void;
   signal?: AbortSignal;
   connections?: number;
@@ -79,7 +79,7 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
 
   function settled(bytes: number) {
     done += bytes;
-    onProgress(done);
+    onProgress(done, report);
   }
 
   /** Spread flushes keep the progress honest and the page cache small; without them a slow disk stalls the end for minutes. */

@@ -58,11 +58,11 @@ export function createCommandBook(options: CommandBookOptions): CommandBook {
       memory,
       signal,
       log,
-      progress(step, done, total) {
+      progress(step, done, total, bytes) {
         const now = performance.now();
         if (done < total && now - shown < progressMs) return;
         shown = now;
-        result.progress = { step, done, total };
+        result.progress = { step, done, total, ...(bytes && { bytes }) };
         options.onProgress();
       },
       afterwards(end) {

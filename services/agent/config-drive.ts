@@ -2,12 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import type { DiskFile } from './disk-file.ts';
-import { AgentFailure, reasonOf } from './failure.ts';
+import { AgentFailure, imageFailure, reasonOf } from './failure.ts';
 import type { Fetcher } from './fetcher.ts';
 import { addMbrPartitionAtEnd, readMbr } from './master-boot-record.ts';
 import {
   addPartitionAtEnd,
   encodeGpt,
+  enterPartitions,
   gptPartitions,
   moveGptToEnd,
   PARTITION_TYPE,
@@ -16,6 +17,7 @@ import {
   SECTOR,
   TABLE_BYTES,
 } from './partition-table.ts';
+import type { KeptPartition } from './preserve.ts';
 
 /** Ironic's own limit for a config drive. */
 const CONFIG_DRIVE_MAX = 64 * 1_048_576;
@@ -53,15 +55,21 @@ async function clearOldBackup(file: DiskFile, oldSectors: number, tableBytes: nu
 
 /**
  * Fits the written image's partition table to the disk and, if there is a config drive, adds its partition and writes it there.
+ * `kept` are partitions of the disk's former table, which the new one names again.
  * An image that has a config-2 partition already gets it filled. Throws where a config drive has no place to go.
  */
 export async function finishPartitions(
   file: DiskFile,
   configDrive: Buffer | undefined,
+  kept: readonly KeptPartition[] = [],
 ): Promise<Partition | undefined> {
   const head = await file.head(TABLE_BYTES);
   const old = readGpt(head);
   if (!old) {
+    if (kept.length > 0)
+      throw imageFailure(
+        `the image has no GPT in which ${kept.map(({ name }) => name).join(', ')} could be entered again; the old table's backup is left at the disk's end.`,
+      );
     if (!configDrive) return undefined;
     if (!readMbr(head)) throw refused('the image has no partition table, so there is no place for it');
     const { write, partition } = addMbrPartitionAtEnd(head, file.disk.size, configDrive.length);
@@ -69,7 +77,7 @@ export async function finishPartitions(
     await file.write(write.data, write.offset);
     return partition;
   }
-  let gpt = moveGptToEnd(old, file.disk.size);
+  let gpt = enterPartitions(moveGptToEnd(old, file.disk.size), kept);
   let partition: Partition | undefined;
   if (configDrive) {
     partition = gptPartitions(gpt).find(({ name }) => name === 'config-2');

@@ -13,6 +13,7 @@ describe('the kernel arguments', () => {
       inspectionUrl: 'https://192.0.2.1/v1/continue_inspection',
       insecure: true,
       listenPort: 9998,
+      lldpSeconds: 31,
       lookupTimeout: 60,
       lookupInterval: 1,
       time: 1763680000,

@@ -13,6 +13,8 @@ import { neighboursOf } from './lldp.ts';
 import { createUndercloudClient } from './undercloud-client.ts';
 
 const CA_FILE = '/etc/undercloud/ca.pem';
+/** Beside the CA and from the same archive: as true as it is. */
+const IMAGE_KEY_FILE = '/etc/undercloud/signing.pem';
 
 function log(line: string) {
   console.log(`agent: ${line}`);
@@ -36,6 +38,7 @@ async function main(): Promise<number> {
     nodeUuid: given.nodeUuid,
     inspectionUrl: given.inspectionUrl,
     ca,
+    imageKey: await readFile(IMAGE_KEY_FILE, 'utf8').catch(() => undefined),
     insecure: given.insecure,
     listenPort: given.listenPort,
     advertiseHost: given.advertiseHost,

@@ -77,8 +77,24 @@ function lba(bytes: Buffer, at: number, what: string): number {
 
 /** `head`: the disk's first TABLE_BYTES (or all of a smaller one). Null where there is no GPT; throws where it is broken. */
 export function readGpt(head: Buffer): Gpt | null {
-  if (head.length < 2 * SECTOR || head.toString('latin1', SECTOR, SECTOR + 8) !== SIGNATURE) return null;
-  const header = Buffer.from(head.subarray(SECTOR, 2 * SECTOR));
+  const gpt = parseGpt(head, SECTOR, 0);
+  return gpt && { ...gpt, sectors: gpt.otherLba + 1, mbr: Buffer.from(head.subarray(0, SECTOR)) };
+}
+
+/** The second copy, from the disk's last bytes; its `mbr` is empty. Null where there is none; throws where it is broken. */
+export function readBackupGpt(tail: Buffer, diskBytes: number): Gpt | null {
+  const gpt = parseGpt(tail, tail.length - SECTOR, diskBytes - tail.length);
+  return gpt && { ...gpt, sectors: Math.floor(diskBytes / SECTOR), mbr: Buffer.alloc(SECTOR) };
+}
+
+/** `at`: the header's place in `bytes`; `from`: the place of `bytes` on the disk. */
+function parseGpt(
+  bytes: Buffer,
+  at: number,
+  from: number,
+): (Omit<Gpt, 'sectors' | 'mbr'> & { otherLba: number }) | null {
+  if (bytes.length < 2 * SECTOR || bytes.toString('latin1', at, at + 8) !== SIGNATURE) return null;
+  const header = Buffer.from(bytes.subarray(at, at + SECTOR));
   const size = header.readUInt32LE(12);
   if (size < 92 || size > SECTOR)
     throw new PartitionTableError(`The partition table is broken: its header has ${size} bytes.`);
@@ -92,21 +108,20 @@ export function readGpt(head: Buffer): Gpt | null {
   if (entrySize < 128 || entrySize > 4096 || entryCount < 1 || entryCount > 1024)
     throw new PartitionTableError(`The partition table is broken: it has ${entryCount} entries of ${entrySize} bytes.`);
   const end = entriesLba * SECTOR + entryCount * entrySize;
-  if (entriesLba < 2 || end > head.length)
+  if (entriesLba < 2 || entriesLba * SECTOR < from || end > from + bytes.length)
     throw new PartitionTableError(`The partition table is broken: its entries end at byte ${end}.`);
-  const entries = Buffer.from(head.subarray(entriesLba * SECTOR, end));
+  const entries = Buffer.from(bytes.subarray(entriesLba * SECTOR - from, end - from));
   if (crc32(entries) !== header.readUInt32LE(88))
     throw new PartitionTableError("The partition table is broken: its entries' checksum is wrong.");
   return {
     diskGuid: readGuid(header, 56),
-    sectors: lba(header, 32, 'its backup') + 1,
+    otherLba: lba(header, 32, 'its backup'),
     firstUsableLba: lba(header, 40, 'the first usable sector'),
     lastUsableLba: lba(header, 48, 'the last usable sector'),
     entriesLba,
     entryCount,
     entrySize,
     entries,
-    mbr: Buffer.from(head.subarray(0, SECTOR)),
     revision: header.readUInt32LE(8),
   };
 }
@@ -147,25 +162,62 @@ export function moveGptToEnd(gpt: Gpt, diskBytes: number): Gpt {
   return { ...gpt, sectors, lastUsableLba, mbr };
 }
 
-/** Adds a partition of at least `bytes` at the end of the usable space, both ends on MiB boundaries. Throws where no room is left. */
+const freeSlot = (gpt: Gpt, present: Partition[]) =>
+  Array.from({ length: gpt.entryCount }, (_, i) => i).find((i) => !present.some(({ number }) => number === i + 1));
+
+const noSlot = (gpt: Gpt) => new PartitionTableError(`All ${gpt.entryCount} entries of the partition table are taken.`);
+
+/** Enters partitions as they were in an earlier table; under their own number where it is free. Throws where one overlaps another. */
+export function enterPartitions(gpt: Gpt, kept: readonly (Partition & { entry: Buffer })[]): Gpt {
+  let next = gpt;
+  for (const one of kept) {
+    const present = gptPartitions(next);
+    const other = present.find(({ firstLba, lastLba }) => firstLba <= one.lastLba && one.firstLba <= lastLba);
+    if (other)
+      throw new PartitionTableError(`Partition ${one.name} and the image's partition ${other.number} overlap.`);
+    if (one.lastLba > next.lastUsableLba)
+      throw new PartitionTableError(
+        `Partition ${one.name} ends at sector ${one.lastLba}, and the last usable one is ${next.lastUsableLba}.`,
+      );
+    const own = present.some(({ number }) => number === one.number) || one.number > next.entryCount;
+    const slot = own ? freeSlot(next, present) : one.number - 1;
+    if (slot === undefined) throw noSlot(next);
+    const entries = Buffer.from(next.entries);
+    const entry = entries.subarray(slot * next.entrySize, (slot + 1) * next.entrySize).fill(0);
+    one.entry.copy(entry, 0, 0, Math.min(one.entry.length, entry.length));
+    next = { ...next, entries };
+  }
+  return next;
+}
+
+/** The highest first sector of a stretch of `length` that no partition uses, behind the image's own; on a MiB boundary. */
+function lastGap(gpt: Gpt, present: Partition[], length: number): number | undefined {
+  let end = gpt.lastUsableLba;
+  for (const { firstLba, lastLba } of present.toSorted((a, b) => b.lastLba - a.lastLba)) {
+    const first = Math.floor((end + 1 - length) / ALIGN) * ALIGN;
+    if (first > lastLba) return first;
+    end = Math.min(end, firstLba - 1);
+  }
+  const first = Math.floor((end + 1 - length) / ALIGN) * ALIGN;
+  return first >= gpt.firstUsableLba && present.length === 0 ? first : undefined;
+}
+
+/** Adds a partition of at least `bytes` as near to the end of the usable space as there is room, both ends on MiB boundaries. Throws where none is left. */
 export function addPartitionAtEnd(
   gpt: Gpt,
   wanted: { bytes: number; type: string; guid: string; name: string },
 ): { gpt: Gpt; partition: Partition } {
   const present = gptPartitions(gpt);
-  const slot = Array.from({ length: gpt.entryCount }, (_, i) => i).find(
-    (i) => !present.some(({ number }) => number === i + 1),
-  );
-  if (slot === undefined)
-    throw new PartitionTableError(`All ${gpt.entryCount} entries of the partition table are taken.`);
+  const slot = freeSlot(gpt, present);
+  if (slot === undefined) throw noSlot(gpt);
   const length = Math.ceil(wanted.bytes / (ALIGN * SECTOR)) * ALIGN;
-  const firstLba = Math.floor((gpt.lastUsableLba + 1 - length) / ALIGN) * ALIGN;
-  const lastLba = firstLba + length - 1;
+  const firstLba = lastGap(gpt, present, length);
   const end = present.reduce((high, partition) => Math.max(high, partition.lastLba), gpt.firstUsableLba - 1);
-  if (firstLba <= end)
+  if (firstLba === undefined)
     throw new PartitionTableError(
       `A partition of ${length * SECTOR} bytes for ${wanted.name} does not fit: partitions end at sector ${end}, and the last usable one is ${gpt.lastUsableLba}.`,
     );
+  const lastLba = firstLba + length - 1;
   const entries = Buffer.from(gpt.entries);
   const entry = entries.subarray(slot * gpt.entrySize, (slot + 1) * gpt.entrySize).fill(0);
   writeGuid(entry, 0, wanted.type);

@@ -30,12 +30,13 @@ export async function writeImageStep(args: JsonObject, task: Task): Promise<Json
     info,
     configDrive: readConfigDrive(args.configdrive, 'configdrive'),
     fetcher: task.fetcher,
-    onProgress: (done, total) => task.progress('write_image', done, total),
+    key: task.memory.imageKey,
+    onProgress: (done, total, bytes) => task.progress('write_image', done, total, bytes),
     log: task.log,
     signal: task.signal,
   });
   task.memory.written = written;
-  return { result: `prepare_image: ${written.summary}` };
+  return { result: `prepare_image: ${written.summary}`, ...(written.bytes && { bytes: { ...written.bytes } }) };
 }
 
 const erase = { interface: 'deploy', reboot_requested: false, abortable: true };

@@ -1,5 +1,6 @@
 /** What a running command may use: the machine, the network, its node, and a voice. */
-import type { JsonObject } from '../ipa/index.ts';
+import type { KeyObject } from 'node:crypto';
+import type { ImageBytes, JsonObject } from '../ipa/index.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { Disk, Hardware } from './hardware.ts';
 import { chooseRootDisk, ROOT_DISK_MINIMUM, rootDeviceHints } from './root-device.ts';
@@ -12,10 +13,12 @@ export interface Memory {
   written: WrittenImage | undefined;
   /** Bytes; the smallest disk that is taken without hints. */
   rootDiskMinimum: number;
+  /** By which the undercloud signs images; absent in a stock undercloud's ramdisk. */
+  imageKey: KeyObject | undefined;
 }
 
-export function createMemory(rootDiskMinimum = ROOT_DISK_MINIMUM): Memory {
-  return { node: {}, written: undefined, rootDiskMinimum };
+export function createMemory(rootDiskMinimum = ROOT_DISK_MINIMUM, imageKey?: KeyObject): Memory {
+  return { node: {}, written: undefined, rootDiskMinimum, imageKey };
 }
 
 export interface Task {
@@ -25,7 +28,7 @@ export interface Task {
   signal: AbortSignal;
   log(line: string): void;
   /** `step` names what is counted; bytes. */
-  progress(step: string, done: number, total: number): void;
+  progress(step: string, done: number, total: number, bytes?: ImageBytes): void;
   /** Runs once the command's end has been told: power off, reboot, kexec. */
   afterwards(end: () => Promise<void>): void;
 }

@@ -1,22 +1,18 @@
 /** deploy.write_image: from image_info to a disk that boots. */
-import { hash } from 'node:crypto';
-import {
-  CHUNK_INDEX_MAX_BYTES,
-  type ChunkIndex,
-  type ImageInfo,
-  type JsonObject,
-  parseChunkIndex,
-} from '../ipa/index.ts';
-import { writeChunks } from './chunk-writer.ts';
+import type { KeyObject } from 'node:crypto';
+import type { DeliveryManifest, ImageBytes, ImageInfo, JsonObject } from '../ipa/index.ts';
+import { type ChunkReport, writeChunks } from './chunk-writer.ts';
 import { decodeConfigDrive, finishPartitions } from './config-drive.ts';
 import { type DiskFile, openDisk } from './disk-file.ts';
 import { readLayout, volumeUuid } from './disk-layout.ts';
-import { AgentFailure, imageFailure, reasonOf } from './failure.ts';
+import { type AgentFailure, imageFailure } from './failure.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { Disk, Hardware } from './hardware.ts';
 import { PartitionTableError } from './partition-table.ts';
+import { type KeptPartition, partitionsToKeep } from './preserve.ts';
 import { writeQcow2 } from './qcow2.ts';
 import { writeStream } from './stream-writer.ts';
+import { fetchIndex, vouchedFor } from './trust.ts';
 
 const MIB = 1_048_576;
 
@@ -27,7 +23,9 @@ export interface ImageWrite {
   /** Beside image_info.configdrive, the step's own argument. */
   configDrive?: string | undefined;
   fetcher: Fetcher;
-  onProgress(done: number, total: number): void;
+  /** The undercloud's, by which images are signed; without it every image is taken. */
+  key?: KeyObject | undefined;
+  onProgress(done: number, total: number, bytes?: ImageBytes): void;
   log(line: string): void;
   signal: AbortSignal;
   connections?: number;
@@ -39,53 +37,41 @@ export interface WrittenImage {
   uuids: JsonObject;
   /** For people. */
   summary: string;
+  /** Of an image that came in chunks. */
+  bytes?: ImageBytes;
+}
+
+const bytesOf = (report: ChunkReport): ImageBytes => ({
+  written: report.written + report.zerosWritten,
+  skipped: report.alreadyThere + report.zeros - report.zerosWritten,
+  fetched: report.fetched,
+});
+
+interface Blocks {
+  /** Raw bytes of the image, now on the disk. */
+  size: number;
+  kept: KeptPartition[];
+  bytes?: ImageBytes;
 }
 
 function tooSmall(disk: Disk, needed: number): AgentFailure {
   return imageFailure(`disk ${disk.name} has ${disk.size} bytes, the image needs ${needed}.`);
 }
 
-async function fetchIndex(
-  info: ImageInfo,
-  fetcher: Fetcher,
-  signal: AbortSignal,
-): Promise<{ index: ChunkIndex; urls: string[] }> {
-  const chunks = info.chunks!;
-  const text = await fetcher.bytes(chunks.index_url, { most: CHUNK_INDEX_MAX_BYTES }, signal);
-  const sum = hash('sha256', text, 'hex');
-  if (sum !== chunks.index_sha256)
-    throw new AgentFailure(
-      'ImageChecksumError',
-      `wrong checksum of the chunk index of image ${info.id}: sha256 is ${sum}, expected ${chunks.index_sha256}.`,
-    );
-  let index: ChunkIndex;
-  try {
-    index = parseChunkIndex(text);
-  } catch (cause) {
-    throw imageFailure(reasonOf(cause), cause);
-  }
-  const urls = index.objects.map(({ name }) => {
-    const url = chunks.objects[name];
-    if (url === undefined)
-      throw imageFailure(`The chunk index of image ${info.id} names object ${name}, and no URL was given for it.`);
-    return url;
-  });
-  return { index, urls };
-}
-
-/** Raw bytes of the image, now on the disk. */
-async function writeBlocks(order: ImageWrite, file: DiskFile): Promise<number> {
+async function writeBlocks(order: ImageWrite, file: DiskFile, manifest?: DeliveryManifest): Promise<Blocks> {
   const { info, fetcher, disk, log, signal, onProgress } = order;
   if (info.chunks) {
-    const { index, urls } = await fetchIndex(info, fetcher, signal);
+    const { index, urls } = await fetchIndex(info, manifest, fetcher, signal);
     if (index.size > disk.size) throw tooSmall(disk, index.size);
+    const kept = info.preserve ? await partitionsToKeep(file, info.preserve, index.size) : [];
+    for (const { name, firstLba } of kept) log(`partition ${name} at sector ${firstLba} of ${disk.name} is preserved`);
     const report = await writeChunks({
       index,
       urls,
       fetcher,
       target: file,
       compare: info.chunks.compare,
-      onProgress: (done) => onProgress(done, index.size),
+      onProgress: (done, report) => onProgress(done, index.size, bytesOf(report)),
       log,
       signal,
       ...(order.connections === undefined ? {} : { connections: order.connections }),
@@ -93,14 +79,19 @@ async function writeBlocks(order: ImageWrite, file: DiskFile): Promise<number> {
     log(
       `${report.written} bytes written, ${report.alreadyThere} already there, ${report.zeros} zeros (${report.zerosWritten} cleared), ${report.fetched} bytes fetched`,
     );
-    return index.size;
+    return { size: index.size, kept, bytes: bytesOf(report) };
   }
-  if (info.disk_format === 'qcow2') return writeQcow2(order.hardware, info, fetcher, file, signal);
+  if (info.preserve)
+    throw imageFailure(
+      `Image ${info.id} comes as a plain stream, whose size is not known before it is written: partitions can be preserved only by an image in chunks. Register it in chunks.`,
+    );
+  if (info.disk_format === 'qcow2')
+    return { size: await writeQcow2(order.hardware, info, fetcher, file, signal), kept: [] };
   if (info.disk_format !== 'raw')
     throw imageFailure(
       `Image ${info.id} has disk_format ${info.disk_format}, and this agent writes raw, qcow2 and chunks.`,
     );
-  return writeStream({ info, fetcher, file, onProgress, signal });
+  return { size: await writeStream({ info, fetcher, file, onProgress, signal }), kept: [] };
 }
 
 export async function writeImage(order: ImageWrite): Promise<WrittenImage> {
@@ -109,24 +100,30 @@ export async function writeImage(order: ImageWrite): Promise<WrittenImage> {
     throw imageFailure(
       `disk ${disk.name} has sectors of ${disk.logical_sectors} bytes, and the image is made for 512: choose another disk.`,
     );
+  const manifest = vouchedFor(info, order.key);
   // A bad config drive is found before the disk is touched.
   const given = order.configDrive ?? info.configdrive;
   const configDrive = given === undefined ? undefined : await decodeConfigDrive(given, fetcher);
   log(`writing image ${info.id} to ${disk.name} (${disk.size} bytes)`);
-  const written = await onDisk(order, configDrive);
+  const written = await onDisk(order, configDrive, manifest);
   await hardware.rereadPartitions(disk);
   return written;
 }
 
-async function onDisk(order: ImageWrite, configDrive: Buffer | undefined): Promise<WrittenImage> {
+async function onDisk(
+  order: ImageWrite,
+  configDrive: Buffer | undefined,
+  manifest: DeliveryManifest | undefined,
+): Promise<WrittenImage> {
   const { hardware, disk, info, log } = order;
   const file = await openDisk(hardware, disk);
   try {
-    const size = await writeBlocks(order, file);
+    const { size, kept, bytes } = await writeBlocks(order, file, manifest);
     // What an earlier system left at the disk's end (backup GPT, md and ZFS labels) would be found by the next one.
+    // With partitions to keep it is the one table that names them, until the new one is written over it.
     const tail = Math.max(size, disk.size - MIB);
-    await file.clear(tail, disk.size - tail);
-    const partition = await finishPartitions(file, configDrive).catch((cause: unknown) => {
+    if (kept.length === 0) await file.clear(tail, disk.size - tail);
+    const partition = await finishPartitions(file, configDrive, kept).catch((cause: unknown) => {
       if (cause instanceof PartitionTableError) throw imageFailure(cause.message, cause);
       throw cause;
     });
@@ -140,7 +137,8 @@ async function onDisk(order: ImageWrite, configDrive: Buffer | undefined): Promi
       'disk identifier': layout.identifier,
       disk: disk.name,
     };
-    return { disk, uuids, summary: `image (${info.id}) written to device ${disk.name} root_uuid=${root}` };
+    const summary = `image (${info.id}) written to device ${disk.name} root_uuid=${root}`;
+    return { disk, uuids, summary, ...(bytes && { bytes }) };
   } finally {
     await file.close();
   }

@@ -8,7 +8,11 @@ export type KexecFile =
 
 /** What a deploy is told about its image. URLs are such that the agent can fetch them. */
 export interface DeployInfo {
+  /** As the signed manifest names it; without one the deploy's own word for it will do. */
+  readonly id?: string;
   readonly name: string;
+  /** Passed to the agent as it is. */
+  readonly manifest?: { readonly text: string; readonly signature: string; readonly key_id: string };
   /** Bytes of the raw disk image. */
   readonly size: number;
   /** Present where the image is kept as verified chunks. */

@@ -61,6 +61,8 @@ export interface BootDeps {
   readonly apiUrl: string;
   /** The undercloud's CA in PEM; goes into the ramdisk as etc/undercloud/ca.pem. */
   readonly caCertificate: string;
+  /** The key by which images are signed, public half in PEM; goes into the ramdisk as etc/undercloud/signing.pem. */
+  readonly imageKey: string;
   readonly authenticate: Authenticate;
   /** Which ramdisk; default `lab` if it is there, else `hardware`. */
   readonly profile?: string;

@@ -153,7 +153,7 @@ it('packs the CA as a cpio that cpio reads', async () => {
       .trim()
       .split('\n')
       .map((line) => line.split(/\s+/).at(-1)),
-  ).toEqual(['etc', 'etc/undercloud', 'etc/undercloud/ca.pem']);
+  ).toEqual(['etc', 'etc/undercloud', 'etc/undercloud/ca.pem', 'etc/undercloud/signing.pem']);
   const file = execFileSync('cpio', ['-i', '--to-stdout', '--quiet', 'etc/undercloud/ca.pem'], { input: archive });
   expect(file.toString()).toBe('-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n');
 });

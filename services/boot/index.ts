@@ -117,7 +117,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     },
   });
   const wishOf = createWishes({ baremetal, strangerBoot: (mac) => candidates.strangerBoot(mac) });
-  const trust = trustArchive(deps.caCertificate);
+  const trust = trustArchive(deps.caCertificate, deps.imageKey);
   const argumentsOf = (wish: Wish) =>
     argumentsFor(
       {

@@ -34,6 +34,8 @@ export const eventSentences: Sentences = {
         : ''
     }`,
   'node.agent-command': (e) => `agent: ${e.command} ${e.status.toLowerCase()}${because(e.error)}`,
+  'node.image-written': (e) =>
+    `image written: ${bytes(e.written)} written, ${bytes(e.skipped)} on the disk already, ${bytes(e.fetched)} over the wire`,
   'node.agent-gone': (e) => `the agent is gone: ${e.reason}`,
   'node.console': (e) =>
     `console ${e.state}${e.by === null ? '' : ` by ${e.by}`}${because(e.reason)}${consolePlace(e.offset)}`,

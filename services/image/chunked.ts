@@ -11,6 +11,7 @@ import { hashing } from './hashing.ts';
 import type { Image, Registration } from './model.ts';
 import * as store from './store/images.ts';
 import { insertChunks, lockObjects, setObjects } from './store/objects.ts';
+import { vouch } from './vouching.ts';
 
 export interface Chunked {
   /** Takes one packed object; what is there already is not read again. */
@@ -18,8 +19,8 @@ export interface Chunked {
   hasObject(sha256: string): Promise<boolean>;
   /** Makes a queued image of chunks active, once all its objects are there. */
   register(context: Context, id: string, registration: Registration): Promise<Image>;
-  /** Keeps an index and says which image uses which object, in the caller's transaction; returns the index's sha256. */
-  keepIndex(tx: Tx, id: string, index: ChunkIndex): Promise<string>;
+  /** Keeps an index and says which image uses which object, in the caller's transaction. `bytes`: of its text. */
+  keepIndex(tx: Tx, id: string, index: ChunkIndex): Promise<{ sha256: string; bytes: number }>;
 }
 
 /** A 100 GB image has some 1,500 objects, and an object store answers each question in milliseconds. */
@@ -65,7 +66,7 @@ export function createChunked(ground: Ground): Chunked {
           reason: `its manifest says ${manifest.size} bytes and its index ${index.size}.`,
         });
       return db.transaction(async (tx) => {
-        const sha256 = await chunked.keepIndex(tx, id, index);
+        const { sha256, bytes } = await chunked.keepIndex(tx, id, index);
         const done = await store.updateImage(tx, id, {
           status: 'active',
           size: index.size,
@@ -77,12 +78,13 @@ export function createChunked(ground: Ground): Chunked {
           chunk_index_sha256: sha256,
           manifest,
         });
+        const signed = await vouch(tx, ground.signingKey, done as Image, bytes);
         await recorder.append(tx, 'image.active', subject(id), {
           name: image.name,
           size: index.size,
           chunks: index.chunks.filter(Boolean).length,
         });
-        return done as Image;
+        return signed as Image;
       });
     },
     async keepIndex(tx, id, index) {
@@ -94,7 +96,7 @@ export function createChunked(ground: Ground): Chunked {
       await blobs.put(keys.index(sha256), Readable.from([Buffer.from(text)]));
       await setObjects(tx, id, index.objects);
       await insertChunks(tx, places(index));
-      return sha256;
+      return { sha256, bytes: Buffer.byteLength(text) };
     },
   };
   return chunked;

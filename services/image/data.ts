@@ -10,6 +10,7 @@ import { hashing } from './hashing.ts';
 import type { Image, ImageStatus } from './model.ts';
 import { byteMeter } from './quota.ts';
 import * as store from './store/images.ts';
+import { vouch } from './vouching.ts';
 
 export interface Data {
   /** Takes the image's bytes as a stream; it is active when they are durable, and its conversion to chunks begins. */
@@ -78,9 +79,10 @@ export function createData(ground: Ground, conversion: Conversion): Data {
             virtual_size: virtualSize,
           });
           if (!done) throw fault('image-not-found', { id });
+          const signed = (await vouch(tx, ground.signingKey, done, null)) ?? done;
           await recorder.append(tx, 'image.active', subject(id), { name: image.name, size, chunks: null });
           if (from !== 'importing' && convertible(done)) await conversion.start(tx, done);
-          return done;
+          return signed;
         });
       } catch (error) {
         // As before the upload: the client may send the data again. If the image was deleted meanwhile, so are its bytes.

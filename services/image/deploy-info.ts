@@ -1,12 +1,18 @@
 /** What a deploy is told of an image: where its verified chunks are, and the same disk as a plain stream for a stock agent. */
 import { systemContext } from '../core/context.ts';
 import { fault } from '../core/errors/index.ts';
+import type { SignedManifest } from '../ipa/index.ts';
 import { keys } from './blobs/index.ts';
 import { find, type Ground, subject } from './ground.ts';
 import type { Image } from './model.ts';
+import { signedManifest } from './vouching.ts';
 
 export interface DeployInfo {
+  /** The image's id, which its manifest names. */
+  readonly id: string;
   readonly name: string;
+  /** What this undercloud vouches for, signed. */
+  readonly manifest: SignedManifest;
   /** Bytes of the raw disk. */
   readonly size: number;
   readonly disk_format: string;
@@ -32,7 +38,11 @@ export async function deployInfo(ground: Ground, imageId: string, ttl: number): 
   const link = async (key: string) => (await blobs.url(key, ttl)) ?? at(`/images/blobs/${key}`);
   // Chunks as one stream exist nowhere but here.
   const stored = image.chunk_index_sha256 ? null : await blobs.url(keys.stream(image.id), ttl);
+  const manifest = signedManifest(image);
+  if (!manifest) throw fault('image-unsigned', { id: image.id });
   const plain = {
+    id: image.id,
+    manifest,
     name: image.name ?? image.id,
     size: image.virtual_size ?? image.size ?? 0,
     disk_format: image.disk_format ?? 'raw',

@@ -1,5 +1,5 @@
 /** What every part of the image store stands on: the house, where bytes lie, and the rules of who may do what. */
-import { createHash } from 'node:crypto';
+import { createHash, type KeyObject } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { type Context, isAdmin } from '../core/context.ts';
 import { fault } from '../core/errors/index.ts';
@@ -27,6 +27,8 @@ export interface ImageDeps {
   readonly workDir: string;
   /** Signs links; any secret of this undercloud. */
   readonly linkKey: Buffer;
+  /** The state's Ed25519 key: what it has signed, agents write. */
+  readonly signingKey: KeyObject;
   /** Where nodes fetch: `http://192.0.2.1:8088`. Without a provisioning network there is none. */
   readonly deliveryUrl: string | null;
   readonly authenticate: Authenticate;
@@ -41,6 +43,8 @@ export interface Ground extends ImageDeps {
   readonly links: Links;
   /** The index of that name, read once and kept. @throws Fault `blob-store` when it is damaged */
   index(sha256: string): Promise<ChunkIndex>;
+  /** Bytes of that index's text. */
+  indexBytes(sha256: string): Promise<number>;
   /** Images whose bytes come in now; one that says it is saving and is not here lost its upload to a restart. */
   readonly uploading: Set<string>;
 }
@@ -57,6 +61,10 @@ export function createGround(house: House, deps: ImageDeps): Ground {
     house,
     links: createLinks(deps.linkKey, house.clock),
     uploading: new Set(),
+    async indexBytes(sha256) {
+      const { size } = (await deps.blobs.stat(keys.index(sha256))) ?? { size: 0 };
+      return size;
+    },
     async index(sha256) {
       const known = indexes.get(sha256);
       if (known) return known;

@@ -2,15 +2,18 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { sql } from 'kysely';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { chunkedImage, type ImageServer, imageServer, MiB, sha256 } from '../../test/setup/image-server.ts';
 import { stockClient } from '../../test/setup/stock-client.ts';
+import { encodeChunkIndex, openManifest } from '../ipa/index.ts';
 import type { Image } from './index.ts';
 
 describe('the image store', () => {
   let server: ImageServer;
   beforeAll(async () => {
     server = await imageServer();
+    await server.world.operations.run({ sole: true });
     return () => server.close();
   });
   const openstack = (...args: string[]) => stockClient({ url: server.url, password: 'swordfish' }).openstack(...args);
@@ -75,6 +78,43 @@ describe('the image store', () => {
     expect(sha256(Buffer.from(await indexAnswer.arrayBuffer()))).toBe(info.index_sha256);
     expect((await fetch(`${server.url}${object}x`)).status).toBe(403);
     expect((await fetch(`${server.url}${object?.replace(/expires=\d+/, 'expires=1')}`)).status).toBe(403);
+  });
+
+  it('signs what it was given and what it converted, and signs anew what another key has signed', async () => {
+    const { image, index } = await registered('signed');
+    const open = async (id: string) => {
+      const { manifest, ...info } = await server.images.deployInfo(id, { ttl: 60 });
+      return { manifest: openManifest(manifest, server.imageKey, id), info };
+    };
+    const built = await open(image.id);
+    const bytes = Buffer.byteLength(encodeChunkIndex(index));
+    expect(built.manifest).toMatchObject({ name: 'signed', size: index.size });
+    expect(built.manifest.index).toEqual({ sha256: built.info.index_sha256, bytes });
+
+    const { context, db } = server.world;
+    const { id } = await server.images.create(context, { name: 'raw', disk_format: 'raw', container_format: 'bare' });
+    await server.images.upload(context, id, Readable.from([randomBytes(MiB)]));
+    const conversion = await server.world.operations.last({ type: 'image', id });
+    await server.world.operations.ended(conversion?.id ?? '');
+    const converted = await open(id);
+    expect(converted.manifest.index?.sha256).toBe(converted.info.index_sha256);
+    expect(converted.manifest.stream).toEqual({
+      diskFormat: 'raw',
+      algorithm: 'sha512',
+      value: converted.info.os_hash_value,
+    });
+
+    await sql`update image.images set delivery_manifest = null, delivery_key_id = null where id = ${id}`.execute(
+      db.kysely,
+    );
+    await sql`update image.images set delivery_key_id = 'another' where id = ${image.id}`.execute(db.kysely);
+    await expect(open(id)).rejects.toThrow(/is not signed by this undercloud/);
+    server.images.start();
+    await vi.waitFor(async () => {
+      expect((await open(id)).manifest).toEqual(converted.manifest);
+      expect((await open(image.id)).manifest).toEqual(built.manifest);
+    });
+    server.images.stop();
   });
 
   it('gives a stock agent the same image as a plain stream, with ranges', async () => {

@@ -18,6 +18,7 @@ import { checkSource, importOperation } from './operations/import.ts';
 import { createRecords, type Records } from './records.ts';
 import { imageRoutes } from './routes/index.ts';
 import { updateImage } from './store/images.ts';
+import { vouchForOlder } from './vouching.ts';
 
 export { diskBlobs } from './blobs/disk.ts';
 export type { BlobRange, BlobStore } from './blobs/index.ts';
@@ -44,7 +45,7 @@ export interface Images
   deployInfo(imageId: string, options: { ttl: number }): Promise<DeployInfo>;
   /** Removes bytes that no image names. */
   collect(options: { dryRun: boolean; olderThanMs?: number }): Promise<Collected>;
-  /** Collects once a day, and an hour after the start. */
+  /** Collects once a day, and an hour after the start; signs what has no signature yet. */
   start(): void;
   stop(): void;
 }
@@ -110,7 +111,11 @@ export function createImages(house: House, deps: ImageDeps): Images {
     },
     deployInfo: (imageId, { ttl }) => deployInfo(ground, imageId, ttl),
     collect: (options) => collect(ground, options),
-    start: () => schedule(hourMs),
+    start() {
+      schedule(hourMs);
+      // An upgrade's images, beside everything else; until its turn has come a deploy says what its image lacks (image-unsigned).
+      vouchForOlder(ground).catch(() => {});
+    },
     stop: () => cancel(),
   };
   const desk: ImageDesk = { ...ground, images };

@@ -30,6 +30,10 @@ export interface Image {
   /** The raw disk within a stream of another format, as chunks: what a deploy writes. */
   readonly disk_index_sha256: string | null;
   readonly manifest: ImageManifest | null;
+  /** What the undercloud vouches for, as it was signed. */
+  readonly delivery_manifest: string | null;
+  readonly delivery_signature: string | null;
+  readonly delivery_key_id: string | null;
   readonly created_at: Date;
   readonly updated_at: Date;
 }

@@ -39,6 +39,9 @@ const fresh: Omit<store.NewImage, 'id' | 'owner' | 'status'> = {
   chunk_index_sha256: null,
   disk_index_sha256: null,
   manifest: null,
+  delivery_manifest: null,
+  delivery_signature: null,
+  delivery_key_id: null,
   visibility: 'shared',
 };
 

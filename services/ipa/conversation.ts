@@ -82,15 +82,35 @@ export interface Progress {
   step: string;
   done: number;
   total: number;
+  /** What became of an image's bytes so far. */
+  bytes?: ImageBytes;
+}
+
+/** `skipped` were on the disk already, zeros included; `fetched` came over the wire, compressed. */
+export interface ImageBytes {
+  written: number;
+  skipped: number;
+  fetched: number;
+}
+
+export function readImageBytes(value: unknown, what: string): ImageBytes {
+  const bytes = object(value, what);
+  return {
+    written: whole(bytes.written, `${what}.written`),
+    skipped: whole(bytes.skipped, `${what}.skipped`),
+    fetched: whole(bytes.fetched, `${what}.fetched`),
+  };
 }
 
 export function readProgress(value: unknown, what = 'progress'): Progress {
   const progress = object(value, what);
   const total = whole(progress.total, `${what}.total`);
+  const bytes = optional(progress.bytes, `${what}.bytes`, readImageBytes);
   return {
     step: text(progress.step, `${what}.step`, 128),
     done: whole(progress.done, `${what}.done`, 0, total),
     total,
+    ...(bytes === undefined ? {} : { bytes }),
   };
 }
 

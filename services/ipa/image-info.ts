@@ -1,4 +1,5 @@
 /** What write_image is told about the image, and how run_image hands over to it. */
+import { readSignedManifest, type SignedManifest } from './delivery-manifest.ts';
 import {
   httpUrl,
   type JsonObject,
@@ -9,6 +10,7 @@ import {
   sha256,
   shown,
   text,
+  truth,
   whole,
 } from './field.ts';
 
@@ -35,6 +37,23 @@ export interface ImageInfo {
   configdrive?: string;
   node_uuid?: string;
   chunks?: ImageChunks;
+  /** Ours: what the undercloud vouches for. An agent that has the undercloud's key writes nothing without it. */
+  manifest?: SignedManifest;
+  /** Ours: partitions beyond the image's end that have to outlive the write. */
+  preserve?: PreservedPartitions;
+}
+
+/** By GPT name. `required`: refuse to write where one of them is not on the disk; else it is no matter. */
+export interface PreservedPartitions {
+  names: string[];
+  required: boolean;
+}
+
+function readPreserve(value: unknown, what: string): PreservedPartitions {
+  const preserve = object(value, what);
+  // UEFI 2.10, table 5.6: a name has 36 UTF-16 units.
+  const names = list(preserve.names, `${what}.names`, 16).map((name, i) => text(name, `${what}.names[${i}]`, 36));
+  return { names, required: optional(preserve.required, `${what}.required`, truth) ?? true };
 }
 
 const CHECKSUM_BY_LENGTH: Record<number, HashAlgorithm> = {
@@ -94,6 +113,8 @@ export function readImageInfo(value: unknown): ImageInfo {
     throw new ProtocolError('image_info names neither urls nor chunks: there is nothing to write.');
   const hash = readHash(info);
   const configdrive = readConfigDrive(info.configdrive, 'image_info.configdrive');
+  const manifest = optional(info.manifest, 'image_info.manifest', readSignedManifest);
+  const preserve = optional(info.preserve, 'image_info.preserve', readPreserve);
   const nodeUuid = optional(info.node_uuid, 'image_info.node_uuid', (v, what) => text(v, what, 64));
   return {
     id: text(info.id, 'image_info.id', 1024),
@@ -103,6 +124,8 @@ export function readImageInfo(value: unknown): ImageInfo {
     ...(configdrive === undefined ? {} : { configdrive }),
     ...(nodeUuid === undefined ? {} : { node_uuid: nodeUuid }),
     ...(chunks === undefined ? {} : { chunks }),
+    ...(manifest === undefined ? {} : { manifest }),
+    ...(preserve === undefined ? {} : { preserve }),
   };
 }
 

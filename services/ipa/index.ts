@@ -47,6 +47,7 @@ export {
   AGENT_API_VERSION,
   BOOT_TOKEN_HEADER,
   type Heartbeat,
+  type ImageBytes,
   type InspectionCallback,
   type Inventory,
   type InventoryDisk,
@@ -56,11 +57,21 @@ export {
   MASKED_TOKEN,
   type Progress,
   readHeartbeat,
+  readImageBytes,
   readInspectionCallback,
   readLookupAnswer,
   readLookupQuery,
   readProgress,
 } from './conversation.ts';
+export {
+  DELIVERY_FORMAT,
+  type DeliveryManifest,
+  keyIdOf,
+  ManifestError,
+  openManifest,
+  type SignedManifest,
+  signManifest,
+} from './delivery-manifest.ts';
 export { type Json, type JsonObject, ProtocolError } from './field.ts';
 export {
   HASH_ALGORITHMS,
@@ -69,6 +80,7 @@ export {
   type HashAlgorithm,
   type ImageChunks,
   type ImageInfo,
+  type PreservedPartitions,
   readConfigDrive,
   readHandOver,
   readImageInfo,

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +21,7 @@ test('docs/reference/openapi.json is what the routes of every service say (UPDAT
   const paths = statePaths(stateDir);
   mkdirSync(paths.keys);
   writeFileSync(paths.caCertificate, '');
+  writeFileSync(paths.signingKey, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
   writeFileSync(paths.secretKey, 'c2VjcmV0');
   const api = createApi();
   try {

@@ -1,5 +1,5 @@
 /** Every service put together: who is given whom. The order is the house's floors, lowest first. */
-import { createHash } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Baremetal, createBaremetal } from '../baremetal/index.ts';
@@ -42,6 +42,7 @@ export async function createServices(
   const paths = statePaths(config.stateDir);
   const links = { ...(config.publicUrl && { publicUrl: config.publicUrl }) };
   const caCertificate = readFileSync(paths.caCertificate, 'utf8');
+  const signingKey = createPrivateKey(readFileSync(paths.signingKey, 'utf8'));
   const { provisioning } = config;
   const apiPort = config.listen.slice(config.listen.lastIndexOf(':') + 1);
   /** How nodes reach the API; without a provisioning network there are none to reach it. */
@@ -58,6 +59,7 @@ export async function createServices(
     blobs,
     workDir: join(paths.images, 'work'),
     ...(config.images && { limits: config.images }),
+    signingKey,
     linkKey: derivedKey(paths.secretKey, 'image links'),
     deliveryUrl: provisioning ? `http://${provisioning.address}:${bootPort}` : null,
     users: async (imageId) => (await compute.serversOf(imageId)).map((server) => `server ${server.name}`),
@@ -88,7 +90,17 @@ export async function createServices(
     speed,
   });
   boot = provisioning
-    ? await createBootOf(house, { config, descriptors, network, baremetal, apiUrl, caCertificate, authenticate, speed })
+    ? await createBootOf(house, {
+        config,
+        descriptors,
+        network,
+        baremetal,
+        apiUrl,
+        caCertificate,
+        signingKey,
+        authenticate,
+        speed,
+      })
     : null;
   const compute: Compute = createCompute(house, {
     ...common,
@@ -129,13 +141,14 @@ interface BootParts {
   baremetal: Baremetal;
   apiUrl: string;
   caCertificate: string;
+  signingKey: KeyObject;
   authenticate: Authenticate;
   speed: number;
 }
 
 async function createBootOf(
   house: House,
-  { config, descriptors, network, baremetal, apiUrl, caCertificate, authenticate, speed }: BootParts,
+  { config, descriptors, network, baremetal, apiUrl, caCertificate, signingKey, authenticate, speed }: BootParts,
 ): Promise<Boot | null> {
   const { provisioning } = config;
   const { dhcp, tftp, ra, wire, dns, dnsTcp, proxy } = descriptors;
@@ -161,6 +174,7 @@ async function createBootOf(
     provisioning: { ...provisioning, httpPort: bootPort },
     apiUrl,
     caCertificate,
+    imageKey: createPublicKey(signingKey).export({ type: 'spki', format: 'pem' }).toString(),
     authenticate,
     profile,
     speed,

@@ -98,6 +98,7 @@ const boot = createBoot(house, {
   // The emulated machines of this test are quick, and the test shall be.
   speed: 0.3,
   apiUrl: `https://${given.address}:6385`,
+  imageKey: 'the key of the test\n',
   caCertificate: 'the CA of the test\n',
 });
 await boot.start();

@@ -3,6 +3,7 @@
  * there, and servers that are made of memory.
  */
 import { spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -63,6 +64,7 @@ export async function createAppliance({ builds, mount }: ApplianceOptions = {}):
   const images = createImages(world, {
     blobs: diskBlobs(join(dir, 'blobs')),
     workDir: join(dir, 'work'),
+    signingKey: generateKeyPairSync('ed25519').privateKey,
     linkKey: Buffer.from('key'),
     deliveryUrl: '',
     authenticate,

@@ -136,6 +136,7 @@ export async function bootOn(
     provisioning: { interface: 'br0', address: '127.0.0.254', ...more.provisioning },
     authenticate: async () => world.context,
     apiUrl: 'https://127.0.0.254:6385',
+    imageKey: '-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n',
     caCertificate: '-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n',
   });
   await boot.start();

@@ -1,5 +1,5 @@
 /** The image store behind its APIs on one listener, its blobs on a disk of its own or wherever a test says. */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -56,6 +56,8 @@ export interface ImageServer {
   readonly url: string;
   /** Who uses every image; a test fills it. */
   readonly used: string[];
+  /** By which the store signs what nodes may write. */
+  readonly imageKey: KeyObject;
   /** An administrator's, for X-Auth-Token. */
   readonly token: string;
   close(): Promise<void>;
@@ -71,10 +73,12 @@ export async function imageServer(
   await identity.ensureAdmin('swordfish');
   const blobs = options.blobs ?? diskBlobs(join(dir, 'blobs'));
   const used: string[] = [];
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const images = createImages(world, {
     blobs,
     workDir: join(dir, 'work'),
     ...(options.limits && { limits: options.limits }),
+    signingKey: privateKey,
     linkKey: Buffer.from('key'),
     deliveryUrl: '',
     authenticate: (token, id) => identity.authenticate(token, id),
@@ -93,6 +97,7 @@ export async function imageServer(
     blobs,
     url,
     used,
+    imageKey: publicKey,
     token: await adminToken(url),
     async close() {
       await listener.close();

@@ -16,11 +16,13 @@ import {
   seconds,
   waitFor,
 } from '../../core/operations/index.ts';
+import { type CommandResult, type ImageBytes, readImageBytes } from '../../ipa/index.ts';
 import { nodeForAgent, portForAgent } from '../agent.ts';
 import { fire, intend, requireNode } from '../change.ts';
 import type { Ground } from '../ground.ts';
 import { allowsKexec } from '../hand-over.ts';
 import type { DeployInfo } from '../image.ts';
+import { type Preserve, preserveOf } from '../preserve.ts';
 import { agentStep } from '../steps/agent.ts';
 import { leaveAgent } from '../steps/leave.ts';
 import { bootDisk, powerStep } from '../steps/power.ts';
@@ -57,9 +59,10 @@ function imageInfo(
   uuid: string,
   info: DeployInfo,
   configDrive: string | null,
+  preserve: Preserve | null,
 ): Record<string, unknown> {
   return {
-    id: imageId,
+    id: info.id ?? imageId,
     urls: [info.stream_url],
     disk_format: info.disk_format,
     container_format: 'bare',
@@ -68,6 +71,8 @@ function imageInfo(
     os_hash_value: info.os_hash_value,
     node_uuid: uuid,
     ...(configDrive !== null && { configdrive: configDrive }),
+    ...(info.manifest && { manifest: info.manifest }),
+    ...(preserve && { preserve }),
     ...(info.index_url !== undefined && {
       chunks: {
         index_url: info.index_url,
@@ -77,6 +82,13 @@ function imageInfo(
       },
     }),
   };
+}
+
+/** What the agent says of an image that came in chunks; a stock agent says nothing of the kind. */
+function writtenBytes(result: CommandResult | null): ImageBytes | null {
+  const step = result?.command_result?.deploy_result;
+  if (typeof step !== 'object' || step === null || Array.isArray(step) || !step.bytes) return null;
+  return readImageBytes(step.bytes, 'deploy_result.bytes');
 }
 
 const startSystem = (ground: Ground) =>
@@ -117,6 +129,7 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
             fault('deploy-invalid', { node: node.name ?? node.uuid, reason, remedy });
           if (run.params.imageId === '')
             throw refuse('instance_info names no image.', 'Set instance_info/image_source to an image’s name or id.');
+          preserveOf(node);
           const ports = await listPorts(ground.house.db, { nodeUuid: node.uuid });
           if (!ports.some(({ pxeEnabled }) => pxeEnabled))
             throw refuse(
@@ -167,14 +180,18 @@ export function deployOperation(ground: Ground): Operation<DeployParams> {
               step: {
                 interface: 'deploy',
                 step: 'write_image',
-                args: { image_info: imageInfo(run.params.imageId, node.uuid, info, configDrive) },
+                args: { image_info: imageInfo(run.params.imageId, node.uuid, info, configDrive, preserveOf(node)) },
               },
               node: nodeForAgent(node),
               ports: ports.map(portForAgent),
             },
           };
         },
-        commit: (run, tx) => patchNode(tx, run.subject.id, { used: true }),
+        async commit(run, tx, result) {
+          await patchNode(tx, run.subject.id, { used: true });
+          const bytes = writtenBytes(result);
+          if (bytes) run.emit('node.image-written', bytes);
+        },
       }),
       agentStep<DeployParams>(ground, {
         name: 'boot-loader',

@@ -144,10 +144,18 @@ async function follow<Params>(
 function running<Params>(ground: Ground, step: AgentStep<Params>, run: Run<Params>, result: CommandResult): Outcome {
   if (result.progress) run.progress(result.progress.done, result.progress.total, 'bytes');
   return waitFor({
-    on: `the agent to ${step.title}`,
+    on: `the agent to ${step.title}${soFar(result)}`,
     remedy: step.remedy,
     recheckMs: (step.lookMs ?? 1_000) * Math.min(1, ground.speed),
   });
+}
+
+/** What became of an image's bytes, for whoever waits. */
+function soFar({ progress }: CommandResult): string {
+  if (!progress?.bytes) return '';
+  const { written, skipped, fetched } = progress.bytes;
+  const mib = (bytes: number) => Math.round(bytes / 2 ** 20);
+  return ` (${mib(written)} MiB written, ${mib(skipped)} there already, ${mib(fetched)} fetched)`;
 }
 
 /** What a failed exchange means: busy and unreachable are waited out for a while, the rest ends the step. */

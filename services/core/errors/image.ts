@@ -87,6 +87,12 @@ export const imageErrors = {
     sentence: 'Image {id} was not converted to a raw disk: {reason}',
     remedy: 'Delete it and upload it again, best as raw.',
   },
+  'image-unsigned': {
+    status: 409,
+    sentence: 'Image {id} is not signed by this undercloud, and no node would write it.',
+    remedy:
+      'Start the undercloud anew, which signs what an earlier release left unsigned, or register the image again.',
+  },
   'image-link-refused': {
     status: 403,
     sentence: 'The link to {what} is not valid: {reason}.',

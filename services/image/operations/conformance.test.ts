@@ -1,6 +1,6 @@
 /** Conversion and import of a real qcow2, killed and failed at every step. */
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,6 +57,9 @@ function living(): { ground: Ground; enter(present: Ground): void } {
       house: late(() => here().house, 1),
       blobs: late(() => here().blobs, 0),
       uploading: late(() => here().uploading, 0),
+      get signingKey() {
+        return here().signingKey;
+      },
       get workDir() {
         return here().workDir;
       },
@@ -73,6 +76,7 @@ function groundOf(world: World, outside: Map<string, unknown>): Ground {
   return createGround(world, {
     blobs: diskBlobs(join(at, 'blobs')),
     workDir: join(at, 'work'),
+    signingKey: generateKeyPairSync('ed25519').privateKey,
     linkKey: Buffer.from('key'),
     deliveryUrl: '',
     authenticate: () => Promise.reject(new Error('nobody asks')),

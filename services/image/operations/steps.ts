@@ -6,6 +6,7 @@ import type { Chunked } from '../chunked.ts';
 import { convertible, cutIntoChunks } from '../conversion.ts';
 import type { Ground } from '../ground.ts';
 import * as store from '../store/images.ts';
+import { vouch } from '../vouching.ts';
 
 export function chunkSteps<Params>(ground: Ground, chunked: Chunked): Step<Params>[] {
   const { db } = ground.house;
@@ -23,10 +24,11 @@ export function chunkSteps<Params>(ground: Ground, chunked: Chunked): Step<Param
           onProgress: (at, total) => run.progress(at, total, 'MiB'),
         });
         return done({ chunks: index.chunks.filter(Boolean).length }, async (tx) => {
-          const sha256 = await chunked.keepIndex(tx, image.id, index);
+          const { sha256, bytes } = await chunked.keepIndex(tx, image.id, index);
           // A raw disk is what its chunks say; any other format is kept beside them, because its own bytes have the checksum.
           const column = image.disk_format === 'raw' ? 'chunk_index_sha256' : 'disk_index_sha256';
-          await store.updateImage(tx, image.id, { [column]: sha256 });
+          const kept = await store.updateImage(tx, image.id, { [column]: sha256 });
+          if (kept) await vouch(tx, ground.signingKey, kept, bytes);
         });
       },
       undo: { none: 'what is stored and not named is collected' },

@@ -106,6 +106,14 @@ function after(sort: ImageFilters['sort'], marker: string): RawBuilder<unknown> 
   return sql`(${sql.join(ways, sql` or `)})`;
 }
 
+/** Active ones without a signature by this key. */
+export async function imagesToSign(db: Where, keyId: string): Promise<Image[]> {
+  return (
+    await sql<Image>`select * from image.images where status in ('active', 'deactivated')
+      and delivery_key_id is distinct from ${keyId} order by created_at`.execute(db.kysely)
+  ).rows;
+}
+
 /** What the project's images hold; bytes of the streams that are kept, whatever they share. */
 export async function usage(
   db: Where,
