@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exists, publish, removeTree } from './cache.ts';
+import { cacheKey, exists, publish, removeTree } from './cache.ts';
 import { type Bind, Room } from './chroot.ts';
 import { cpuSeconds } from './command.ts';
 import type { HookTree } from './hooks.ts';
@@ -180,26 +180,39 @@ export class Layering {
   }
 
   /** A step of the builder's own, in shell: inside the tree, or outside with the tree as its first argument. */
-  async native(name: string, script: string, place: 'inside' | 'outside', rest: string): Promise<void> {
+  async native(
+    name: string,
+    script: string,
+    place: 'inside' | 'outside',
+    rest: string,
+    inputs?: (layers: readonly string[]) => string,
+  ): Promise<void> {
     const parts = { script: '', data: '', programs: '', environment: '', rest };
-    await this.#cached({ phase: 'builder', script: name, element: 'builder' }, parts, async (room) => {
-      const { onProgress } = this.#options;
-      const options = { onLine: (line: string) => onProgress({ phase: name, line }) };
-      if (place === 'outside') return void (await room.runOutside(['bash', '-c', script, name, room.root], options));
-      const env = await phaseEnvironment(this.contextOf(room), 'inside');
-      await room.runInside(['bash', '-c', script, name], { ...options, env });
-    });
+    await this.#cached(
+      { phase: 'builder', script: name, element: 'builder' },
+      parts,
+      async (room) => {
+        const { onProgress } = this.#options;
+        const options = { onLine: (line: string) => onProgress({ phase: name, line }) };
+        if (place === 'outside') return void (await room.runOutside(['bash', '-c', script, name, room.root], options));
+        const env = await phaseEnvironment(this.contextOf(room), 'inside');
+        await room.runInside(['bash', '-c', script, name], { ...options, env });
+      },
+      inputs,
+    );
   }
 
   async #cached(
     what: { phase: string; script: string; element: string },
     parts: Parts,
     work: (room: Room) => Promise<void>,
+    /** Instead of the layer below: a digest of what the step takes from the layers. What it makes must depend on nothing else of them. */
+    inputs?: (layers: readonly string[]) => string,
   ): Promise<void> {
-    const whole = { ...parts, parent: this.#key };
+    const whole = { ...parts, parent: inputs === undefined || this.broken ? this.#key : inputs(this.layers) };
     const key = stepKey(`${what.phase}/${what.script}`, whole);
     const record = await this.#record(what, key, whole);
-    this.#key = key;
+    this.#key = inputs === undefined ? key : cacheKey(this.#key, key);
     if (record.state === 'miss') {
       if (this.#options.dryRun) {
         this.broken = true;

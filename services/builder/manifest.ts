@@ -23,7 +23,7 @@ export interface ImageManifest {
   name: string;
   /** Names the inputs of the build: definition, elements, mirrors, builder. */
   key: string;
-  /** Of the raw image, in bytes and hexadecimal; 0 and empty when no disk was made. */
+  /** Of the raw image, in bytes and hexadecimal: 0 when no disk was made, empty when neither raw nor chunks is among the types (sha512: without chunks). */
   size: number;
   sha256: string;
   sha512: string;

@@ -295,7 +295,8 @@ export async function writeOutputs(options: OutputOptions): Promise<Outputs> {
   }
   await rm(tar, { force: true });
   if (raw !== undefined) {
-    if (result.sha256 === undefined) {
+    // The digest of a disk that nobody gets would cost as much as compressing it.
+    if (result.sha256 === undefined && types.includes('raw')) {
       const [sha256] = await clock.run('digests', () => digestFile(raw, 'sha256'));
       result.sha256 = sha256!;
     }

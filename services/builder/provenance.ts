@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 
 import { readFile, stat, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { ImageDefinition } from './definition.ts';
 import { digestPaths } from './hooks.ts';
 import type { HostApt } from './host-apt.ts';
@@ -64,6 +64,10 @@ export interface PaperOptions {
 export async function writePapers(options: PaperOptions): Promise<string[]> {
   const { directory, definition, elements, apt, built, lock, epoch, key } = options;
   const sources = await fetchedSources(options.root);
+  // One question for each directory of elements: a repository has one commit.
+  const commits = new Map(
+    [...new Set(elements.map(({ path }) => dirname(path)))].map((path) => [path, commitOf(path)]),
+  );
   const subject = {
     name: definition.name,
     release: apt.release,
@@ -82,7 +86,11 @@ export async function writePapers(options: PaperOptions): Promise<string[]> {
     sourceDateEpoch: epoch,
     mirrors: apt.sources.map(({ uri, suite, components }) => ({ uri, suite, components })),
     elements: await Promise.all(
-      elements.map(async ({ name, path }) => ({ name, sha256: await digestPaths([path]), commit: commitOf(path) })),
+      elements.map(async ({ name, path }) => ({
+        name,
+        sha256: await digestPaths([path]),
+        commit: commits.get(dirname(path)) ?? '',
+      })),
     ),
     sources,
     layers: built.steps.map(({ phase, script, element, key: layer }) => ({ phase, script, element, key: layer })),

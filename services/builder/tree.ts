@@ -8,6 +8,7 @@ import { hookEnvironment, keyedEnvironment } from './environment.ts';
 import { finishTree, GENERALISE, RESTORE } from './finish-tree.ts';
 import { digestPaths, type HookTree, listHooks, mergeHooks } from './hooks.ts';
 import type { HostApt } from './host-apt.ts';
+import { initramfsInputs } from './initramfs-inputs.ts';
 import { Layering, type StepRecord } from './layering.ts';
 import { type Layout, layoutEnvironment } from './layout.ts';
 import { orderHooks } from './order.ts';
@@ -187,7 +188,9 @@ export class TreeBuilder {
     if ((await listHooks(this.#tree, 'post-root.d')).length > 0)
       await layers.volatile('post-root.d', (context) => runPhase(context, 'post-root.d'));
     if (this.#options.dryRun && layers.broken) return this.#result([]);
-    await clock.run('initramfs', () => layers.native('initramfs', INITRAMFS, 'inside', this.#initramfsKey()));
+    await clock.run('initramfs', () =>
+      layers.native('initramfs', INITRAMFS, 'inside', this.#initramfsKey(), initramfsInputs),
+    );
     if ((await listHooks(this.#tree, 'pre-finalise.d')).length > 0)
       await layers.volatile('pre-finalise.d', (context) => runPhase(context, 'pre-finalise.d'));
     if (!this.#options.layout.loop) await this.#finalise();
