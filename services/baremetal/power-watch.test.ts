@@ -152,6 +152,25 @@ describe('the fleet loop over nodes', () => {
     expect(baremetal.fleetCounts().watched).toBe(1);
   });
 
+  it('looks again at once when somebody has corrected a password', async () => {
+    const { world, baremetal, wait, until, machine } = await setUp(0);
+    const columns = { provisionState: 'available', powerState: 'off' } as const;
+    const driverInfo = { fake_password: 'wrong' };
+    const { uuid } = await baremetal.createNode(world.context, { driver: 'fake-hardware', columns, driverInfo });
+    Object.assign(machine(uuid), { password: 'right', power: 'on' });
+    await until(() => baremetal.bmcView(uuid)?.breaker === 'open');
+    expect(baremetal.bmcView(uuid)?.reason?.sentence).toMatch(/refuses the user/);
+    await wait(300_000);
+    await baremetal.updateNode(world.context, uuid, { driverInfo: { fake_password: 'right' } });
+    let waited = 0;
+    for (; baremetal.bmcView(uuid)?.power !== 'on' && waited < 20; waited++) {
+      await wait(1_000);
+      await world.db.pool.query('select pg_sleep(0.05)');
+    }
+    // The breaker's own pause would be minutes by now.
+    expect(waited).toBeLessThan(20);
+  });
+
   it('follows nodes that come, change their access, and go, and those of other processes within a minute', async () => {
     const { world, baremetal, uuids, until, machine } = await setUp(1);
     const [first = ''] = uuids;

@@ -99,6 +99,8 @@ interface Watched {
   heardAt: number;
   told: boolean;
   looking: boolean;
+  /** Hurried while a look was under way, whose answer is of the past. */
+  again: boolean;
   /** Tick of the next look; 0 while none is due. */
   turn: number;
 }
@@ -210,6 +212,11 @@ export function createFleet(source: FleetSource, hooks: FleetHooks, wanted: Part
         let next = startedAt + pause(it);
         const silentAt = it.heardAt + silenceMs;
         if (it.failures > 0 && !it.told && silentAt > now()) next = Math.min(next, silentAt);
+        if (it.again) {
+          it.failures = 0;
+          next = now();
+        }
+        it.again = false;
         place(it, next);
       }
     }
@@ -244,7 +251,7 @@ export function createFleet(source: FleetSource, hooks: FleetHooks, wanted: Part
       }
       const it: Watched = {
         ...{ key, power: known, failures: 0, reason: null, heardAt: now() },
-        ...{ told: silent, looking: false, turn: 0 },
+        ...{ told: silent, looking: false, again: false, turn: 0 },
       };
       watched.set(key, it);
       if (running) place(it, now() + everyMs * random());
@@ -255,7 +262,11 @@ export function createFleet(source: FleetSource, hooks: FleetHooks, wanted: Part
     },
     hurry(key) {
       const it = watched.get(key);
-      if (!it || !running || it.looking) return;
+      if (!it || !running) return;
+      if (it.looking) {
+        it.again = true;
+        return;
+      }
       it.failures = 0;
       place(it, now());
     },

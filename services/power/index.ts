@@ -175,15 +175,21 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
       const clock = deps.clock ? { clock: deps.clock } : {};
       const fleet = createFleet({ power: sweep, ...clock }, hooks, settings);
       fleets.add(fleet);
+      /** By which access each was watched: somebody who corrects a password does not wait for the breaker's pause. */
+      const watchedBy = new Map<string, Bmc>();
       return {
         ...fleet,
         watch(access, known, silent) {
-          power.bmc(access);
+          const bmc = power.bmc(access);
           fleet.watch(access.key, known, silent);
           hearHints(access.key, fleet);
+          const before = watchedBy.get(access.key);
+          watchedBy.set(access.key, bmc);
+          if (before && before !== bmc) fleet.hurry(access.key);
         },
         unwatch(key) {
           fleet.unwatch(key);
+          watchedBy.delete(key);
           const found = kept.get(key);
           found?.heard?.abort();
           delete found?.heard;
