@@ -46,7 +46,9 @@ const SMALLEST_PACKET = 300;
 /** No jumbo frame carries more, and no client has that much to say. */
 const LARGEST_PACKET = 9216;
 
-export function decodePacket(bytes: Uint8Array): Decoded {
+export function decodePacket(given: Uint8Array): Decoded {
+  // Not a Buffer: each of the views below would be one too, at several times the cost.
+  const bytes = given.constructor === Uint8Array ? given : new Uint8Array(given.buffer, given.byteOffset, given.length);
   if (bytes.length < HEADER) return refuse(`${bytes.length} bytes; a DHCP packet has at least ${HEADER}`);
   if (bytes.length > LARGEST_PACKET) return refuse(`${bytes.length} bytes; more than ${LARGEST_PACKET} are not read`);
   const op = bytes[0]!;

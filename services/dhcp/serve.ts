@@ -145,6 +145,11 @@ export function serveDhcp(options: ServeDhcpOptions): DhcpServing {
     emit({ type: 'send-failed', link, to, reason, count });
   }
 
+  function left(): void {
+    inFlight--;
+    if (inFlight === 0) for (const wake of idle.splice(0)) wake();
+  }
+
   function answer(socket: DatagramPort, packet: DhcpPacket, arrival: Arrival, at: number): void {
     const decided = (decision: Decision): void => {
       send(socket, decision);
@@ -157,13 +162,20 @@ export function serveDhcp(options: ServeDhcpOptions): DhcpServing {
         return;
       }
       inFlight++;
-      deciding
-        .then(decided)
-        .catch((error: unknown) => failed(arrival.source.address, error))
-        .finally(() => {
-          inFlight--;
-          if (inFlight === 0) for (const wake of idle.splice(0)) wake();
-        });
+      deciding.then(
+        (decision) => {
+          try {
+            decided(decision);
+          } catch (error) {
+            failed(arrival.source.address, error);
+          }
+          left();
+        },
+        (error: unknown) => {
+          failed(arrival.source.address, error);
+          left();
+        },
+      );
     } catch (error) {
       failed(arrival.source.address, error);
     }
