@@ -30,11 +30,11 @@ export class AptCache {
     for (const kind of ['lists', 'archives']) {
       await mkdir(join(shared, kind), { recursive: true });
       await mkdir(join(own, kind, 'partial'), { recursive: true });
-      for (const name of await readdir(join(shared, kind)))
-        if (name !== 'lock' && name !== 'partial')
-          await link(join(shared, kind, name), join(own, kind, name)).catch(() =>
-            copyFile(join(shared, kind, name), join(own, kind, name)),
-          );
+      for (const entry of await readdir(join(shared, kind), { withFileTypes: true })) {
+        if (!entry.isFile() || entry.name === 'lock') continue;
+        const [source, target] = [join(shared, kind, entry.name), join(own, kind, entry.name)];
+        await link(source, target).catch(() => copyFile(source, target));
+      }
     }
     const cache = new AptCache(shared, own);
     for (const kind of ['lists', 'archives']) await cache.#fresh(join(own, kind));

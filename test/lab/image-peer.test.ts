@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensurePackages } from '../../bootstrap/packages.ts';
-import { buildImage, definitionOf, planImage, testImage } from '../../services/builder/index.ts';
+import { buildImage, definitionOf, planImage, testImage, verifyImage } from '../../services/builder/index.ts';
 import { buildBoth } from '../conformance/images/build-both.ts';
 
 /** diskimage-builder's own elements: built by it and by us, compared, booted; then what a changed script costs. */
@@ -118,6 +118,22 @@ describe('layers', () => {
       );
     }
     expect(digests[0]).toBe(digests[1]);
+  });
+});
+
+describe('a rebuild', () => {
+  it('has the same bytes, and says which element has changed when it has not', async () => {
+    await writeScript('word', 'install.d/50-word', '#!/bin/sh\necho one >/etc/word\n');
+    const options = tiny('verified', 'word');
+    const { directory } = await buildImage(options);
+    const { definition: _, out: __, ...rest } = options;
+    expect(await verifyImage(directory, rest)).toMatchObject({ same: true, reasons: [] });
+    await writeScript('word', 'install.d/50-word', '#!/bin/sh\necho two >/etc/word\n');
+    const { same, reasons } = await verifyImage(directory, rest);
+    expect(same).toBe(false);
+    expect(reasons).toEqual(
+      expect.arrayContaining(['element "word" has changed since the build', '/etc/word differs']),
+    );
   });
 });
 
