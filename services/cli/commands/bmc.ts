@@ -43,7 +43,9 @@ const spoken = (one: Found): string =>
     .join(', ');
 
 export function bmcCommands(program: Command): void {
-  const bmc = program.command('bmc').description('baseboard management controllers: find them, examine them, keep them');
+  const bmc = program
+    .command('bmc')
+    .description('baseboard management controllers: find them, examine them, keep them');
   bmcNodeCommands(bmc);
   bmc
     .command('scan')
