@@ -1,6 +1,7 @@
 /** `undercloud`: the appliance, its nodes, images and lab. */
 import { applianceCommands } from './commands/appliance.ts';
 import { bmcCommands } from './commands/bmc.ts';
+import { bundleCommands } from './commands/bundle.ts';
 import { imageCommands } from './commands/image.ts';
 import { labCommands } from './commands/lab.ts';
 import { netCommands } from './commands/net.ts';
@@ -14,6 +15,7 @@ nodeCommands(program);
 bmcCommands(program);
 netCommands(program);
 imageCommands(program);
+bundleCommands(program);
 serverCommands(program);
 labCommands(program);
 await main(program);

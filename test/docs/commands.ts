@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { applianceCommands } from '../../services/cli/commands/appliance.ts';
 import { bmcCommands } from '../../services/cli/commands/bmc.ts';
+import { bundleCommands } from '../../services/cli/commands/bundle.ts';
 import { deployCommand } from '../../services/cli/commands/deploy.ts';
 import { imageCommands } from '../../services/cli/commands/image.ts';
 import { labCommands } from '../../services/cli/commands/lab.ts';
@@ -19,6 +20,7 @@ function undercloud(): Command {
     bmcCommands,
     netCommands,
     imageCommands,
+    bundleCommands,
     serverCommands,
     labCommands,
   ])

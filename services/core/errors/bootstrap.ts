@@ -1,6 +1,32 @@
 import type { ErrorRow } from './index.ts';
 
 export const bootstrapErrors = {
+  'bundle-refused': {
+    status: 400,
+    sentence: 'The bundle {file} is refused: {reason}.',
+    remedy: 'Copy it again from where it was made; `undercloud bundle verify` checks it.',
+  },
+  'bundle-untrusted': {
+    status: 403,
+    sentence: 'The bundle {file} is signed by {signer}, and {trusted} is trusted here.',
+    remedy:
+      'Compare the fingerprint with what `undercloud bundle create` said; if it is the same, give it with `--trust {signer}`.',
+  },
+  'bundle-key': {
+    status: 400,
+    sentence: '{path} is no Ed25519 key in PEM: {reason}',
+    remedy: 'Give --signing-key or --trust another file; `openssl genpkey -algorithm ed25519` makes a key.',
+  },
+  'bundle-not-made': {
+    status: 500,
+    sentence: 'The bundle {file} was not made: {reason}',
+    remedy: 'Nothing of it was left behind; mend that and make it again.',
+  },
+  'bundle-program-there': {
+    status: 409,
+    sentence: 'There is something in {directory}, where the program of the bundle would go.',
+    remedy: 'Give --program another directory, or leave the program out: `--parts boot,images,packages,debian`.',
+  },
   'bootstrap-step': {
     status: 500,
     sentence: 'Bootstrap could not {step}: {reason}',
