@@ -214,6 +214,34 @@ describe('transfers', () => {
     expect([closed, serving.sessions()]).toEqual([1, 0]);
   });
 
+  it('leave a client that acknowledges block 65535 for ever without anything, and serve the others meanwhile', async () => {
+    for (const windowSize of ['1', '16']) {
+      const { port, event, events, serving } = await world(hundred, {
+        patienceMs: 300,
+        bounds: { first: 100, least: 100, most: 200 },
+      });
+      const liar = await client();
+      let heard = 0;
+      liar.socket.on('message', () => heard++);
+      liar.send(ask('a', { blksize: '1024', windowsize: windowSize }), port);
+      const { port: from } = await liar.next();
+      liar.send(writeAck(0), from);
+      let acks = 0;
+      const lying = setInterval(() => {
+        for (let i = 0; i < 50; i++, acks++) liar.send(writeAck(65_535), from);
+      }, 5);
+      expect(Buffer.from(await fetchAll(port, 'b')).equals(Buffer.from(HUNDRED))).toBe(true);
+      const end = await event((one) => one.type === 'ended' && one.transfer.port === liar.socket.address().port);
+      clearInterval(lying);
+      // No progress: it is given up as one that has gone, and a flood of ACKs was answered with a few windows.
+      expect(end).toMatchObject({ end: 'vanished', transfer: { bytes: 0 } });
+      expect(acks).toBeGreaterThan(500);
+      expect(heard).toBeLessThanOrEqual(2 + 5 * Number(windowSize));
+      expect(events.filter(({ type }) => type === 'malformed')).toEqual([]);
+      expect(serving.sessions()).toBe(0);
+    }
+  });
+
   it('end with a reason when the content fails or shrinks', async () => {
     const failing = await world(async () => ({
       size: 10,
