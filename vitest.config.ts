@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// Two projects: `unit` needs nothing but this repository; `lab` needs root, namespaces and real peers, and runs one file at a time.
+// `unit` needs nothing but this repository; `lab` and `long` need root, namespaces and real peers, and run one file at a time.
+// `long` is not part of the whole run, which has to end within 25 minutes: `bootstrap/test --project long`.
 export default defineConfig({
   test: {
     projects: [
@@ -8,7 +9,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['services/**/*.test.ts', 'bootstrap/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['**/node_modules/**', 'test/lab/**'],
+          exclude: ['**/node_modules/**', 'test/lab/**', 'test/long/**'],
           globalSetup: ['test/setup/database.ts'],
           pool: 'forks',
           maxWorkers: 2,
@@ -20,6 +21,16 @@ export default defineConfig({
         test: {
           name: 'lab',
           include: ['test/lab/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
+        },
+      },
+      {
+        test: {
+          name: 'long',
+          include: ['test/long/**/*.test.ts'],
           pool: 'forks',
           fileParallelism: false,
           testTimeout: 900_000,

@@ -11,7 +11,7 @@ import { createRecorder } from '../../services/core/events/index.ts';
 import { createApi, listen } from '../../services/core/http/index.ts';
 import { createOperations } from '../../services/core/operations/index.ts';
 import { createSecrets } from '../../services/core/secrets.ts';
-import { datagramFrom } from '../../services/core/sockets.ts';
+import { datagramPort } from '../../services/core/datagrams.ts';
 import { createNetwork } from '../../services/network/index.ts';
 
 export interface ServeArgument {
@@ -85,8 +85,8 @@ const boot = createBoot(house, {
     importNodes: async () => [],
   },
   sockets: {
-    dhcp: await datagramFrom(given.fds.dhcp),
-    tftp: await datagramFrom(given.fds.tftp),
+    dhcp: datagramPort(given.fds.dhcp, { pacedMs: 2 }),
+    tftp: datagramPort(given.fds.tftp),
     ...(given.fds.ra !== undefined && { ra: { fd: given.fds.ra } }),
     wire: { fd: given.fds.wire },
   },

@@ -13,8 +13,8 @@ import { buildRamdisk } from '../../services/builder/index.ts';
 import { statePaths } from '../../services/core/config.ts';
 import { enterNamespace } from '../../services/core/sockets.ts';
 import { type Lab, labDown, labNetns, labUp } from '../../services/lab/index.ts';
-import { ip } from './namespace.fixture.ts';
-import { launcher, type Ran, run, userOf } from './undercloud.fixture.ts';
+import { ip } from '../lab/namespace.fixture.ts';
+import { launcher, type Ran, run, userOf } from '../lab/undercloud.fixture.ts';
 
 const scratch = mkdtempSync('/var/tmp/uc-wired-');
 const state = join(scratch, 'state');
