@@ -59,12 +59,35 @@ describe('deploy', () => {
       'node.agent-lookup',
       'node.agent-heartbeat',
       'node.agent-command',
+      'node.image-written',
     ])
       expect(kinds).toContain(kind);
     const states = (await baremetal.timeline(machine.uuid)).flatMap(({ kind, data }) =>
       kind === 'node.provision-state' ? [(data as { to: string }).to] : [],
     );
     expect(states.slice(-4)).toEqual(['deploying', 'wait call-back', 'deploying', 'active']);
+  });
+
+  it('ends where the agent finds the image not vouched for, or has nothing to preserve: the disk is as it was', async () => {
+    const { world, rack, baremetal, machine } = await setUp();
+    const { info } = rack.image;
+    const before = diskOf(machine, rack.image.raw.length);
+    const refused = async (sentence: RegExp) => {
+      const row = await world.operations.ended(await deploy(world, baremetal, machine.uuid));
+      expect(row.error?.message).toMatch(sentence);
+      expect(diskOf(machine, rack.image.raw.length).equals(before)).toBe(true);
+      expect(await baremetal.findNode(world.context, machine.uuid)).toMatchObject({ provisionState: 'deploy failed' });
+    };
+    const { manifest } = info;
+    Object.assign(info, { manifest: { ...manifest, text: manifest?.text.replace('test-image', 'best-image') } });
+    await refused(/could not “write the image to the disk”.*does not fit its signature/);
+    Object.assign(info, { manifest, id: 'the-id-of-another' });
+    await refused(/The manifest given for image the-id-of-another is that of image the-id-of-test-image/);
+    Object.assign(info, { id: 'the-id-of-test-image' });
+    await baremetal.updateNode(world.context, machine.uuid, { instanceInfo: { preserve_partitions: 'data' } });
+    await refused(/Nothing was written, because partitions are to be preserved: disk .* has no partition table/);
+    await baremetal.updateNode(world.context, machine.uuid, { instanceInfo: { preserve_ephemeral: 'maybe' } });
+    await refused(/instance_info\/preserve_ephemeral is "maybe", not true or false/);
   });
 
   it('hands over by kexec where image and request allow it: the machine is not switched off', async () => {

@@ -2,7 +2,7 @@
  * A rack of machines that are not there: fake BMCs, and in each machine that is started into the agent the real agent on
  * simulated hardware, whose disk is a file. It outlives the undercloud under test: `attach` joins it to the next life.
  */
-import { hash, randomBytes, randomUUID } from 'node:crypto';
+import { generateKeyPairSync, hash, randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,7 +17,7 @@ import {
   type DeployInfo,
 } from '../../services/baremetal/index.ts';
 import { type Api, createApi, type Listener, listen } from '../../services/core/http/index.ts';
-import { CHUNK_SIZE, encodeChunkIndex } from '../../services/ipa/index.ts';
+import { CHUNK_SIZE, encodeChunkIndex, signManifest } from '../../services/ipa/index.ts';
 import { createFakeMachines, createPower, type FakeMachines } from '../../services/power/index.ts';
 import type { World } from './world.ts';
 
@@ -51,6 +51,9 @@ export interface Rack {
   close(): Promise<void>;
 }
 
+/** By which this rack's image is signed; every agent of it has the public half, as its trust archive would bring it. */
+const imageKeys = generateKeyPairSync('ed25519');
+
 function pack(raw: Buffer, url: (name: string) => string): RackImage & { index: string } {
   const frames: Buffer[] = [];
   let used = 0;
@@ -70,15 +73,28 @@ function pack(raw: Buffer, url: (name: string) => string): RackImage & { index: 
     objects: [{ name: 'object-0', size: object.length, sha256: hash('sha256', object, 'hex') }],
     chunks,
   });
+  const index256 = hash('sha256', index, 'hex');
+  const manifest = signManifest(
+    {
+      format: 'undercloud.delivery/1',
+      image: 'the-id-of-test-image',
+      name: 'test-image',
+      size: raw.length,
+      index: { sha256: index256, bytes: index.length },
+    },
+    imageKeys.privateKey,
+  );
   return {
     raw,
     object,
     index,
     info: {
+      id: 'the-id-of-test-image',
+      manifest,
       name: 'test-image',
       size: raw.length,
       index_url: url('index'),
-      index_sha256: hash('sha256', index, 'hex'),
+      index_sha256: index256,
       objects: { 'object-0': url('object-0') },
       stream_url: url('raw'),
       disk_format: 'raw',
@@ -211,6 +227,7 @@ export async function createRack(): Promise<Rack> {
         },
         replace: hardware.get(machine.uuid) ?? {},
       }),
+      imageKey: imageKeys.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
       apiUrls: [url],
       bootToken,
       tls: false,
