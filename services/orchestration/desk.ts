@@ -8,6 +8,7 @@ import type { Probe } from './engine/session.ts';
 import type { TypeCatalog } from './language/index.ts';
 import type { Reader } from './reading/pool.ts';
 import type { SignalTarget } from './signals.ts';
+import type { Bell } from './software/bell.ts';
 
 export interface OrchestrationDeps {
   readonly compute: Pick<
@@ -62,6 +63,8 @@ export interface Desk extends OrchestrationDeps {
   readonly house: House;
   readonly types: TypeCatalog;
   readonly reader: Reader;
+  /** Rung when a server's agent has something new to read. */
+  readonly bell: Bell;
   /** Moves the group of a scaling policy that was signalled; says what came of it. */
   readonly scale: (target: SignalTarget) => Promise<string>;
 }

@@ -18,6 +18,7 @@ import { sharedReader } from './reading/pool.ts';
 import { createRoutes } from './routes/index.ts';
 import { scale } from './scaling.ts';
 import { showOutputs, showTree, stackActivity } from './show.ts';
+import { createBell } from './software/bell.ts';
 import { createStacks } from './stacks.ts';
 import { resourcesFor } from './store/resources.ts';
 import { createTempUrlRoutes } from './temp-urls/routes.ts';
@@ -69,6 +70,7 @@ export function createOrchestration(
     house,
     types: builtInCatalog,
     reader: deps.reader ?? sharedReader(),
+    bell: createBell(),
     scale: (target) => scale(desk, target, stacks.redo),
   };
   const stacks = createStacks(desk);
@@ -97,6 +99,9 @@ export function createOrchestration(
       });
       await stacks.startPending();
     },
-    stop: () => leave(),
+    stop() {
+      desk.bell.close();
+      leave();
+    },
   };
 }

@@ -94,6 +94,7 @@ async function endDeployment(
   const config = row.config_id ? await software.config(tx, row.config_id) : undefined;
   const { status, reason, values } = deploymentEnd(body, config ? openConfig(desk, config).outputs : []);
   const before = openDeployment(desk, row);
+  tx.afterCommit(() => desk.bell.ring(row.server_id));
   await software.patchDeployment(tx, row.id, {
     status,
     reason,

@@ -68,10 +68,12 @@ export function machine(name: string, userData: string) {
   writeFileSync(join(drive, 'user_data'), userData);
   return {
     dir,
-    async run(rounds = 1): Promise<string> {
+    /** @param wait seconds that a poll may be held; 0 asks for none. `interval`: seconds that are slept where it is not held. */
+    async run(rounds = 1, { wait = 0, interval = 0 } = {}): Promise<string> {
       const env = {
         UC_ROOT: dir,
-        UC_INTERVAL: '0',
+        UC_INTERVAL: String(interval),
+        UC_WAIT: String(wait),
         UC_RETRY: '0',
         UC_ROUNDS: String(rounds),
         UC_PATH: process.env.PATH ?? '',

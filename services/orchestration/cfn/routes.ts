@@ -13,6 +13,7 @@ import { documentOf } from '../routes/resources.ts';
 import { signal } from '../signals.ts';
 import { heatTime } from '../software/configs.ts';
 import { secretOf } from '../software/credentials.ts';
+import { newerDocument, type Read } from '../software/long-poll.ts';
 import { isSigned } from '../software/signature.ts';
 import { credentialByKey, type FoundResource, resource } from '../store/resources.ts';
 import * as stackStore from '../store/stacks.ts';
@@ -100,7 +101,7 @@ export function createCfnRoutes(desk: Desk): Routes {
     return { id: row.id, name: row.name, type: row.type, stack_id: row.stack_id, root_id: row.root_id, params };
   }
 
-  async function describe(request: FastifyRequest, extra: Readonly<Record<string, string>> = {}): Promise<string> {
+  async function describe(request: FastifyRequest, extra: Readonly<Record<string, string>> = {}): Promise<Read> {
     const found = await signer(request, extra);
     const { params } = found;
     if (params.Action !== 'DescribeStackResource')
@@ -127,10 +128,11 @@ export function createCfnRoutes(desk: Desk): Routes {
       ['StackId', stackArn({ project: row.project_id, name: row.name, id: row.id })],
       ['StackName', row.name],
     ];
-    return write([
+    const text = write([
       'DescribeStackResourceResponse',
       [['DescribeStackResourceResult', [['StackResourceDetail', detail]]]],
     ]);
+    return { server: live.row.physical_id, text };
   }
 
   async function report(request: FastifyRequest): Promise<FoundResource> {
@@ -169,9 +171,13 @@ export function createCfnRoutes(desk: Desk): Routes {
       const href = `${baseUrl(request, '/cfn', desk.publicUrl)}/v1/`;
       return reply.status(300).send({ versions: [{ id: 'v1.0', status: 'CURRENT', links: [{ rel: 'self', href }] }] });
     });
-    (api as Api).get('/v1', async (request, reply) => send(reply, await describe(request)));
+    api.addHook('preClose', async () => desk.bell.close());
+    (api as Api).get('/v1', async (request, reply) => {
+      const text = await newerDocument(desk, request, reply, () => describe(request));
+      return text === null ? reply : send(reply, text);
+    });
     api.post('/v1', async (request, reply) =>
-      send(reply, await describe(request, paramsOf(String(request.body ?? '')))),
+      send(reply, (await describe(request, paramsOf(String(request.body ?? '')))).text),
     );
     api.post('/v1/signal/*', async (request, reply) => {
       await report(request);

@@ -115,6 +115,7 @@ async function deploy(work: Work, kind: DeploymentKind): Promise<void> {
     const id = work.physicalId ?? randomUUID();
     const before = (await store.deployment(tx, id))?.config_id;
     const silent = transport === 'NO_SIGNAL';
+    tx.afterCommit(() => work.desk.bell.ring(String(work.properties.server)));
     await store.insertDeployment(tx, {
       id,
       project_id: work.stack.projectId,
@@ -179,6 +180,7 @@ async function farewell(work: Work, kind: DeploymentKind): Promise<Outcome> {
   }
   await work.commit(async (tx) => {
     const row = await store.deployment(tx, work.physicalId ?? '');
+    tx.afterCommit(() => work.desk.bell.ring(String(work.properties.server)));
     await store.deleteDeployment(tx, work.physicalId ?? '');
     if (row?.config_id) await store.deleteConfig(tx, row.config_id);
     await dropCredential(work.desk, tx, work.id);

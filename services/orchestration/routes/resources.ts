@@ -11,6 +11,7 @@ import type { Plain } from '../model.ts';
 import { metadataOf, resourceIn, resourcesBelow, showTree } from '../show.ts';
 import { clearHook, signal } from '../signals.ts';
 import { ensureCredential } from '../software/credentials.ts';
+import { newerDocument } from '../software/long-poll.ts';
 import { collectors, serverDocument } from '../software/metadata.ts';
 import type { Stacks } from '../stacks.ts';
 import { writeResources } from '../store/resources.ts';
@@ -117,10 +118,14 @@ export function resourceRoutes(api: Api, desk: Desk, stacks: Stacks): void {
     return { resource: detailedResource(linksFor(desk, request), node, live, attributes) };
   });
 
-  api.get<ResourcePath>('/stacks/:stack/:id/resources/:resource/metadata', async (request) => {
+  api.get<ResourcePath>('/stacks/:stack/:id/resources/:resource/metadata', async (request, reply) => {
     const row = await stacks.find(request.context, request.params.id, { agents: true });
-    const node = await showTree(desk, row);
-    return { metadata: await documentOf(desk, node, resourceIn(node, request.params.resource)) };
+    const text = await newerDocument(desk, request, reply, async () => {
+      const node = await showTree(desk, row);
+      const live = resourceIn(node, request.params.resource);
+      return { server: live.row.physical_id, text: JSON.stringify({ metadata: await documentOf(desk, node, live) }) };
+    });
+    return text === null ? reply : reply.type('application/json').send(text);
   });
 
   api.post<ResourcePath>('/stacks/:stack/:id/resources/:resource/signal', async (request, reply) => {

@@ -128,6 +128,7 @@ export function softwareRoutes(api: Api, desk: Desk): void {
       reason: String(body.status_reason ?? 'None'),
       body: sealDeployment(desk, id, { input_values: mapOf(body.input_values, 'input_values'), output_values: null }),
     });
+    desk.bell.ring(made.server_id);
     return { software_deployment: shown(made) };
   });
 
@@ -149,12 +150,14 @@ export function softwareRoutes(api: Api, desk: Desk): void {
         output_values: body.output_values ? mapOf(body.output_values, 'output_values') : before.output_values,
       }),
     });
+    desk.bell.ring(row.server_id);
     return { software_deployment: shown(await deployment(request.context, row.id)) };
   });
 
   api.delete<ById>('/software_deployments/:id', async (request, reply) => {
     const row = await deployment(request.context, request.params.id);
     await store.deleteDeployment(db, row.id);
+    desk.bell.ring(row.server_id);
     return reply.status(204).send();
   });
 

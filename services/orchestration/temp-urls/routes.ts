@@ -8,6 +8,7 @@ import { loadOne } from '../one-resource.ts';
 import { documentOf } from '../routes/resources.ts';
 import { signal } from '../signals.ts';
 import { secretOf } from '../software/credentials.ts';
+import { newerDocument } from '../software/long-poll.ts';
 import { credentialOf, type FoundResource, resource } from '../store/resources.ts';
 import * as stackStore from '../store/stacks.ts';
 import { isTempSigned } from './sign.ts';
@@ -52,9 +53,13 @@ export function createTempUrlRoutes(desk: Desk): Routes {
       url: path,
       async handler(request, reply) {
         const found = await proven(request);
-        const { node, live } = await loadOne(desk, found);
+        const text = await newerDocument(desk, request, reply, async () => {
+          const { node, live } = await loadOne(desk, found);
+          return { server: live.row.physical_id, text: JSON.stringify(await documentOf(desk, node, live)) };
+        });
+        if (text === null) return reply;
         // No Last-Modified: os-collect-config's times are whole seconds, and it would miss what changes twice in one.
-        return reply.type('application/json').send(JSON.stringify(await documentOf(desk, node, live)));
+        return reply.type('application/json').send(text);
       },
     });
     (api as Api).put<Temp>(path, async (request, reply) => {

@@ -19,6 +19,7 @@ adopt_collectors() {
   cmp -s "$run/collectors.new" "$state/collectors.json" 2>/dev/null && return 0
   (umask 077; cp "$run/collectors.new" "$state/collectors.json")
   rm -f "$run/cfn.url" "$run/token"
+  rm -f "$run/etag"
   interval= kind=
 }
 
@@ -51,8 +52,23 @@ cfn_url() {
   cat "$run/cfn.url"
 }
 
+# One long poll: the undercloud answers when the document is another than the one with this ETag, or with 304 after the time
+# asked for. Others know no `Prefer` and answer at once; then the interval is slept. $1: where to; $2: URL; the rest goes to curl.
+fetch_newer() {
+  target=$1 url=$2
+  shift 2
+  waited= unchanged=
+  [ -s "$run/document.json" ] && [ ! -e "$run/changed" ] || rm -f "$run/etag"
+  fetch --max-time 60 -D "$run/head" -o "$target" -H "Prefer: wait=${UC_WAIT:-25}" -H "If-None-Match: $(cat "$run/etag" 2>/dev/null || echo '""')" "$@" "$url" || return 1
+  tr -d '\r' <"$run/head" >"$run/head.lines"
+  grep -qi '^preference-applied: *wait' "$run/head.lines" && waited=yes
+  grep -q '^HTTP/[0-9.]* 304' "$run/head.lines" && { unchanged=yes; return 0; }
+  sed -n 's/^[Ee][Tt][Aa][Gg]: *//p' "$run/head.lines" | tail -n 1 >"$run/etag"
+}
+
 collect_cfn() {
-  fetch -o "$run/cfn.xml" "$(cfn_url)" || return 1
+  fetch_newer "$run/cfn.xml" "$(cfn_url)" || return 1
+  [ -z "$unchanged" ] || { cp "$run/document.json" "$1"; return 0; }
   # The document is one JSON text inside <Metadata>; JSON has no line ends of its own.
   tr '\n' ' ' <"$run/cfn.xml" | sed -n 's/.*<Metadata>\(.*\)<\/Metadata>.*/\1/p' |
     sed 's/&lt;/</g; s/&gt;/>/g; s/&quot;/"/g; s/&#34;/"/g; s/&apos;/'"'"'/g; s/&#39;/'"'"'/g; s/&#xA;/ /g; s/&#10;/ /g; s/&amp;/\&/g' >"$1"
@@ -73,7 +89,8 @@ heat_session() {
 collect_heat() {
   heat_session "$(jq -c .heat "$state/collectors.json")" || return 1
   path=$(jq -r '.heat | "stacks/\(.stack_id)/resources/\(.resource_name | @uri)/metadata"' "$state/collectors.json")
-  fetch -o "$run/heat.json" -H "X-Auth-Token: $(cat "$run/token")" "$(cat "$run/endpoint")/$path" || { rm -f "$run/token"; return 1; }
+  fetch_newer "$run/heat.json" "$(cat "$run/endpoint")/$path" -H "X-Auth-Token: $(cat "$run/token")" || { rm -f "$run/token"; return 1; }
+  [ -z "$unchanged" ] || { cp "$run/document.json" "$1"; return 0; }
   jq '.metadata' "$run/heat.json" >"$1"
 }
 
@@ -85,7 +102,9 @@ collect_request() {
     cp "$run/document.json" "$1"
     return 0
   fi
-  fetch -o "$1" "$url" && mv "$run/modified.new" "$run/modified"
+  fetch_newer "$1" "$url" || return 1
+  [ -z "$unchanged" ] || cp "$run/document.json" "$1"
+  mv "$run/modified.new" "$run/modified"
 }
 
 collect() {

@@ -65,6 +65,13 @@ run_deployments() {
     case $group in os-apply-config | Heat::Ungrouped | '') continue ;; esac
     name=$(jq -r '.name // .id' "$run/deployment.json")
     say "deployment $name ($group) runs"
+    if [ "$group" = component ]; then
+      # The part of an OS::Heat::SoftwareComponent that is for this action, by its own tool; none is nothing to do.
+      jq '(first(.inputs // [] | .[] | select(.name == "deploy_action") | .value) // "") as $action
+        | (first(.config.configs // [] | .[] | select(.actions | index($action))) // {tool: "script", config: "#!/bin/sh\n:\n"}) as $part
+        | .group = $part.tool | .config = $part.config' "$run/deployment.json" >"$run/component.json" && mv "$run/component.json" "$run/deployment.json"
+      group=$(jq -r '.group // ""' "$run/deployment.json")
+    fi
     if hook=$(hook_of "$group"); then result=$(run_hook "$run/deployment.json" "$hook")
     elif [ "$group" = script ]; then result=$(run_script "$run/deployment.json")
     else result=$(jq -n --arg group "$group" '{deploy_stdout: "", deploy_stderr: "This image has no hook for deployments of group \"\($group)\" (/usr/libexec/heat-config/hooks/\($group)).", deploy_status_code: 1}')
