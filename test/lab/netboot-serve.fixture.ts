@@ -7,11 +7,11 @@ import { type BootIntent, createBoot } from '../../services/boot/index.ts';
 import { systemClock } from '../../services/core/clock.ts';
 import { systemContext } from '../../services/core/context.ts';
 import { openDatabase } from '../../services/core/database/index.ts';
+import { datagramPort } from '../../services/core/datagrams.ts';
 import { createRecorder } from '../../services/core/events/index.ts';
 import { createApi, listen } from '../../services/core/http/index.ts';
 import { createOperations } from '../../services/core/operations/index.ts';
 import { createSecrets } from '../../services/core/secrets.ts';
-import { datagramPort } from '../../services/core/datagrams.ts';
 import { createNetwork } from '../../services/network/index.ts';
 
 export interface ServeArgument {
