@@ -6,12 +6,14 @@ import { fault } from '../core/errors/index.ts';
 import type { House } from '../core/house.ts';
 import type { Routes } from '../core/http/index.ts';
 import { type Accounts, createAccounts } from './accounts.ts';
+import { type Signer, signerOf } from './ec2.ts';
 import { hashPassword, verifyPassword } from './passwords.ts';
 import { identityRoutes } from './routes.ts';
 import { createStore, type Project, type Role, type User } from './store.ts';
 import { createTokens, type Tokens } from './tokens.ts';
 
 export type { Accounts, Grant } from './accounts.ts';
+export type { Signer } from './ec2.ts';
 export type { Project, Role, User } from './store.ts';
 
 /** The three roles that the policies know; others may be made and mean nothing here. */
@@ -35,6 +37,8 @@ export interface Identity {
   deleteStackUser(tx: Tx, userId: string, projectId?: string): Promise<void>;
   project(key: string): Promise<Project | undefined>;
   readonly accounts: Accounts;
+  /** Whose AWS-like access key this is, with what its requests are signed. */
+  signer(access: string, requestId: string): Promise<Signer | undefined>;
   dropExpiredTokens(): Promise<void>;
 }
 
@@ -48,6 +52,7 @@ export interface Scope {
 }
 
 export interface Desk {
+  readonly house: House;
   readonly store: ReturnType<typeof createStore>;
   readonly tokens: Tokens;
   login(user: { id?: string; name?: string; password: string; domain?: { id?: string; name?: string } }): Promise<User>;
@@ -64,6 +69,7 @@ export function createIdentity(house: House, options: IdentityOptions): Identity
   };
 
   const desk: Desk = {
+    house,
     store,
     tokens,
     async login(given) {
@@ -131,6 +137,7 @@ export function createIdentity(house: House, options: IdentityOptions): Identity
       tx.afterCommit(() => tokens.forget());
     },
     project: (key) => store.project(key),
+    signer: (access, requestId) => signerOf(house, store, access, requestId),
     dropExpiredTokens: () => store.dropExpiredTokens(),
   };
 }

@@ -5,6 +5,7 @@ import { isAdmin } from '../core/context.ts';
 import { type Fault, fault } from '../core/errors/index.ts';
 import { type Api, baseUrl, errorsAs, type Routes, requireToken } from '../core/http/index.ts';
 import { catalog, endpoints, services } from './catalog.ts';
+import { ec2Routes } from './ec2.ts';
 import type { Desk, IdentityOptions } from './index.ts';
 import { hashPassword } from './passwords.ts';
 import type { Domain, Project, User } from './store.ts';
@@ -97,6 +98,7 @@ export function identityRoutes(desk: Desk, options: IdentityOptions): Routes {
         requireToken((token, id) => tokens.context(token, id)),
       );
       tokenRoutes(inside, desk, (request, projectId) => catalog(root(request), options.region, projectId));
+      ec2Routes(inside, { house: desk.house, store, base });
       directoryRoutes(inside, desk, list);
       inside.get('/v3/services', async (request) => list(request, 'services', services()));
       inside.get('/v3/endpoints', async (request) =>

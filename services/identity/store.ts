@@ -45,7 +45,16 @@ type TokenTable = {
   expires_at: Date;
 };
 
+export interface Ec2Row {
+  readonly access: string;
+  /** Sealed. */
+  readonly secret: string;
+  readonly user_id: string;
+  readonly project_id: string;
+}
+
 export type IdentityTables = {
+  'identity.ec2_credentials': Ec2Row;
   'identity.domains': DomainTable;
   'identity.projects': ProjectTable;
   'identity.users': UserTable;
@@ -250,6 +259,16 @@ export function createStore(database: Database) {
     },
     async deleteTokensOf(userId: string): Promise<void> {
       await db.deleteFrom('identity.tokens').where('user_id', '=', userId).execute();
+    },
+    async insertEc2(row: Ec2Row): Promise<void> {
+      await db.insertInto('identity.ec2_credentials').values(row).execute();
+    },
+    ec2: (access: string): Promise<Ec2Row | undefined> =>
+      db.selectFrom('identity.ec2_credentials').selectAll().where('access', '=', access).executeTakeFirst(),
+    ec2Of: (userId: string): Promise<Ec2Row[]> =>
+      db.selectFrom('identity.ec2_credentials').selectAll().where('user_id', '=', userId).orderBy('access').execute(),
+    async deleteEc2(access: string): Promise<void> {
+      await db.deleteFrom('identity.ec2_credentials').where('access', '=', access).execute();
     },
     async dropExpiredTokens(): Promise<void> {
       await sql`delete from identity.tokens where expires_at < now()`.execute(db);

@@ -40,7 +40,7 @@ export interface OrchestrationDeps {
     | 'deletePort'
     | 'provisioning'
   >;
-  readonly identity: Pick<Identity, 'createStackUser' | 'deleteStackUser' | 'issue' | 'accounts'>;
+  readonly identity: Pick<Identity, 'createStackUser' | 'deleteStackUser' | 'issue' | 'accounts' | 'signer'>;
   readonly images: Pick<Images, 'find' | 'create' | 'update' | 'delete' | 'import'>;
   readonly region: string;
   /** What links say instead of the Host header. */

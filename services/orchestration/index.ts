@@ -77,7 +77,7 @@ export function createOrchestration(
   let leave = () => {};
   return {
     routes: createRoutes(desk, stacks, deps.authenticate),
-    cfnRoutes: createCfnRoutes(desk),
+    cfnRoutes: createCfnRoutes(desk, stacks),
     tempUrlRoutes: createTempUrlRoutes(desk),
     createStack: stacks.create,
     updateStack: stacks.update,

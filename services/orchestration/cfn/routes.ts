@@ -1,6 +1,7 @@
 /**
- * CFN's side, for the agents on nodes: DescribeStackResource, and the pre-signed URLs that deployments and wait
- * conditions report to. Who asks is proven by the signature alone; each key is good for one resource.
+ * CFN's side: for the agents on nodes DescribeStackResource, and the pre-signed URLs that deployments and wait conditions
+ * report to, with keys that are good for one resource each; for users with access keys of their own, all actions. Who
+ * asks is proven by the signature alone.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Fault, fault } from '../../core/errors/index.ts';
@@ -15,19 +16,11 @@ import { heatTime } from '../software/configs.ts';
 import { secretOf } from '../software/credentials.ts';
 import { newerDocument, type Read } from '../software/long-poll.ts';
 import { isSigned } from '../software/signature.ts';
+import type { Stacks } from '../stacks.ts';
 import { credentialByKey, type FoundResource, resource } from '../store/resources.ts';
 import * as stackStore from '../store/stacks.ts';
-
-const xml = (text: string): string =>
-  text.replace(
-    /[&<>"']/g,
-    (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' })[c] as string,
-  );
-
-/** Elements in order; a nested list is an element with children. */
-type Element = readonly [name: string, content: string | readonly Element[]];
-const write = ([name, content]: Element): string =>
-  `<${name}>${typeof content === 'string' ? xml(content) : content.map(write).join('')}</${name}>`;
+import { act, cfnFault, checkFresh } from './actions.ts';
+import { type Element, write } from './xml.ts';
 
 const awsCodes: Readonly<Record<number, string>> = {
   400: 'InvalidParameterValue',
@@ -36,12 +29,28 @@ const awsCodes: Readonly<Record<number, string>> = {
   500: 'InternalFailure',
 };
 
+/** Heat's: what it maps its own errors to. Others are named after their status. */
+const codes: Readonly<Record<string, string>> = {
+  'stack-exists': 'AlreadyExists',
+  'stack-action-running': 'InvalidAction',
+  'subject-busy': 'InvalidAction',
+  'stack-not-running': 'InvalidAction',
+};
+
+/** AWS has no 404, 409 or 422: what the sender has to change is a 400. */
+const statusOf = (error: Fault): number =>
+  error.code === 'cfn-invalid'
+    ? Number(error.details.status ?? 400)
+    : error.status >= 500 || error.status === 403
+      ? error.status
+      : 400;
+
 function errorDocument(error: Fault): string {
   const kind = error.status >= 500 ? 'Server' : 'Sender';
   const code =
     error.code === 'cfn-invalid'
       ? String(error.details.code ?? 'InvalidParameterValue')
-      : (awsCodes[error.status] ?? 'ValidationError');
+      : (codes[error.code] ?? awsCodes[error.status] ?? 'InvalidParameterValue');
   return write([
     'ErrorResponse',
     [
@@ -75,29 +84,40 @@ function paramsOf(query: string): Record<string, string> {
   return params;
 }
 
-export function createCfnRoutes(desk: Desk): Routes {
+export function createCfnRoutes(desk: Desk, stacks: Stacks): Routes {
   const { db } = desk.house;
+
+  function isSignedWith(secret: string, request: FastifyRequest, params: Record<string, string>): boolean {
+    let path: string;
+    try {
+      path = decodeURIComponent(request.url.split('?')[0] ?? '');
+    } catch {
+      return false;
+    }
+    const signed = { verb: request.method, host: request.headers.host ?? '', path, params };
+    // Behind a proxy the host that was signed is the one that we hand out.
+    return isSigned(secret, signed) || isSigned(secret, { ...signed, host: new URL(desk.cfnUrl).host });
+  }
+
+  /** A user's own key: any action, in the key's project, while the request is fresh. Null: the key is not a user's. */
+  async function asUser(request: FastifyRequest, extra: Record<string, string> = {}): Promise<string | null> {
+    const params = { ...paramsOf(request.url.split('?')[1] ?? ''), ...extra };
+    const found = params.AWSAccessKeyId ? await desk.identity.signer(params.AWSAccessKeyId, request.id) : undefined;
+    if (!found) return null;
+    if (!isSignedWith(found.secret, request, params))
+      throw cfnFault('SignatureDoesNotMatch', 'The signature that was calculated here is another one.', 403);
+    checkFresh(params, desk.house.clock.now());
+    return act({ desk, stacks, context: found.context, params });
+  }
 
   /** @throws Fault `cfn-denied` */
   async function signer(
     request: FastifyRequest,
     extra: Readonly<Record<string, string>> = {},
   ): Promise<FoundResource & { params: Record<string, string> }> {
-    const [path = '', query = ''] = request.url.split('?');
-    const params = { ...paramsOf(query), ...extra };
+    const params = { ...paramsOf(request.url.split('?')[1] ?? ''), ...extra };
     const row = params.AWSAccessKeyId ? await credentialByKey(db, params.AWSAccessKeyId) : undefined;
-    if (!row) throw fault('cfn-denied');
-    let decoded: string;
-    try {
-      decoded = decodeURIComponent(path);
-    } catch {
-      throw fault('cfn-denied');
-    }
-    const signed = { verb: request.method, host: request.headers.host ?? '', path: decoded, params };
-    // Behind a proxy the host that was signed is the one that we hand out.
-    const own = new URL(desk.cfnUrl).host;
-    const secret = secretOf(desk, row);
-    if (!isSigned(secret, signed) && !isSigned(secret, { ...signed, host: own })) throw fault('cfn-denied');
+    if (!row || !isSignedWith(secretOf(desk, row), request, params)) throw fault('cfn-denied');
     return { id: row.id, name: row.name, type: row.type, stack_id: row.stack_id, root_id: row.root_id, params };
   }
 
@@ -154,7 +174,7 @@ export function createCfnRoutes(desk: Desk): Routes {
     api.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
     api.setErrorHandler((error, _request, reply) => {
       const known = error as unknown as Fault;
-      if ('sentence' in known) return send(reply, errorDocument(known), known.status);
+      if ('sentence' in known) return send(reply, errorDocument(known), statusOf(known));
       const status = (error as { statusCode?: number }).statusCode ?? 500;
       return send(
         reply,
@@ -173,12 +193,16 @@ export function createCfnRoutes(desk: Desk): Routes {
     });
     api.addHook('preClose', async () => desk.bell.close());
     (api as Api).get('/v1', async (request, reply) => {
+      const answer = await asUser(request);
+      if (answer !== null) return send(reply, answer);
       const text = await newerDocument(desk, request, reply, () => describe(request));
       return text === null ? reply : send(reply, text);
     });
-    api.post('/v1', async (request, reply) =>
-      send(reply, (await describe(request, paramsOf(String(request.body ?? '')))).text),
-    );
+    api.post('/v1', async (request, reply) => {
+      // A form's blank is a plus; a plus itself is %2B there.
+      const form = paramsOf(String(request.body ?? '').replaceAll('+', '%20'));
+      return send(reply, (await asUser(request, form)) ?? (await describe(request, form)).text);
+    });
     api.post('/v1/signal/*', async (request, reply) => {
       await report(request);
       return reply.status(200).send();

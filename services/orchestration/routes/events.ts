@@ -45,7 +45,7 @@ interface Told {
   readonly reason: string;
 }
 
-function told(node: StackNode, event: RecordedEvent): Told[] {
+export function told(node: StackNode, event: RecordedEvent): Told[] {
   const common = { id: event.id, at: event.at, node };
   if (event.kind === 'stack.state') {
     const data = event.data as RecordedEvent<'stack.state'>['data'];
