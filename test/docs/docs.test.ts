@@ -125,6 +125,11 @@ describe('pages about tables of the code', () => {
     expect([...told].filter((because) => !text.includes(because))).toEqual([]);
   });
 
+  it('adding-a-resource-type.md shows a handler as it is', () => {
+    const shown = /```ts\n([\s\S]*?)```/.exec(read('docs/guides/adding-a-resource-type.md'))?.[1];
+    expect(shown).toBe(read('services/orchestration/resources/key-pair.ts'));
+  });
+
   it('stacks.md has each resource type that is made', () => {
     const text = read('docs/guides/stacks.md');
     expect(madeTypes().filter((type) => !text.includes(`\`${type}\``))).toEqual([]);
