@@ -74,7 +74,8 @@ export function runCommand(file: string, args: readonly string[], options: Comma
       env: env ?? process.env,
       cwd,
       detached: true,
-      stdio: ['pipe', 'pipe', 'pipe'],
+      // A pipe of Node's is a socket, and bash takes a socket for rshd's and reads ~/.bashrc (bash(1), INVOCATION).
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
     const tail: string[] = [];
     const captured: Buffer[] = [];
@@ -85,12 +86,12 @@ export function runCommand(file: string, args: readonly string[], options: Comma
     };
     const out = lineSplitter(line);
     const err = lineSplitter(line);
-    child.stdout.on('data', (data: Buffer) => (capture ? captured.push(data) : out.push(data.toString())));
-    child.stderr.on('data', (data: Buffer) => err.push(data.toString()));
+    child.stdout?.on('data', (data: Buffer) => (capture ? captured.push(data) : out.push(data.toString())));
+    child.stderr?.on('data', (data: Buffer) => err.push(data.toString()));
     const abort = (): void => endGroup(child);
     signal?.addEventListener('abort', abort, { once: true });
-    child.stdin.on('error', () => {}); // A command that ignores its input closes the pipe early: its exit code decides.
-    child.stdin.end(input ?? '');
+    child.stdin?.on('error', () => {}); // A command that ignores its input closes the pipe early: its exit code decides.
+    child.stdin?.end(input);
     child.on('error', (error: NodeJS.ErrnoException) => {
       signal?.removeEventListener('abort', abort);
       const why =
@@ -101,8 +102,8 @@ export function runCommand(file: string, args: readonly string[], options: Comma
     let grace: NodeJS.Timeout | undefined;
     child.on('exit', () => {
       grace = setTimeout(() => {
-        child.stdout.destroy();
-        child.stderr.destroy();
+        child.stdout?.destroy();
+        child.stderr?.destroy();
       }, PIPE_GRACE_MS);
     });
     child.on('close', (code, killedBy) => {

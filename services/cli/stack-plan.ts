@@ -19,25 +19,39 @@ export interface Planned {
     readonly to: unknown;
     readonly unknown: boolean;
   }[];
+  /** For the machine behind it: boot, reboot, rewrite, wipe. */
+  readonly impact?: string | null;
+  /** Of the stack that it stands for. */
+  readonly resources?: readonly Planned[];
 }
 
 export interface StackPlan {
   readonly stack: string;
   readonly isNew: boolean;
   readonly resources: readonly Planned[];
+  /** Sentences of what a policy forbids. */
+  readonly violations: readonly string[];
+  /** As it can be kept and carried out; a plain Heat gives none. */
+  readonly file?: PlanFile;
+}
+
+export interface PlanFile {
+  readonly resources: Planned[];
+  readonly violations: string[];
+  readonly expected: { readonly minutes: number; readonly known: number; readonly unknown: number };
+  readonly at_once: number;
 }
 
 /** @throws Fault with the template's fault */
 export async function planStack(cloud: Client, name: string, body: StackBody): Promise<StackPlan> {
   const present = await findStack(cloud, name);
   try {
-    const answer = await cloud.request<{ resources: Planned[] }>(
-      'POST',
-      'orchestration',
-      `/stacks/${encodeURIComponent(name)}/plan`,
-      { body, repeatable: true },
-    );
-    return { stack: name, isNew: !present, resources: answer.body.resources };
+    const answer = await cloud.request<PlanFile>('POST', 'orchestration', `/stacks/${encodeURIComponent(name)}/plan`, {
+      body,
+      repeatable: true,
+    });
+    const { resources, violations } = answer.body;
+    return { stack: name, isNew: !present, resources, violations, file: answer.body };
   } catch (error) {
     if ((error as Fault).status !== 404) throw error;
   }
@@ -50,7 +64,7 @@ export async function planStack(cloud: Client, name: string, body: StackBody): P
         body: { stack_name: name, ...body },
       },
     );
-    return { stack: name, isNew: true, resources: flat(answer.body.stack.resources ?? [], 'create') };
+    return { stack: name, isNew: true, resources: flat(answer.body.stack.resources ?? [], 'create'), violations: [] };
   }
   const answer = await cloud.request<{ resource_changes: Record<string, Previewed[]> }>(
     'PUT',
@@ -62,6 +76,7 @@ export async function planStack(cloud: Client, name: string, body: StackBody): P
   return {
     stack: name,
     isNew: false,
+    violations: [],
     resources: previews.flatMap(([field, change]) => flat(changes[field] ?? [], change)),
   };
 }
@@ -100,13 +115,41 @@ function why({ change, because, properties }: Planned): string {
   return because ?? '';
 }
 
-export function planLines({ stack, isNew, resources }: StackPlan): string[] {
+/** A nested stack's resources below the one that stands for it. */
+const all = (resources: readonly Planned[], above = ''): Planned[] =>
+  resources.flatMap((one) => [
+    { ...one, name: `${above}${one.name}` },
+    ...all(one.resources ?? [], `${above}${one.name}.`),
+  ]);
+
+const shown = (value: unknown): string => {
+  const text = typeof value === 'string' ? value : JSON.stringify(value ?? null);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+};
+
+/** Old and new values of what is changed or replaced. */
+const differences = ({ name, change, properties }: Planned): string[] =>
+  change === 'update' || change === 'replace'
+    ? properties.map(
+        (one) =>
+          `  ${name}.${one.name}: ${shown(one.from)} → ${one.unknown ? '(known once it is made)' : shown(one.to)}`,
+      )
+    : [];
+
+export function planLines({ stack, isNew, resources: top, violations, file }: StackPlan): string[] {
+  const resources = all(top);
   const sums = order
     .map((change) => [resources.filter((one) => one.change === change).length, words[change]] as const)
     .filter(([count]) => count > 0);
-  const rows = resources.map((one) => [one.change, one.name, one.type, why(one) || ' ']);
+  const rows = resources.map((one) => [one.change, one.name, one.type, one.impact ?? ' ', why(one) || ' ']);
+  const minutes = file?.expected.minutes ?? 0;
+  const atOnce = file && file.at_once > 1 ? ` At most ${file.at_once} at once.` : '';
+  const timing = `${atOnce}${minutes >= 0.1 ? ` Usually ${minutes.toFixed(1)} min here.` : ''}`;
+  const sum = sums.map(([count, what]) => `${count} ${what}`).join(', ') || 'nothing to do';
   return [
-    ...(rows.length > 0 ? [...table(['', 'resource', 'type', ''], rows), ''] : []),
-    `${stack}${isNew ? ' is new' : ''}: ${sums.map(([count, what]) => `${count} ${what}`).join(', ') || 'nothing to do'}.`,
+    ...(rows.length > 0 ? [...table(['', 'resource', 'type', 'machine', ''], rows), ''] : []),
+    ...resources.flatMap(differences),
+    `${stack}${isNew ? ' is new' : ''}: ${sum}.${timing}`,
+    ...violations.map((one) => `Refused by the policy: ${one}`),
   ];
 }

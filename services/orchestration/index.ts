@@ -4,6 +4,7 @@ import type { House } from '../core/house.ts';
 import type { Authenticate, Routes } from '../core/http/index.ts';
 import { createCfnRoutes } from './cfn/routes.ts';
 import type { Desk, OrchestrationDeps } from './desk.ts';
+import { type Drift, drift } from './drift.ts';
 import { builtInCatalog } from './language/index.ts';
 import {
   type Plain,
@@ -48,6 +49,8 @@ export interface Orchestration {
   outputs(context: Context, idOrName: string): Promise<StackOutput[]>;
   /** Every resource with what it waits for, nested ones below theirs. */
   activity(context: Context, idOrName: string): Promise<StackActivity>;
+  /** What is not any more as it was made. */
+  drift(context: Context, idOrName: string): Promise<Drift[]>;
   start(): Promise<void>;
   stop(): void;
 }
@@ -88,6 +91,8 @@ export function createOrchestration(
     listStacks: (context) => stacks.list(context),
     outputs: async (context, idOrName) => showOutputs(await showTree(desk, await stacks.find(context, idOrName))),
     activity: async (context, idOrName) => stackActivity(desk, await stacks.find(context, idOrName)),
+    drift: async (context, idOrName) =>
+      drift(desk, context, await showTree(desk, await stacks.find(context, idOrName))),
     async start() {
       leave = house.recorder.subscribe((event) => {
         if (event.subject.type !== 'server' || !serverNews.has(event.kind)) return;

@@ -38,9 +38,11 @@ function distinct(questions: readonly Question[]): Question[] {
 async function answer(desk: Desk, context: Context, source: Source, question: Question): Promise<void> {
   const { type, resource, stackName, properties, within } = question;
   const handler = handlerOf(type);
-  if (!handler || isNested(handler) || !handler.validate) return;
+  if (handler && (isNested(handler) || !handler.validate)) return;
   try {
-    await handler.validate({ desk, context, name: resource, property: (name) => properties[name] });
+    // Before anything of the stack is begun: what else is in it may not need this one.
+    if (!handler) throw fault('resource-type-parsed-only', { type, why: 'its service is not here' });
+    await handler.validate?.({ desk, context, name: resource, property: (name) => properties[name] });
   } catch (thrown) {
     if (!(thrown instanceof HouseFault)) throw thrown;
     const { property } = thrown as { property?: string };

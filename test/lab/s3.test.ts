@@ -77,8 +77,11 @@ describe('S3: its bucket', () => {
       ((await client.send(new ListMultipartUploadsCommand({ Bucket: 'dead' }))).Uploads ?? []).map(({ Key }) => Key);
     await opened(at('dead')).put('objects/x', Readable.from([Buffer.from('x')]));
     expect(await uploads()).toEqual(['another/application', 'streams/half']);
-    const tomorrow = { ...systemClock, now: () => Date.now() + 25 * 3600 * 1000 };
-    await opened(at('dead'), tomorrow).put('objects/x', Readable.from([Buffer.from('x')]));
+    const day = 24 * 3600 * 1000;
+    await opened(at('dead')).dropAbandoned(day);
+    expect(await uploads()).toEqual(['another/application', 'streams/half']);
+    const tomorrow = { ...systemClock, now: () => Date.now() + day + 3600 * 1000 };
+    await opened(at('dead'), tomorrow).dropAbandoned(day);
     expect(await uploads()).toEqual(['another/application']);
   });
 });
@@ -283,9 +286,15 @@ describe('S3: a whole image', () => {
     const headers = { 'x-auth-token': server.token, 'content-type': 'application/octet-stream' };
     const file = `${server.url}/image/v2/images/${plain.id}/file`;
     expect((await fetch(file, { method: 'PUT', headers, body })).status).toBe(204);
-    const { stream_url } = await images.deployInfo(plain.id, { ttl: 60 });
-    expect(stream_url.startsWith(`${swift.endpoint}/images/streams/`)).toBe(true);
-    expect(sha256(Buffer.from(await (await fetch(stream_url)).arrayBuffer()))).toBe(sha256(Buffer.from(body)));
+    // It is cut into chunks, which take its place: nodes fetch them from the store itself too.
+    await world.operations.run({ sole: true });
+    const conversion = await world.operations.last({ type: 'image', id: plain.id });
+    await world.operations.ended(conversion?.id ?? '');
+    expect(await blobs.stat(`streams/${plain.id}`)).toBeNull();
+    const { stream_url, objects = {} } = await images.deployInfo(plain.id, { ttl: 60 });
+    for (const link of Object.values(objects)) expect(link.startsWith(`${swift.endpoint}/images/objects/`)).toBe(true);
+    const whole = Buffer.from(await (await fetch(`${server.url}${stream_url}`)).arrayBuffer());
+    expect(sha256(whole)).toBe(sha256(Buffer.from(body)));
     const tail = await fetch(file, { headers: { 'x-auth-token': server.token, range: 'bytes=-7' } });
     expect([tail.status, (await tail.arrayBuffer()).byteLength]).toEqual([206, 7]);
 

@@ -71,9 +71,22 @@ outputs:
     const change = ['hello.hot.yaml', '--parameter', 'greeting=goodbye', '--name', 'again'];
     const plan = await overcloud('plan', ...change);
     expect(plan.stdout).toMatch(/update +text +OS::Heat::Value +value/);
-    expect(plan.stdout).toContain('again: 1 to change, 2 kept.');
+    expect(plan.stdout).toContain('again: 1 to change, 6 kept.');
+    expect(plan.stdout).toMatch(/text\.value: hello there \w+ → goodbye there \w+/);
+    const refused = await overcloud('plan', ...change, '--protect', 'text', '--forbid', 'replace');
+    expect(refused.code).toBe(exitCodes.ok);
+    const none = ['hello.hot.yaml', '--name', 'again', '--parameter', 'greeting=x'];
+    const graph = await overcloud('graph', 'hello.hot.yaml', '-e', 'env.yaml', '--format', 'dot');
+    expect(graph.stdout).toContain('"word" -> "text";');
+    expect(await overcloud('drift', 'again')).toMatchObject({ code: exitCodes.ok });
     const only = await overcloud('deploy', ...change, '--plan-only', '--json');
     expect(JSON.parse(only.stdout)).toMatchObject({ stack: 'again', isNew: false });
+    // A plan that was kept is carried out as it stands, once; then it is stale.
+    expect((await overcloud('plan', ...none, '--output', 'kept.json')).code).toBe(exitCodes.ok);
+    expect((await overcloud('deploy', '--plan', 'kept.json', '--json')).code).toBe(exitCodes.ok);
+    expect((await overcloud('outputs', 'again', 'text')).stdout).toMatch(/^x there \w+\n$/);
+    expect((await overcloud('deploy', '--plan', 'kept.json')).stderr).toMatch(/The plan for the stack again is stale/);
+    expect((await overcloud('deploy')).stderr).toMatch(/Give a template to deploy, or --plan/);
     const ran = await overcloud('deploy', ...change, '--json');
     expect(ran.code).toBe(exitCodes.ok);
     expect(JSON.parse(ran.stdout)).toMatchObject({ name: 'again', action: 'UPDATE', status: 'COMPLETE' });

@@ -11,13 +11,15 @@ import { outputLines, outputValues } from '../stack-outputs.ts';
 import { planLines, planStack } from '../stack-plan.ts';
 import { failuresOf, isDeployed, isSettled, marksOf, type Tree } from '../stack-tree.ts';
 import { watchStack } from '../stack-watch.ts';
+import { keptPlan, type PolicyFlags, policyOf, policyOptions } from './stack-plan.ts';
 
 export interface TemplateFlags {
   environment?: string[];
   parameter?: string[];
 }
 
-interface DeployFlags extends TemplateFlags {
+interface DeployFlags extends TemplateFlags, PolicyFlags {
+  plan?: string;
   name?: string;
   timeout?: string;
   wait: boolean;
@@ -26,12 +28,15 @@ interface DeployFlags extends TemplateFlags {
   rollback?: boolean;
 }
 
+/** A plan that was kept holds its template itself. */
+const noFiles: StackFiles = { template: '', templateFile: '', files: {}, environmentFiles: [] };
+
 const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
 
 /** What every command that takes a template takes with it. */
-export const templateOptions = (command: Command): Command =>
+export const templateOptions = (command: Command, file = '<file>'): Command =>
   command
-    .argument('<file>', 'the template: a path or an http(s) URL')
+    .argument(file, 'the template: a path or an http(s) URL')
     .option('-e, --environment <file>', 'an environment; may be given again, later ones win', collect)
     .option('--parameter <name=value>', 'a parameter’s value; may be given again', collect);
 
@@ -57,7 +62,8 @@ export async function gather(file: string, flags: TemplateFlags): Promise<StackF
 }
 
 export function deployCommand(program: Command): void {
-  templateOptions(program.command('deploy'))
+  policyOptions(templateOptions(program.command('deploy'), '[file]'))
+    .option('--plan <file>', 'carry out exactly this plan of `overcloud plan --output`, or refuse it as stale')
     .option('--name <name>', 'the stack’s name (default: the template’s file name without its endings)')
     .option('--timeout <minutes>', 'it fails when it takes longer', '60')
     .option('--no-wait', 'return as soon as it has begun')
@@ -66,27 +72,34 @@ export function deployCommand(program: Command): void {
     .option('--keep-failed', 'a stack that failed to be created stays, also when nothing of it is deployed')
     .description('lay a template out: makes the stack, or changes the one of that name to it')
     .action(
-      action(async (session, file: string, flags: DeployFlags) => {
+      action(async (session, file: string | undefined, flags: DeployFlags) => {
+        if ((file === undefined) === (flags.plan === undefined))
+          throw fault('usage', { reason: 'Give a template to deploy, or --plan with a plan that was kept.' });
         const minutes = Number(flags.timeout);
         if (!Number.isInteger(minutes) || minutes < 1)
           throw fault('usage', { reason: `--timeout is a whole number of minutes, not ${flags.timeout}.` });
+        const kept = flags.plan === undefined ? null : keptPlan(flags.plan);
         const parameters = parametersOf(flags.parameter);
-        const name = flags.name ?? stackNameOf(file);
-        const files = await gather(file, flags);
+        const name = kept?.stack ?? flags.name ?? stackNameOf(file ?? '');
+        const files = file === undefined ? noFiles : await gather(file, flags);
         const cloud = await session.cloud();
-        if (flags.planOnly) {
-          const plan = await readable(planStack(cloud, name, bodyOf(files, parameters)));
+        if (flags.planOnly && file !== undefined) {
+          const plan = await readable(planStack(cloud, name, { ...bodyOf(files, parameters), ...policyOf(flags) }));
           session.output.result(plan, () => planLines(plan));
           return undefined;
         }
         const body = {
-          ...bodyOf(files, parameters),
+          ...(kept ? { plan: kept } : { ...bodyOf(files, parameters), ...policyOf(flags) }),
           timeout_mins: minutes,
           disable_rollback: flags.rollback !== true,
         };
         const present = await findStack(cloud, name);
         const before = present && (await stackTree(cloud, present));
-        const stack = present ? await change(cloud, present, body) : await make(cloud, name, body);
+        const stack = kept
+          ? await carryOut(cloud, name, body)
+          : present
+            ? await change(cloud, present, body)
+            : await make(cloud, name, body);
         const again = `\`overcloud status ${name} --follow\` watches it again`;
         session.goesOn(`The stack ${name} goes on in the undercloud; ${again}.`);
         const made = present ? 'UPDATE' : 'CREATE';
@@ -135,6 +148,13 @@ async function make(cloud: Client, name: string, body: object): Promise<Pick<Sta
     cloud.request<{ stack: { id: string } }>('POST', 'orchestration', '/stacks', {
       body: { stack_name: name, ...body },
     }),
+  );
+  return { id: answer.body.stack.id, stack_name: name };
+}
+
+async function carryOut(cloud: Client, name: string, body: object): Promise<Pick<Stack, 'id' | 'stack_name'>> {
+  const answer = await readable(
+    cloud.request<{ stack: { id: string } }>('POST', 'orchestration', '/plans/apply', { body }),
   );
   return { id: answer.body.stack.id, stack_name: name };
 }

@@ -9,10 +9,10 @@ import { action, type Session } from '../program.ts';
 import { bodyOf, requireStack, type Stack, type StackOutput, stackPath, stackTree } from '../stack-api.ts';
 import { withPaths } from '../stack-files.ts';
 import { outputLines, outputValues, plain } from '../stack-outputs.ts';
-import { planLines, planStack } from '../stack-plan.ts';
 import { type Tree, treeRows } from '../stack-tree.ts';
 import { watchStack } from '../stack-watch.ts';
-import { gather, parametersOf, readable, stackNameOf, type TemplateFlags, templateOptions } from './deploy.ts';
+import { gather, parametersOf, readable, type TemplateFlags, templateOptions } from './deploy.ts';
+import { driftCommand, graphCommand, planCommand } from './stack-plan.ts';
 
 const followMs = 700;
 
@@ -24,6 +24,8 @@ export function stackCommands(program: Command): void {
   eventsCommand(program);
   deleteCommand(program);
   planCommand(program);
+  graphCommand(program);
+  driftCommand(program);
   validateCommand(program);
 }
 
@@ -242,23 +244,6 @@ function deleteCommand(program: Command): void {
           ),
         );
         return flags.wait && results.some(({ deleted }) => !deleted) ? exitCodes.failed : exitCodes.ok;
-      }),
-    );
-}
-
-function planCommand(program: Command): void {
-  templateOptions(program.command('plan'))
-    .option('--name <name>', 'the stack’s name (default: the template’s file name without its endings)')
-    .description('tell what `deploy` would make, change, replace, remove and keep; nothing is done')
-    .action(
-      action(async (session, file: string, flags: TemplateFlags & { name?: string }) => {
-        const parameters = parametersOf(flags.parameter);
-        const files = await gather(file, flags);
-        const plan = await readable(
-          planStack(await session.cloud(), flags.name ?? stackNameOf(file), bodyOf(files, parameters)),
-        );
-        session.output.result(plan, () => planLines(plan));
-        return undefined;
       }),
     );
 }

@@ -22,6 +22,11 @@ export const cliErrors = {
   /** The same for a file that the user gave: nothing was done. */
   'input-refused': { status: 400, sentence: '{message}', remedy: '' },
   usage: { status: 400, sentence: '{reason}', remedy: 'See --help.' },
+  'file-unwritable': {
+    status: 400,
+    sentence: 'The file {file} cannot be written: {reason}.',
+    remedy: 'Name one in a directory that is there and yours.',
+  },
   'file-unreadable': {
     status: 400,
     sentence: 'The file {file} cannot be read: {reason}.',

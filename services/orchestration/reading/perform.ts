@@ -84,7 +84,7 @@ function knownProperties(analysis: Analysis, resource: Resource): { [name: strin
 export function questionsOf(analysis: Analysis, stackName: string, within: readonly string[]): Question[] {
   return [...analysis.resources.values()].flatMap((resource) => {
     const handler = handlerOf(resource.type.name);
-    if (!handler || isNested(handler) || !handler.validate) return [];
+    if (handler && (isNested(handler) || !handler.validate)) return [];
     const properties = knownProperties(analysis, resource);
     return [{ type: resource.type.name, resource: resource.name, stackName, properties, within }];
   });

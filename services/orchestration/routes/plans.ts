@@ -1,9 +1,12 @@
 /** Our own routes beside Heat's: plans, their carrying out, which resource needs which, and drift. */
+import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
+import { drift } from '../drift.ts';
 import { applyPlan, makePlan } from '../plan/index.ts';
+import { showTree } from '../show.ts';
 import type { Stacks } from '../stacks.ts';
-import { linksFor, stackLink } from './dialect.ts';
+import { linksFor, type StackPath, stackLink } from './dialect.ts';
 import { bodyOf, stackUpdate, stackWish, startOptions } from './wishes.ts';
 
 export function planRoutes(api: Api, desk: Desk, stacks: Stacks): void {
@@ -24,6 +27,14 @@ export function planRoutes(api: Api, desk: Desk, stacks: Stacks): void {
       .status(202)
       .header('location', link(stack))
       .send({ stack: stackLink(link, stack) });
+  });
+
+  /** What is not any more as it was made. */
+  api.get<StackPath>('/stacks/:stack/:id/drift', async (request) => {
+    const row = await stacks.find(request.context, request.params.id);
+    if (row.deleted_at) throw fault('stack-not-found', { stack: row.name });
+    const resources = await drift(desk, request.context, await showTree(desk, row));
+    return { stack: row.name, resources };
   });
 
   /** Which resource needs which, by the template alone. */
