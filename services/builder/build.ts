@@ -1,9 +1,9 @@
-import { mkdir, readdir, realpath, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, realpath, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Assembled, assemble, findBoot } from './assemble.ts';
 import { cacheKey, exists, openWork, removeTree, sweepWork } from './cache.ts';
 import { CommandFailed } from './command.ts';
-import { HOUSE_ROOT, type ImageDefinition, type ImageType, SHIPPED_ELEMENTS } from './definition.ts';
+import { HOUSE_ROOT, type ImageDefinition, type ImageType, SHIPPED_ELEMENTS, sizes } from './definition.ts';
 import { requestedElements } from './dib-options.ts';
 import { callerEnvironment, osRelease } from './environment.ts';
 import { listFiles, writeFileList } from './files-list.ts';
@@ -18,11 +18,13 @@ import { checkMachine } from './machine.ts';
 import { type ImageManifest, readManifest } from './manifest.ts';
 import { type Artefact, copyBoot, digestFile, needsDisk, type Outputs, writeOutputs } from './outputs.ts';
 import { BuildError, type OnProgress, type StageClock, type StageCost, stageClock } from './progress.ts';
-import { describeArtefact, signFiles, writePapers, writeSums } from './provenance.ts';
+import { describeArtefact, signFiles, writePapers } from './provenance.ts';
 import { type Element, findElements, resolveElements } from './resolve.ts';
+import { exchange, placeByName, sumUp, writeChecksums } from './result-place.ts';
 import { signingKey } from './signing.ts';
 import { type BuiltTree, TreeBuilder } from './tree.ts';
 import { hasUpstream, UPSTREAM_ELEMENTS } from './upstream.ts';
+import { mergeOf } from './whole-tree.ts';
 
 export interface BuildOptions {
   definition: ImageDefinition;
@@ -368,106 +370,6 @@ async function finish(
   await writeFile(join(fresh, 'manifest.json'), `${JSON.stringify(manifest, undefined, 1)}\n`);
   await sumUp(fresh, artefacts);
   return { manifest, outputs, lock };
-}
-
-/** Assembly took apart what lies below mount points; archives want the tree whole. */
-function mergeOf(root: TreeNode, built: BuiltTree, epoch: number): TreeNode {
-  const whole = mergeLayers(built.layers, epoch);
-  whole.children.get('tmp')?.children.clear();
-  const fstab = findNode(root, 'etc/fstab');
-  const etc = findNode(whole, 'etc');
-  if (fstab !== undefined && etc !== undefined) etc.children.set('fstab', fstab);
-  const menu = findNode(root, 'boot/grub');
-  const boot = findNode(whole, 'boot');
-  if (menu !== undefined && boot !== undefined && !boot.children.has('grub')) boot.children.set('grub', menu);
-  return whole;
-}
-
-function sizes(definition: ImageDefinition): {
-  spareMib?: number;
-  imageMib?: number;
-  extraMib?: number;
-  journalMib?: number;
-} {
-  const { spareMib, imageGb, extraGb, journalMib } = definition;
-  return {
-    ...(spareMib === undefined ? {} : { spareMib }),
-    ...(imageGb === undefined ? {} : { imageMib: Math.ceil(imageGb * 1024) }),
-    ...(extraGb === undefined ? {} : { extraMib: Math.ceil(extraGb * 1024) }),
-    ...(journalMib === undefined ? {} : { journalMib }),
-  };
-}
-
-/** NAME.TYPE.md5 and .sha256, as diskimage-builder's --checksum writes them. */
-async function writeChecksums(path: string, outputs: Outputs): Promise<void> {
-  const [md5, sha256] = await digestFile(path, 'md5', 'sha256');
-  for (const [ending, digest] of [
-    ['md5', md5],
-    ['sha256', sha256],
-  ] as const) {
-    await writeFile(`${path}.${ending}`, `${digest}  ${basename(path)}\n`);
-    outputs.files.push({ type: 'kernel', path: `${path}.${ending}` });
-  }
-}
-
-async function sumUp(fresh: string, artefacts: readonly Artefact[]): Promise<void> {
-  const papers = (await readdir(fresh)).filter(
-    (name) => /\.json$|^(kernel|initrd)$/.test(name) && !artefacts.some((each) => each.name === name),
-  );
-  const sums = await Promise.all(
-    papers.map(async (name) => ({ name, sha256: (await digestFile(join(fresh, name), 'sha256'))[0]! })),
-  );
-  await writeSums(fresh, [...artefacts, ...sums]);
-}
-
-/** Puts the finished directory in the place of the old one. */
-async function exchange(fresh: string, directory: string): Promise<void> {
-  const old = `${fresh}.old`;
-  await removeTree(old);
-  if (await exists(directory)) await rename(directory, old);
-  await rename(fresh, directory);
-  await removeTree(old);
-}
-
-/** NAME.qcow2, NAME.raw ... beside NAME.d/, where the papers go; an old result is renamed with a date unless OVERWRITE_OLD_IMAGE is set. */
-async function placeByName(
-  output: string,
-  fresh: string,
-  outputs: Outputs,
-  definition: ImageDefinition,
-  keepOld: boolean,
-): Promise<string[]> {
-  const directory = `${output}.d`;
-  await mkdir(directory, { recursive: true });
-  const files: string[] = [];
-  const own = new Set(outputs.files.filter(({ type }) => type !== 'index').map(({ path }) => basename(path)));
-  const stamp = new Date()
-    .toISOString()
-    .slice(0, 19)
-    .replace(/^(\d+)-(\d+)-(\d+)T/, '$1.$2.$3-')
-    .replaceAll(':', '.');
-  for (const name of await readdir(fresh)) {
-    const source = join(fresh, name);
-    const boot = name === 'kernel' ? 'vmlinuz' : name === 'initrd' ? 'initrd' : undefined;
-    const tree = name === 'tree';
-    const target = own.has(name)
-      ? join(dirname(output), name)
-      : boot !== undefined && definition.types.includes('kernel')
-        ? `${output}.${boot}`
-        : tree
-          ? `${output}.tree`
-          : join(directory, name);
-    const outside = dirname(target) === dirname(output) && target !== directory;
-    if (outside && keepOld && (await exists(target))) {
-      const at = target.lastIndexOf('.');
-      await rename(target, `${target.slice(0, at)}-${stamp}${target.slice(at)}`);
-    }
-    if ((await stat(source)).isDirectory()) await removeTree(target);
-    await rename(source, target);
-    if (outside) files.push(target);
-  }
-  await removeTree(fresh);
-  return files.sort();
 }
 
 /** Which layers a build would find, and why one is missing; nothing is built, but extra-data.d runs, since its results decide. */

@@ -226,3 +226,19 @@ export async function loadDefinition(nameOrPath: string, directory: string = SHI
     );
   return first;
 }
+
+/** What the definition says of the disk's size, in MiB; what it leaves open is left out. */
+export function sizes(definition: ImageDefinition): {
+  spareMib?: number;
+  imageMib?: number;
+  extraMib?: number;
+  journalMib?: number;
+} {
+  const { spareMib, imageGb, extraGb, journalMib } = definition;
+  return {
+    ...(spareMib === undefined ? {} : { spareMib }),
+    ...(imageGb === undefined ? {} : { imageMib: Math.ceil(imageGb * 1024) }),
+    ...(extraGb === undefined ? {} : { extraMib: Math.ceil(extraGb * 1024) }),
+    ...(journalMib === undefined ? {} : { journalMib }),
+  };
+}

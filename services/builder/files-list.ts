@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createHash, hash } from 'node:crypto';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
@@ -14,10 +14,21 @@ export interface ListedFile {
   digest: string;
 }
 
-async function digest(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(piece as Buffer);
-  return hash.digest('hex');
+/** Pieces of a file that is too large to be read at once. */
+const PIECE = 4 * 1024 * 1024;
+
+/** Read and hashed in one go: a stream for each of 20,000 files costs a millisecond each, twenty times the work itself. */
+function digest(path: string, size: number): string {
+  if (size <= PIECE) return hash('sha256', readFileSync(path), 'hex');
+  const whole = createHash('sha256');
+  const piece = Buffer.allocUnsafe(PIECE);
+  const file = openSync(path, 'r');
+  try {
+    for (let got = readSync(file, piece); got > 0; got = readSync(file, piece)) whole.update(piece.subarray(0, got));
+  } finally {
+    closeSync(file);
+  }
+  return whole.digest('hex');
 }
 
 /** Digests of a layer's files are kept beside it: a layer is written once and read for every image that has it. */
@@ -30,13 +41,13 @@ class LayerDigests {
     this.#path = join(dirname(layer), 'digests.json');
   }
 
-  async of(source: string, relative: string): Promise<string> {
+  async of(source: string, relative: string, size: number): Promise<string> {
     this.#known ??= new Map(
       Object.entries(JSON.parse(await readFile(this.#path, 'utf8').catch(() => '{}')) as Record<string, string>),
     );
     let found = this.#known.get(relative);
     if (found === undefined) {
-      found = await digest(source);
+      found = digest(source, size);
       this.#known.set(relative, found);
       this.#changed = true;
     }

@@ -1,0 +1,79 @@
+/** Where a finished build goes: into its directory as one, or under the caller's own name as diskimage-builder puts it. */
+import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { exists, removeTree } from './cache.ts';
+import type { ImageDefinition } from './definition.ts';
+import { type Artefact, digestFile, type Outputs } from './outputs.ts';
+import { writeSums } from './provenance.ts';
+
+/** NAME.TYPE.md5 and .sha256, as diskimage-builder's --checksum writes them. */
+export async function writeChecksums(path: string, outputs: Outputs): Promise<void> {
+  const [md5, sha256] = await digestFile(path, 'md5', 'sha256');
+  for (const [ending, digest] of [
+    ['md5', md5],
+    ['sha256', sha256],
+  ] as const) {
+    await writeFile(`${path}.${ending}`, `${digest}  ${basename(path)}\n`);
+    outputs.files.push({ type: 'kernel', path: `${path}.${ending}` });
+  }
+}
+
+export async function sumUp(fresh: string, artefacts: readonly Artefact[]): Promise<void> {
+  const papers = (await readdir(fresh)).filter(
+    (name) => /\.json$|^(kernel|initrd)$/.test(name) && !artefacts.some((each) => each.name === name),
+  );
+  const sums = await Promise.all(
+    papers.map(async (name) => ({ name, sha256: (await digestFile(join(fresh, name), 'sha256'))[0]! })),
+  );
+  await writeSums(fresh, [...artefacts, ...sums]);
+}
+
+/** Puts the finished directory in the place of the old one. */
+export async function exchange(fresh: string, directory: string): Promise<void> {
+  const old = `${fresh}.old`;
+  await removeTree(old);
+  if (await exists(directory)) await rename(directory, old);
+  await rename(fresh, directory);
+  await removeTree(old);
+}
+
+/** NAME.qcow2, NAME.raw ... beside NAME.d/, where the papers go; an old result is renamed with a date unless OVERWRITE_OLD_IMAGE is set. */
+export async function placeByName(
+  output: string,
+  fresh: string,
+  outputs: Outputs,
+  definition: ImageDefinition,
+  keepOld: boolean,
+): Promise<string[]> {
+  const directory = `${output}.d`;
+  await mkdir(directory, { recursive: true });
+  const files: string[] = [];
+  const own = new Set(outputs.files.filter(({ type }) => type !== 'index').map(({ path }) => basename(path)));
+  const stamp = new Date()
+    .toISOString()
+    .slice(0, 19)
+    .replace(/^(\d+)-(\d+)-(\d+)T/, '$1.$2.$3-')
+    .replaceAll(':', '.');
+  for (const name of await readdir(fresh)) {
+    const source = join(fresh, name);
+    const boot = name === 'kernel' ? 'vmlinuz' : name === 'initrd' ? 'initrd' : undefined;
+    const tree = name === 'tree';
+    const target = own.has(name)
+      ? join(dirname(output), name)
+      : boot !== undefined && definition.types.includes('kernel')
+        ? `${output}.${boot}`
+        : tree
+          ? `${output}.tree`
+          : join(directory, name);
+    const outside = dirname(target) === dirname(output) && target !== directory;
+    if (outside && keepOld && (await exists(target))) {
+      const at = target.lastIndexOf('.');
+      await rename(target, `${target.slice(0, at)}-${stamp}${target.slice(at)}`);
+    }
+    if ((await stat(source)).isDirectory()) await removeTree(target);
+    await rename(source, target);
+    if (outside) files.push(target);
+  }
+  await removeTree(fresh);
+  return files.sort();
+}
