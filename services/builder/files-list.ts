@@ -73,8 +73,8 @@ export async function listFiles(root: TreeNode, layers: readonly string[]): Prom
       const kept = layer !== undefined && node.source.startsWith(`${layer}/`) ? digests[node.layer] : undefined;
       what =
         kept === undefined
-          ? await digest(node.source)
-          : await kept.of(node.source, node.source.slice(layer!.length + 1));
+          ? digest(node.source, node.size)
+          : await kept.of(node.source, node.source.slice(layer!.length + 1), node.size);
     }
     lines.push(`${node.mode.toString(8)}\t${node.uid}:${node.gid}\t${node.size}\t${what}\t${path}\n`);
   }
