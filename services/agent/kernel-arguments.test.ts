@@ -23,6 +23,7 @@ describe('the kernel arguments', () => {
       apiUrls: ['http://a'],
       insecure: false,
       listenPort: 9999,
+      lldpSeconds: 31,
       lookupTimeout: 600,
       lookupInterval: 1,
     });
