@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { networkPeersRoot } from '../../test/setup/peers/root.ts';
 import type { SubnetConfig } from './index.ts';
 
@@ -301,6 +301,10 @@ describe('systemd-networkd', () => {
     expect(ack.exchange).toMatchObject({ link: 'a', state: 'selecting' });
     // RFC 4361: type 255, an interface's number, a DUID.
     expect(ack.exchange!.clientId).toMatch(/^ff/);
+    // Ended before it has put the address on, it has nothing to give back.
+    await vi.waitFor(async () => expect(await run('ip', '-4', 'addr', 'show', 'ca')).toContain('dynamic'), {
+      timeout: 20_000,
+    });
     const gone = once(child, 'exit');
     child.kill('SIGTERM');
     await exchange('released', 'RELEASE', from);
