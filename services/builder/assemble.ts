@@ -30,6 +30,8 @@ export interface AssembleOptions {
   imageMib?: number | undefined;
   extraMib?: number | undefined;
   journalMib?: number | undefined;
+  /** Blocks that the root file system can be grown to. */
+  growsTo?: number | undefined;
   epoch: number;
   clock: StageClock;
   signal?: AbortSignal | undefined;
@@ -296,6 +298,7 @@ export async function assemble(options: AssembleOptions, boot: BootFiles | undef
           label: filesystem.label,
           epoch,
           mkfsOptions: filesystem.options,
+          growsTo: filesystem.mount === '/' ? options.growsTo : undefined,
           signal,
         }),
       );

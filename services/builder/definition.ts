@@ -233,12 +233,14 @@ export function sizes(definition: ImageDefinition): {
   imageMib?: number;
   extraMib?: number;
   journalMib?: number;
+  growsTo?: number;
 } {
-  const { spareMib, imageGb, extraGb, journalMib } = definition;
+  const { spareMib, imageGb, extraGb, journalMib, maxOnlineResize } = definition;
   return {
     ...(spareMib === undefined ? {} : { spareMib }),
     ...(imageGb === undefined ? {} : { imageMib: Math.ceil(imageGb * 1024) }),
     ...(extraGb === undefined ? {} : { extraMib: Math.ceil(extraGb * 1024) }),
     ...(journalMib === undefined ? {} : { journalMib }),
+    ...(maxOnlineResize === undefined ? {} : { growsTo: Number(maxOnlineResize) }),
   };
 }

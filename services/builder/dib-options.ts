@@ -33,7 +33,9 @@ export const DIB_OPTIONS: Readonly<Record<string, DibOption>> = {
   '--checksum': flag(() => ({ checksum: true })),
   '--image-size': option((_, value, where) => ({ imageGb: number(value, '--image-size', where) })),
   '--image-extra-size': option((_, value, where) => ({ extraGb: number(value, '--image-extra-size', where) })),
-  '--max-online-resize': option((_, value) => ({ maxOnlineResize: value })),
+  '--max-online-resize': option((_, value, where) => ({
+    maxOnlineResize: String(number(value, '--max-online-resize', where)),
+  })),
   '--mkfs-journal-size': option((_, value, where) => ({ journalMib: number(value, '--mkfs-journal-size', where) })),
   '--mkfs-options': option((_, value) => ({ mkfsOptions: value.split(/\s+/).filter(Boolean) })),
   '--qemu-img-options': option((_, value) => ({ qemuOptions: value })),

@@ -21,6 +21,7 @@ describe('the cost of going from one image to another', () => {
     expect(wireCost(before, after)).toEqual({
       chunks: 4,
       changed: 3,
+      fetched: 1,
       bytes: 30,
       wholeBytes: 60,
       diskBytes: 4 * CHUNK_SIZE,

@@ -16,6 +16,8 @@ export interface WireCost {
   /** Chunks of the new image that are not zero, and those that differ at their place from the old one. */
   chunks: number;
   changed: number;
+  /** Changed ones that no chunk of the old image equals. */
+  fetched: number;
   /** Compressed bytes of the changed ones that no chunk of the old image equals, and of the whole new image. */
   bytes: number;
   wholeBytes: number;
@@ -33,7 +35,7 @@ export interface ImageDiff {
 export function wireCost(before: ChunkIndex, after: ChunkIndex): WireCost {
   const had = new Set(before.chunks.flatMap((chunk) => (chunk === null ? [] : [chunk[3]])));
   const fetched = new Set<string>();
-  const cost: WireCost = { chunks: 0, changed: 0, bytes: 0, wholeBytes: 0, diskBytes: 0 };
+  const cost: WireCost = { chunks: 0, changed: 0, fetched: 0, bytes: 0, wholeBytes: 0, diskBytes: 0 };
   const whole = new Set<string>();
   for (const [index, chunk] of after.chunks.entries()) {
     const old = before.chunks[index];
@@ -47,6 +49,7 @@ export function wireCost(before: ChunkIndex, after: ChunkIndex): WireCost {
     cost.changed += 1;
     if (had.has(chunk[3]) || fetched.has(chunk[3])) continue;
     fetched.add(chunk[3]);
+    cost.fetched += 1;
     cost.bytes += chunk[2];
   }
   return cost;

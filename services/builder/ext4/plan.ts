@@ -2,6 +2,7 @@ import { sortedNames, type TreeNode } from '../layers.ts';
 import { attributeBytes } from './attributes.ts';
 import { directoryBlocks } from './directory.ts';
 import { BLOCK } from './geometry.ts';
+import { overheadMib } from './skeleton.ts';
 
 const MIB = 1024 * 1024;
 /** Bytes of attributes that an inode of 256 bytes holds. */
@@ -78,11 +79,6 @@ export function planLayers(root: TreeNode, count: number): LayerPlan {
 export interface Ext4Size {
   mib: number;
   bytesPerInode: number;
-}
-
-/** Journal, superblocks with their descriptors and what a grown file system will want of them, bitmaps. */
-function overheadMib(mib: number, journalMib: number, bytesPerInode: number): number {
-  return journalMib + (mib / bytesPerInode) * 256 + mib / 256 + 16;
 }
 
 /**

@@ -1,29 +1,16 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { runCommand } from '../command.ts';
 import { sortedNames, type TreeNode } from '../layers.ts';
 import { attributeBytes, encodeAttributeBlock } from './attributes.ts';
 import { type DirectoryEntry, encodeDirectory, FILE_TYPES } from './directory.ts';
 import { BLOCK, Ext4Geometry, type Run } from './geometry.ts';
 import { bodyRoom, type Extent, encodeInode, encodeLeaf, type InodeContent, LEAF_EXTENTS, leafCount } from './inode.ts';
 import { inodeSpan, type LayerPlan, planLayers, regionBlocks } from './plan.ts';
+import { dataStartMib, makeSkeleton, type SkeletonOptions } from './skeleton.ts';
 
-export interface Ext4Options {
+export interface Ext4Options extends SkeletonOptions {
   root: TreeNode;
   /** Number of layers: each gets a region of its own. */
   layers: number;
-  image: string;
-  /** Byte in the image at which the file system begins, and its size in MiB. */
-  offset: number;
-  mib: number;
-  bytesPerInode: number;
-  journalMib: number;
-  uuid: string;
-  hashSeed: string;
-  label: string;
-  epoch: number;
-  /** Options of mkfs beyond these, in words. */
-  mkfsOptions?: readonly string[];
-  signal?: AbortSignal | undefined;
 }
 
 /** First inode that belongs to nobody; 11 is lost+found, which mke2fs makes. */
@@ -82,40 +69,6 @@ function extentsOf(runs: readonly Run[], logical = 0): Extent[] {
   });
 }
 
-/** Lays out the empty file system: superblock, descriptors, journal, the inode that growing needs. All ids are given; the tables stay holes. */
-async function makeSkeleton(options: Ext4Options): Promise<void> {
-  const { uuid, hashSeed, offset, epoch, signal } = options;
-  const extended = `hash_seed=${hashSeed},offset=${offset},lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0`;
-  const args = ['-q', '-F', '-t', 'ext4', '-b', String(BLOCK), '-I', '256', '-i', String(options.bytesPerInode)];
-  args.push(
-    '-J',
-    `size=${options.journalMib}`,
-    '-m',
-    '1',
-    '-L',
-    options.label,
-    '-U',
-    uuid,
-    ...(options.mkfsOptions ?? []),
-  );
-  args.push(
-    '-O',
-    '^metadata_csum_seed,^orphan_file',
-    '-E',
-    extended,
-    options.image,
-    String((options.mib * 1024 * 1024) / BLOCK),
-  );
-  await runCommand('mke2fs', args, {
-    env: {
-      PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-      E2FSPROGS_FAKE_TIME: String(epoch),
-      SOURCE_DATE_EPOCH: String(epoch),
-    },
-    ...(signal === undefined ? {} : { signal }),
-  });
-}
-
 const TYPE_OF = {
   file: FILE_TYPES.file,
   directory: FILE_TYPES.directory,
@@ -141,6 +94,7 @@ class Ext4Writer {
     this.#stream = new BlockStream(this.#geometry);
     this.#options = options;
     this.#plan = planLayers(options.root, options.layers);
+    this.#cursor = dataStartMib(options) * REGION;
   }
 
   run(): void {
@@ -203,7 +157,8 @@ class Ext4Writer {
   }
 
   #take(count: number): Run[] {
-    const runs = this.#geometry.take(this.#cursor, count);
+    // A disk of a size that the user gave may be full behind the last region and have room before the first.
+    const runs = this.#geometry.take(this.#cursor, count) ?? this.#geometry.take(0, count);
     if (runs === undefined)
       throw new Error(`The file system of ${this.#options.mib} MiB is too small for the tree: ask for a larger image.`);
     const last = runs.at(-1);
