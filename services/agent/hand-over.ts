@@ -1,6 +1,6 @@
 /** standby.run_image: the machine leaves this ramdisk for the system on its disk, by reset or by kexec. */
 import { hash } from 'node:crypto';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type HandOverFile, type JsonObject, readHandOver } from '../ipa/index.ts';
@@ -53,9 +53,14 @@ export async function runImage(params: JsonObject, task: Task): Promise<JsonObje
   const { kernel, initrd, cmdline } = readHandOver(params.kexec);
   const folder = await mkdtemp(path.join(tmpdir(), 'kexec-'));
   const paths = { kernel: path.join(folder, 'kernel'), initrd: path.join(folder, 'initrd') };
-  await bring(task, kernel, paths.kernel);
-  if (initrd) await bring(task, initrd, paths.initrd);
-  await task.hardware.loadKernel({ kernel: paths.kernel, cmdline, ...(initrd ? { initrd: paths.initrd } : {}) });
+  try {
+    await bring(task, kernel, paths.kernel);
+    if (initrd) await bring(task, initrd, paths.initrd);
+    await task.hardware.loadKernel({ kernel: paths.kernel, cmdline, ...(initrd ? { initrd: paths.initrd } : {}) });
+  } finally {
+    // kexec_file_load has read them: in the ramdisk they would only hold memory.
+    await rm(folder, { recursive: true, force: true });
+  }
   task.log(`kernel loaded, its command line: ${cmdline}`);
   task.afterwards(() => task.hardware.runLoadedKernel());
   return { result: 'run_image: kexec' };

@@ -100,7 +100,13 @@ export async function runDib(run: DibRun): Promise<DibResult> {
     ...(run.options ?? []),
     ...run.elements,
   ];
-  const child = spawn('disk-image-create', args, { cwd: run.directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  // It mounts in the namespace it is started in and leaves all of that behind when it is killed: here its namespaces end with it.
+  const alone = ['--mount', '--pid', '--fork', '--kill-child=KILL', '--mount-proc', '--propagation', 'private'];
+  const child = spawn('unshare', [...alone, 'disk-image-create', ...args], {
+    cwd: run.directory,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let log = '';
   const take = (data: Buffer): void => {
     log = (log + data.toString()).slice(-200_000);
