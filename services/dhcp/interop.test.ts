@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { networkPeersRoot } from '../../test/setup/peers/root.ts';
+import { networkPeers } from '../../test/setup/peers/network.ts';
+import { peerRoot } from '../../test/setup/peers/root.ts';
 import type { SubnetConfig } from './index.ts';
 
 /**
@@ -314,7 +315,7 @@ describe('systemd-networkd', () => {
 
 describe('ISC dhcrelay', () => {
   it('brings a client of another network its address, with option 82 out and back', async () => {
-    const root = networkPeersRoot();
+    const root = peerRoot(networkPeers);
     const from = lines.length;
     const words = [
       'netns',

@@ -15,7 +15,7 @@ import { blobStoreConformance } from '../../services/image/blobs/blobs.conforman
 import { type S3Options, s3Blobs } from '../../services/image/index.ts';
 import { setup } from '../setup/database.ts';
 import { chunkedImage, imageServer, MiB, sha256 } from '../setup/image-server.ts';
-import { type Swift, startSwift } from '../setup/swift/index.ts';
+import { type Swift, startSwift } from '../setup/peers/swift/index.ts';
 import { freshDatabaseUrl } from '../setup/world.ts';
 
 /** The S3 adapter against Debian's Swift. */

@@ -6,7 +6,8 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensurePackages } from '../../../bootstrap/packages.ts';
-import { networkPeersRoot } from '../../setup/peers/root.ts';
+import { networkPeers } from '../../setup/peers/network.ts';
+import { peerRoot } from '../../setup/peers/root.ts';
 import { cpuSeconds } from '../network/cpu.ts';
 import { startPostgresql } from '../network/postgresql.ts';
 import { createWire, end, serverAddress, type Wire } from '../network/wire.ts';
@@ -48,7 +49,7 @@ const loads = (full: boolean): readonly (readonly [string, Load])[] => [
 
 export const bench: Bench = async (report, { full }) => {
   await ensurePackages(['tests', 'images', 'database']);
-  const root = networkPeersRoot();
+  const root = peerRoot(networkPeers);
   const ours = await measureOurs(loads(full), report);
   const kea = await measure('kea', keaWords(root), loads(full));
   // dnsmasq writes its whole lease file for each ACK: with twenty thousand it would need minutes.

@@ -6,7 +6,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensurePackages } from '../../../bootstrap/packages.ts';
-import { networkPeersRoot } from '../../setup/peers/root.ts';
+import { networkPeers } from '../../setup/peers/network.ts';
+import { peerRoot } from '../../setup/peers/root.ts';
 import { cpuSeconds } from '../network/cpu.ts';
 import { createWire, end, serverAddress, type Wire } from '../network/wire.ts';
 import type { Bench } from '../row.ts';
@@ -19,7 +20,7 @@ const fixture = join(import.meta.dirname, 'server.fixture.ts');
 
 export const bench: Bench = async (report, { full }) => {
   await ensurePackages(['tests', 'images']);
-  const root = networkPeersRoot();
+  const root = peerRoot(networkPeers);
   const bytes = randomBytes((full ? 256 : 64) * 1_000_000);
   const sum = createHash('md5').update(bytes).digest('hex');
   const dir = mkdtempSync('/var/tmp/uc-bench-http-');

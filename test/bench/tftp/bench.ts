@@ -6,7 +6,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensurePackages } from '../../../bootstrap/packages.ts';
-import { networkPeersRoot } from '../../setup/peers/root.ts';
+import { networkPeers } from '../../setup/peers/network.ts';
+import { peerRoot } from '../../setup/peers/root.ts';
 import { cpuSeconds } from '../network/cpu.ts';
 import { createWire, end, serverAddress } from '../network/wire.ts';
 import type { Bench } from '../row.ts';
@@ -57,7 +58,7 @@ const ways: readonly (readonly [row: string, ours: Way, peer: Way])[] = [
 
 export const bench: Bench = async (report, { full }) => {
   await ensurePackages(['tests', 'images']);
-  const root = networkPeersRoot();
+  const root = peerRoot(networkPeers);
   // Less than the whole 64 MB a client in lock-step, of which dnsmasq serves 85 MB/s to all: eight minutes are not enough on a busy machine.
   const megabytes = full ? 64 : 24;
   const bytes = randomBytes(megabytes * 1_000_000);

@@ -1,32 +1,42 @@
 /**
- * A tree with Debian's network daemons in it, for tests and benches to stand beside: unpacked, not installed, so that none of them
- * becomes a service of this machine. Kept between runs under a name made of its packages. Needs root and mmdebstrap.
+ * A tree with some of Debian's daemons in it, for tests and benches to stand beside: unpacked, not installed, so that none of them
+ * becomes a service of this machine. Kept between runs under a name made of what is in it. Needs root and mmdebstrap.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const suite = 'bookworm';
-/** dash and coreutils for the few lines of shell in between. atftpd and tftpd-hpa cannot lie in one tree; only atftpd knows windowsize. */
-const packages = ['kea-dhcp4-server', 'dnsmasq-base', 'nginx-light', 'atftpd', 'isc-dhcp-relay', 'dash', 'coreutils'];
-/** What `prepared` does; another number makes another tree. */
-const version = 1;
-const place = '/var/tmp/undercloud-bench';
+export interface Peer {
+  name: string;
+  packages: readonly string[];
+  /** No package's scripts are run: what base-passwd and the daemons' own would have made. Lines of /etc/passwd and /etc/group. */
+  users: readonly string[];
+  groups: readonly string[];
+  directories: readonly string[];
+  /** Compiles the Python modules, or each start of a service would do so. */
+  python?: boolean;
+}
 
-/** Path of the tree. The first call on a machine takes half a minute. */
-export function networkPeersRoot(cache = place): string {
-  const name = createHash('sha256')
-    .update(JSON.stringify([suite, packages, version]))
+const suite = 'bookworm';
+/** For the few lines of shell in between. */
+const always = ['dash', 'coreutils'];
+/** Counted up when the making of a tree changes: another number makes another tree. */
+const version = 2;
+
+/** Path of the peer's tree below `cache`. The first call on a machine takes half a minute. */
+export function peerRoot(peer: Peer, cache = '/var/tmp/undercloud-bench'): string {
+  const key = createHash('sha256')
+    .update(JSON.stringify([suite, peer, version]))
     .digest('hex')
     .slice(0, 12);
-  const root = join(cache, `network-${name}`);
+  const root = join(cache, `${peer.name}-${key}`);
   if (existsSync(root)) return root;
   mkdirSync(cache, { recursive: true });
-  const aside = mkdtempSync(join(cache, 'network-new-'));
+  const aside = mkdtempSync(join(cache, `${peer.name}-new-`));
   try {
-    unpacked(aside);
-    prepared(aside);
+    unpack(peer, aside);
+    prepare(peer, aside);
     // Two runs at once make two trees, and the second to finish throws its own away.
     if (!existsSync(root)) renameSync(aside, root);
   } finally {
@@ -36,7 +46,7 @@ export function networkPeersRoot(cache = place): string {
 }
 
 /** `extract` runs no package's scripts: no users, no services, and seconds instead of minutes. */
-function unpacked(root: string): void {
+function unpack(peer: Peer, root: string): void {
   execFileSync(
     'mmdebstrap',
     [
@@ -45,7 +55,7 @@ function unpacked(root: string): void {
       '--quiet',
       '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
       '--aptopt=Apt::Install-Recommends "false"',
-      `--include=${packages.join(',')}`,
+      `--include=${[...peer.packages, ...always].join(',')}`,
       suite,
       root,
     ],
@@ -53,20 +63,15 @@ function unpacked(root: string): void {
   );
 }
 
-function prepared(root: string): void {
-  // What the scripts of base-passwd and the daemons would have done.
-  writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n');
-  writeFileSync(join(root, 'etc/group'), 'root:x:0:\nnogroup:x:65534:\n');
-  writeFileSync(join(root, 'etc/hosts'), '127.0.0.1 localhost\n');
-  for (const dir of [
-    'run/kea',
-    'run/lock/kea',
-    'var/lib/kea',
-    'var/log/nginx',
-    'var/lib/nginx',
-    'srv/boot',
-    'proc',
-    'tmp',
-  ])
-    mkdirSync(join(root, dir), { recursive: true });
+function prepare(peer: Peer, root: string): void {
+  const write = (file: string, lines: readonly string[]): void =>
+    writeFileSync(join(root, 'etc', file), lines.map((line) => `${line}\n`).join(''));
+  write('passwd', ['root:x:0:0::/:/bin/sh', ...peer.users]);
+  write('group', ['root:x:0:', ...peer.groups]);
+  write('hosts', ['127.0.0.1 localhost']);
+  for (const each of [...peer.directories, 'proc', 'tmp']) mkdirSync(join(root, each), { recursive: true });
+  if (peer.python)
+    execFileSync('chroot', [root, 'python3', '-m', 'compileall', '-q', '-j0', '/usr/lib/python3/dist-packages'], {
+      stdio: 'pipe',
+    });
 }

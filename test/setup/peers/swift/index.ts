@@ -6,8 +6,17 @@ import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Peer, peerRoot } from '../root.ts';
 import { ring } from './ring.ts';
-import { swiftRoot } from './root.ts';
+
+const tree: Peer = {
+  name: 'swift',
+  packages: ['swift-proxy', 'swift-account', 'swift-container', 'swift-object', 'memcached'],
+  users: ['swift:x:103:105::/:/bin/sh'],
+  groups: ['swift:x:105:'],
+  directories: ['etc/swift', 'srv/node'],
+  python: true,
+};
 
 export interface Swift {
   /** `http://127.1.2.3:8080` */
@@ -31,7 +40,7 @@ const owner = [103, 105] as const;
 
 /** @param cache where the tree is kept; the data of a run lie there too, because they need a filesystem with user xattrs */
 export async function startSwift(cache: string): Promise<Swift> {
-  const root = swiftRoot(cache);
+  const root = peerRoot(tree, cache);
   const host = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(2, 255)}`;
   for (const left of readdirSync(cache).filter((name) => name.startsWith('swift-run-')))
     if (statSync(join(cache, left)).mtimeMs < Date.now() - dayMs) rmSync(join(cache, left), { recursive: true });
