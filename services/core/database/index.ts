@@ -4,6 +4,7 @@
  */
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
+import { createStatementNames, preparingClient } from './prepared.ts';
 
 // bigint columns (fences, sequence numbers, byte counts) stay below 2^53 here; as strings they would break comparisons.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -34,6 +35,7 @@ export interface DatabaseOptions {
 
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool({
+    Client: preparingClient(createStatementNames()),
     connectionString: options.url,
     max: options.maxConnections ?? 10,
     application_name: options.applicationName ?? 'undercloud',
