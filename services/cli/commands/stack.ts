@@ -6,13 +6,13 @@ import type { Client } from '../client.ts';
 import { exitCodes } from '../exit.ts';
 import { fields, table } from '../output.ts';
 import { action, type Session } from '../program.ts';
-import { bodyOf, requireStack, type Stack, type StackOutput, stackPath, stackTree } from '../stack-api.ts';
+import { requireStack, type Stack, type StackOutput, stackPath, stackTree } from '../stack-api.ts';
 import { withPaths } from '../stack-files.ts';
 import { outputLines, outputValues, plain } from '../stack-outputs.ts';
 import { type Tree, treeRows } from '../stack-tree.ts';
 import { watchStack } from '../stack-watch.ts';
-import { gather, parametersOf, readable, type TemplateFlags, templateOptions } from './deploy.ts';
 import { driftCommand, graphCommand, planCommand } from './stack-plan.ts';
+import { validateCommand } from './stack-validate.ts';
 
 const followMs = 700;
 
@@ -244,45 +244,6 @@ function deleteCommand(program: Command): void {
           ),
         );
         return flags.wait && results.some(({ deleted }) => !deleted) ? exitCodes.failed : exitCodes.ok;
-      }),
-    );
-}
-
-interface Validated {
-  Description?: string;
-  Parameters?: Record<string, { Type: string; Default?: unknown; Description?: string }>;
-}
-
-function validateCommand(program: Command): void {
-  templateOptions(program.command('validate'))
-    .description('check a template with its files; nothing is done')
-    .action(
-      action(async (session, file: string, flags: TemplateFlags) => {
-        const parameters = parametersOf(flags.parameter);
-        const files = await gather(file, flags);
-        const cloud = await session.cloud();
-        const { body } = await readable(
-          cloud.request<Validated>('POST', 'orchestration', '/validate', { body: bodyOf(files, parameters) }),
-        );
-        const rows = Object.entries(body.Parameters ?? {});
-        session.output.result(body, () => [
-          `${files.templateFile} is valid, with ${Object.keys(files.files).length} files beside it.`,
-          ...(rows.length > 0
-            ? [
-                '',
-                ...table(
-                  ['parameter', 'type', 'default', 'description'],
-                  rows.map(([key, one]) => [
-                    key,
-                    one.Type,
-                    one.Default === undefined ? '(required)' : plain(one.Default),
-                    one.Description,
-                  ]),
-                ),
-              ]
-            : []),
-        ]);
-        return undefined;
       }),
     );
 }

@@ -249,7 +249,7 @@ const actions: Readonly<Record<string, Action>> = {
       const { desk, context } = asked;
       const stack = { id: 'None', name: 'None', project_id: context.projectId ?? '' };
       const source = { wish: { template: templateIn(asked) }, present: null, files: {}, stack };
-      const body = (await desk.reader.ask('describe', { source, lint: false })).body as unknown as {
+      const body = (await desk.reader.ask('describe', { source })).body as unknown as {
         Description: string;
         Parameters: Record<string, { Default?: Plain; Description?: string; NoEcho?: Plain }>;
       };

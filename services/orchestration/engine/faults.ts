@@ -24,6 +24,9 @@ const remedies: Readonly<Record<string, string>> = {
 /** Heat calls mistakes in a template's text by their own names only inside; to clients they are one class. */
 const asValidation = new Set(['ValueError', 'TypeError', 'KeyError', 'AttributeError', 'IndexError', 'AssertionError']);
 
+/** A hint as a sentence. */
+const asked = (hint: string | undefined): string => (hint ? `${hint.slice(0, 1).toUpperCase()}${hint.slice(1)}` : '');
+
 /** Makes a Fault of the house of what the language threw; anything else passes as it is. */
 export function explained(thrown: unknown, template?: Template): HouseFault {
   if (!(thrown instanceof Fault)) return toFault(thrown);
@@ -38,7 +41,7 @@ export function explained(thrown: unknown, template?: Template): HouseFault {
   return fault('template-invalid', {
     place: known ? '' : place,
     message: /[.!?]$/.test(message) ? message : `${message}.`,
-    remedy: remedies[thrown.kind] ?? '',
+    remedy: remedies[thrown.kind] ?? asked(thrown.hint),
     kind: asValidation.has(thrown.kind) ? 'StackValidationFailed' : thrown.kind,
   });
 }

@@ -74,7 +74,7 @@ export interface Asks {
   /** All that can be checked without asking another service. */
   check: { ask: Source; answer: CheckedSource };
   /** What Heat's /validate says, and what is probably not meant. */
-  describe: { ask: { source: Source; lint: boolean }; answer: Described };
+  describe: { ask: { source: Source; lint?: boolean; nested?: boolean }; answer: Described };
   preview: { ask: { source: Source; tree: Tree | null }; answer: Previewed };
   /** `text`: the readable part of a plan file. */
   plan: {

@@ -1,4 +1,5 @@
 /** The work of a reading thread: pure functions of what it is handed. */
+import { fault } from '../../core/errors/index.ts';
 import { analyse, definitionOf, updatedDefinition } from '../engine/definition.ts';
 import { explained, placeIn } from '../engine/faults.ts';
 import { childDefinition } from '../engine/nesting.ts';
@@ -9,7 +10,6 @@ import {
   builtInCatalog,
   describeParameters,
   type Fault,
-  lint,
   type Resource,
   references,
   registryTree,
@@ -21,7 +21,9 @@ import { violations } from '../plan/policy.ts';
 import { flat, plan } from '../plan/resources.ts';
 import { digestOf, markOf, planFormat } from '../plan/ticket.ts';
 import { handlerOf, isNested } from '../resources/index.ts';
-import type { AskKind, Asks, Question, Source, Stored, Tree } from './ask.ts';
+import { unmadeReason } from '../resources/unmade.ts';
+import type { AskKind, Asks, Described, Question, Source, Stored, Tree } from './ask.ts';
+import { adviceOn, nestedParameters, valuesOf } from './nested-advice.ts';
 import { checkTree } from './nested-check.ts';
 
 type Performers = { readonly [Kind in AskKind]: (ask: Asks[Kind]['ask']) => Asks[Kind]['answer'] };
@@ -90,16 +92,18 @@ export function questionsOf(analysis: Analysis, stackName: string, within: reado
   });
 }
 
-function describe({ source, lint: wanted }: Asks['describe']['ask']): Asks['describe']['answer'] {
+function describe({ source, lint: wanted, nested }: Asks['describe']['ask']): Asks['describe']['answer'] {
   // As Heat's own: a parameter that is still to be given is no mistake of the template.
   const { analysis } = read(source, { strict: false });
   const { parameters, environment, template } = analysis;
   const section = template.format.sections.parameterGroups;
   const groups = section === undefined ? undefined : template.tree.get(section);
+  const within = nested ? nestedParameters(analysis, source.files) : undefined;
   const body = {
     Description: descriptionOf(analysis),
     Parameters: describeParameters(parameters) as unknown as Plain,
     ...(groups !== undefined && groups !== null && { ParameterGroups: toPlain(groups) }),
+    ...(within && { NestedParameters: within }),
     Environment: {
       resource_registry: { resources: {}, ...(toPlain(registryTree(environment.registry)) as object) },
       parameters: toPlain(environment.parameters),
@@ -107,11 +111,26 @@ function describe({ source, lint: wanted }: Asks['describe']['ask']): Asks['desc
       event_sinks: toPlain(environment.eventSinks),
     },
   };
-  const advice = (wanted ? lint(analysis) : []).map(({ message, position }) => ({
-    message,
-    place: position ? `${template.file ?? 'template'}:${position.line}:${position.column}: ` : '',
-  }));
-  return { body, advice };
+  const { files, stack } = source;
+  const advice = wanted ? [...adviceOn(analysis, files), ...valuesOf(analysis, files, stack)] : [];
+  return { body, advice: wanted ? [...advice, ...unmadeIn(analysis, source)] : advice };
+}
+
+/** Valid, and yet refused when the stack is created: said as early as anybody looks. */
+function unmadeIn(analysis: Analysis, { files, stack }: Source): Described['advice'] {
+  let within: Question[] = [];
+  try {
+    within = checkTree(analysis, files, stack);
+  } catch {
+    // What is given to the stacks within is not known before all parameters are; only this level is told of then.
+  }
+  const { template } = analysis;
+  return [...questionsOf(analysis, stack.name, []), ...within]
+    .filter(({ type }) => handlerOf(type) === undefined)
+    .map(({ type, resource, within: path }) => ({
+      message: `${[...path, resource].join('.')}: ${fault('resource-type-parsed-only', { type, why: unmadeReason(type) }).sentence} A stack with it is refused before anything is made.`,
+      place: placeIn(template, [template.format.sections.resources, path[0] ?? resource]),
+    }));
 }
 
 /** The tree as the engine has it, from what was handed over. */

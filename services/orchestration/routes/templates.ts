@@ -151,7 +151,11 @@ export function templateRoutes(api: Api, desk: Desk): void {
     // Beside what Heat says: what is valid and hardly meant. Asked for, so that Heat's clients get Heat's answer.
     const wanted = flag(request.query.lint);
     const source = { wish, present: null, files, stack };
-    const { body, advice } = await desk.reader.ask('describe', { source, lint: wanted });
+    const { body, advice } = await desk.reader.ask('describe', {
+      source,
+      lint: wanted,
+      nested: flag(request.query.show_nested),
+    });
     return wanted ? { ...body, Advice: advice } : body;
   });
 
