@@ -1,14 +1,15 @@
 /** Every change of a node's state: one function that walks the table, one that records power. Both within a transaction. */
 import type { Tx } from '../core/database/index.ts';
 import { fault } from '../core/errors/index.ts';
-import type { Bmc, PowerState } from '../power/index.ts';
+import { type Bmc, type BootDevice, type BootWay, bootWays, type PowerState } from '../power/index.ts';
 import { accessOf } from './driver-info.ts';
 import { interfaceOf } from './drivers.ts';
 import type { Ground } from './ground.ts';
 import { nodeSubject } from './ground.ts';
-import type { Boot } from './node.ts';
+import type { Boot, JsonObject } from './node.ts';
 import { defaultTargets, nextState, type ProvisionEvent, type ProvisionState } from './states.ts';
 import { forgetAgent } from './store/agents.ts';
+import { type BootOrder, keepOrder } from './store/boots.ts';
 import { type NodePatch, type NodeRow, nodeByUuid, patchNode, type Where } from './store/nodes.ts';
 
 /** @throws Fault `node-not-found` */
@@ -91,6 +92,39 @@ export async function intend(ground: Ground, tx: Tx, uuid: string, boot: Boot, r
 }
 
 export const bmcOf = (ground: Ground, node: NodeRow): Bmc => ground.power.bmc(accessOf(ground.house.secrets, node));
+
+/**
+ * Sets the boot device, which the BMC reads back, and keeps what was ordered, for the boot to be judged by (boot-truth.ts). Where the
+ * kind of BMC forgets devices there is nothing to judge.
+ */
+export async function orderBoot(
+  ground: Ground,
+  node: NodeRow,
+  wanted: Omit<BootDevice, 'efi'>,
+  signal?: AbortSignal,
+  retry?: { readonly way: BootWay },
+): Promise<{ device: string; persistent: boolean }> {
+  const { device } = wanted;
+  const way = retry?.way ?? wayOf(node, wanted.persistent);
+  await bmcOf(ground, node).setBootDevice({ ...wanted, efi: bootsByUefi(node) }, signal);
+  const isKept = quirkOf(node, 'bootNotKept') !== true;
+  const byReset = retry !== undefined;
+  let order: BootOrder | null = null;
+  if (isKept && device === 'pxe') order = { device, way, byReset };
+  // One boot from the disk proves nothing for those after it.
+  else if (isKept && device === 'disk' && wanted.persistent) order = { device, way: 'always', byReset };
+  await keepOrder(ground.house.db, node.uuid, order);
+  return { device, persistent: wanted.persistent || (device === 'pxe' && way !== 'once') };
+}
+
+const quirkOf = ({ driverInternalInfo: { bmc_quirks: quirks } }: NodeRow, name: string): unknown =>
+  typeof quirks === 'object' && quirks !== null ? (quirks as JsonObject)[name] : undefined;
+
+/** In which way the network is set on this kind of BMC. */
+export function wayOf(node: NodeRow, persistent: boolean): BootWay {
+  const learnt = bootWays.find((way) => way === quirkOf(node, 'bootWay'));
+  return learnt ?? (persistent ? 'always' : 'once');
+}
 
 /** Nodes with the deploy interface `fake` are made and unmade without an agent. */
 export const usesAgent = (node: NodeRow): boolean =>

@@ -75,9 +75,10 @@ function redfishPort(address: string): number {
 /** What the report card of its BMC's kind says (operations/check-bmc.ts). */
 function learnt({ bmc_quirks: quirks }: JsonObject): Options {
   if (typeof quirks !== 'object' || quirks === null || Array.isArray(quirks)) return {};
-  const { bootNotKept, suite, lan15 } = quirks as JsonObject;
+  const { bootNotKept, bootWay, suite, lan15 } = quirks as JsonObject;
   return {
     ...(bootNotKept === true && { bootNotKept }),
+    ...(typeof bootWay === 'string' && { bootWay }),
     ...(typeof suite === 'number' && { suite }),
     ...(lan15 === true && { lan15 }),
   };

@@ -23,3 +23,6 @@ export interface Ground {
 }
 
 export const nodeSubject = (uuid: string) => ({ type: 'node', id: uuid }) as const;
+
+/** Cause of a power state that nobody here brought about: the fleet loop found it. */
+export const seenByFleet = 'the BMC said so';

@@ -9,6 +9,7 @@ import type { AgentTransport } from '../ipa/index.ts';
 import type { Network } from '../network/index.ts';
 import { type Bmc, type FleetSettings, type FleetView, type Power, requireCapability } from '../power/index.ts';
 import { type BootIntent, bootIntent, modelOf } from './boot-intent.ts';
+import { watchBootTruth } from './boot-truth.ts';
 import { startOn } from './busy.ts';
 import { bmcOf, requireNode } from './change.ts';
 import { type ClaimWanted, claim, release } from './claim.ts';
@@ -167,6 +168,7 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
   const powerWatch = createPowerWatch(ground, deps.fleet === undefined ? {} : deps.fleet);
   const consoles = createConsoles(ground, { directory: null, ...deps.consoles });
   let leave = () => {};
+  let leaveBoots = () => {};
 
   const baremetal: Baremetal = {
     routes: async (api) => allRoutes(api, { ground, enrolment, provision, baremetal, consoles, deps }),
@@ -224,6 +226,8 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
     timeline: (uuid, options) => recorder.timeline(nodeSubject(uuid), options),
     async start() {
       leave();
+      leaveBoots();
+      leaveBoots = watchBootTruth(ground);
       leave = recorder.subscribe((event) => {
         if (event.subject.type !== 'node') return;
         if (wakesNode(event.kind)) house.operations.wake(event.subject);
@@ -237,7 +241,9 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
     async stop() {
       powerWatch.stop();
       leave();
+      leaveBoots();
       leave = () => {};
+      leaveBoots = () => {};
       await consoles.stop();
     },
     operations,

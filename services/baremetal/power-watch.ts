@@ -11,7 +11,7 @@ import { type Batch, createBatch } from '../core/database/batch.ts';
 import type { AppendedEvent, EventKind } from '../core/events/index.ts';
 import type { FleetSettings, FleetView, PowerFleet, PowerState } from '../power/index.ts';
 import { accessOf } from './driver-info.ts';
-import { type Ground, nodeSubject } from './ground.ts';
+import { type Ground, nodeSubject, seenByFleet } from './ground.ts';
 import {
   changedSince,
   forgetAgents,
@@ -47,7 +47,6 @@ const readAgain: ReadonlySet<string> = new Set<EventKind>([
 const gatherMs = 100;
 const databaseAwayMs = 5_000;
 const otherProcessesMs = 60_000;
-const cause = 'the BMC said so';
 
 export function createPowerWatch(ground: Ground, settings: Partial<FleetSettings> | null): PowerWatch {
   const { db, recorder, operations, clock, secrets } = ground.house;
@@ -94,7 +93,12 @@ export function createPowerWatch(ground: Ground, settings: Partial<FleetSettings
             ...{ kind: 'node.agent-gone', subject: nodeSubject(uuid), data: { reason: 'the machine is off' } },
           });
         for (const { uuid, from, to } of changed)
-          events.push({ kind: 'node.power-state', subject: nodeSubject(uuid), data: { from, to }, options: { cause } });
+          events.push({
+            kind: 'node.power-state',
+            subject: nodeSubject(uuid),
+            data: { from, to },
+            options: { cause: seenByFleet },
+          });
       }
       if (events.length > 0) await recorder.appendAll(tx, events);
       return rows.map(({ uuid }) => (busy.has(uuid) ? 'busy' : 'written'));

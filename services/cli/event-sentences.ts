@@ -22,6 +22,7 @@ export const eventSentences: Sentences = {
   'node.bmc-password': (e) => `the user ${e.user || '(empty)'} has a new password on the BMC, proven by a log-in`,
   'node.boot-device': (e) => `boot device set to ${e.device}${e.persistent ? ' for good' : ' for the next boot'}`,
   'node.boot-intent': (e) => `boots ${e.intent} from now on: ${e.reason}`,
+  'node.boot-override': (e) => `${e.text}. ${e.remedy}`,
   'node.boot-retry': (e) => `reset to boot once more (${e.attempt} of ${e.of}): ${e.because}`,
   'node.claimed': (e) => `given to server ${e.server}`,
   'node.released': (e) => `free again${e.server === null ? '' : `, was server ${e.server}'s`}`,
@@ -35,7 +36,7 @@ export const eventSentences: Sentences = {
     }`,
   'node.agent-command': (e) => `agent: ${e.command} ${e.status.toLowerCase()}${because(e.error)}`,
   'node.image-written': (e) =>
-    `image written: ${bytes(e.written)} written, ${bytes(e.skipped)} on the disk already, ${bytes(e.fetched)} over the wire`,
+    `image written: ${bytes(e.written)} written, ${bytes(e.skipped)} on the disk already, ${bytes(e.fetched)} from the store${e.neighbours ? `, ${bytes(e.neighbours)} from neighbours` : ''}`,
   'node.agent-gone': (e) => `the agent is gone: ${e.reason}`,
   'node.console': (e) =>
     `console ${e.state}${e.by === null ? '' : ` by ${e.by}`}${because(e.reason)}${consolePlace(e.offset)}`,

@@ -1,6 +1,6 @@
 /** What goes wrong with a lab node's BMC, as it is written on a command line, and as it comes out of a seed. */
 import { fault } from '../core/errors/index.ts';
-import type { BootTruth } from './virtual-bmc-chassis.ts';
+import { type BootTruth, bootTruths } from './virtual-bmc-chassis.ts';
 import { noFaults, seededRandom, type VirtualFaults } from './virtual-bmc-faults.ts';
 
 export interface BmcFaults extends VirtualFaults {
@@ -34,11 +34,10 @@ export const faultRows: Readonly<Record<keyof BmcFaults, FaultRow>> = {
   sessionsFull: { kind: 'switch', says: 'refuses every log-in: all sessions are taken' },
   boot: {
     kind: 'boot',
-    says: 'honest; forgets: takes a boot device and keeps none; ignores: keeps it and boots by its own order',
+    says: 'honest; forgets: takes a boot device and keeps none; ignores: keeps it and boots by its own order; ignores-once: obeys only what is set for every boot; ignores-on: obeys at a reset only',
   },
 };
 
-const truths: readonly BootTruth[] = ['honest', 'forgets', 'ignores'];
 /** A BMC of a seed in this many lies about its boot device. */
 const liarsAmong = 5;
 const mostStallMs = 600_000;
@@ -81,7 +80,7 @@ function faultValue(node: string, word: string, kind: FaultRow['kind'], value: s
     return value === 'on';
   }
   if (kind === 'boot') {
-    if (!truths.includes(value as BootTruth)) throw wrong(`it is one of ${truths.join(', ')}`);
+    if (!bootTruths.includes(value as BootTruth)) throw wrong(`it is one of ${bootTruths.join(', ')}`);
     return value;
   }
   const number = value.trim() === '' ? Number.NaN : Number(value);

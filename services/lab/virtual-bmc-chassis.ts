@@ -33,8 +33,12 @@ export interface ChassisOptions {
   onFlags?: (flags: Buffer) => void;
 }
 
-/** `honest`; `forgets`: takes boot flags and reads back none; `ignores`: reads them back and boots by its own order. */
-export type BootTruth = 'honest' | 'forgets' | 'ignores';
+/**
+ * `forgets`: takes boot flags and reads back none. The others read them back: `ignores` boots by its own order, `ignores-once` does so
+ * with flags that are meant for one boot, `ignores-on` when power comes and not at a reset.
+ */
+export const bootTruths = ['honest', 'forgets', 'ignores', 'ignores-once', 'ignores-on'] as const;
+export type BootTruth = (typeof bootTruths)[number];
 
 export type ControlOutcome = 'taken' | 'wrong-state' | 'unknown';
 
@@ -128,10 +132,14 @@ export class VirtualChassis {
   }
 
   /** What a start now would boot; uses nothing up. */
-  nextBoot(): VirtualBoot {
+  nextBoot(powerComes = !this.on): VirtualBoot {
     this.#expire();
     const flags = this.#parameters.get(5)!;
-    const valid = (flags[0]! & 0x80) !== 0 && this.bootTruth !== 'ignores';
+    const ignored =
+      this.bootTruth === 'ignores' ||
+      (this.bootTruth === 'ignores-once' && (flags[0]! & 0x40) === 0) ||
+      (this.bootTruth === 'ignores-on' && powerComes);
+    const valid = (flags[0]! & 0x80) !== 0 && !ignored;
     return {
       selector: valid ? (flags[1]! >> 2) & 0x0f : 0,
       efi: valid && (flags[0]! & 0x20) !== 0,
@@ -166,17 +174,17 @@ export class VirtualChassis {
     if (this.on === on) return;
     this.on = on;
     this.#options.onPower?.(on);
-    if (on) this.#start();
+    if (on) this.#start(true);
   }
 
-  #start(): void {
-    const boot = this.#note();
+  #start(powerComes = false): void {
+    const boot = this.#note(powerComes);
     this.#options.onBoot?.(boot);
   }
 
-  #note(): VirtualBoot {
+  #note(powerComes = false): VirtualBoot {
     this.starts += 1;
-    this.lastBoot = this.nextBoot();
+    this.lastBoot = this.nextBoot(powerComes);
     const flags = this.#parameters.get(5)!;
     // One boot is what they were for.
     if (!(flags[0]! & 0x40)) flags.fill(0);

@@ -1,5 +1,5 @@
 /** Front door of power: one BMC object for each node, kept with its session; drivers as a table. */
-import type { Clock } from '../core/clock.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
 import type { House } from '../core/house.ts';
 import {
   createIpmiTransport,
@@ -9,6 +9,7 @@ import {
   openIpmiSocket,
 } from '../ipmi/index.ts';
 import type { Bmc, BmcAccess, PowerState } from './bmc.ts';
+import { bootWays, obeyingBmc } from './boot-ways.ts';
 import { requireDriver } from './drivers.ts';
 import { createFakeMachines, type FakeMachines } from './fake.ts';
 import { createFleet, type Fleet, type FleetHooks, type FleetSettings } from './fleet.ts';
@@ -26,6 +27,7 @@ export {
   type PowerState,
   type PowerTarget,
 } from './bmc.ts';
+export { type BootCount, type BootWay, bootQuirks, bootsRow, bootWays, nextWay } from './boot-ways.ts';
 export * from './capabilities.ts';
 export { bmcDrivers, type DriverRow } from './drivers.ts';
 export { createFakeMachines, type FakeChange, type FakeMachine, type FakeMachines } from './fake.ts';
@@ -82,6 +84,8 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
   const swept = new Set<string>();
   const fleets = new Set<Fleet>();
   const openSocket = deps.socketFactory ?? openIpmiSocket;
+  const { clock: passing = systemClock } = deps;
+  const wait = (ms: number) => new Promise<void>((resolve) => passing.after(ms, resolve));
   let transport: Promise<{ ipmi: IpmiTransport; socket: { close?(): unknown } }> | null = null;
 
   interface Heard {
@@ -201,7 +205,9 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
       const found = kept.get(access.key);
       if (found?.access === identity) return found.bmc;
       forget(access.key);
-      const made: Kept = { access: identity, ...make(access) };
+      const fresh = make(access);
+      const way = bootWays.find((one) => one === access.options.bootWay) ?? 'once';
+      const made: Kept = { ...fresh, access: identity, bmc: obeyingBmc(fresh.bmc, way, wait) };
       kept.set(access.key, made);
       return made.bmc;
     },

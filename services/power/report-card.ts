@@ -5,6 +5,7 @@
  */
 import { Fault } from '../core/errors/index.ts';
 import type { Bmc, BmcInfo, BootDevice } from './bmc.ts';
+import type { BootWay } from './boot-ways.ts';
 
 export const cardChecks = [
   'latency',
@@ -19,7 +20,8 @@ export const cardChecks = [
 export type CardCheck = (typeof cardChecks)[number];
 
 export interface CardRow {
-  readonly check: CardCheck;
+  /** `boots` is no question to the BMC: what its machines’ boots have shown (boot-ways.ts). */
+  readonly check: CardCheck | 'boots';
   readonly verdict: 'ok' | 'warning' | 'bad' | 'unknown';
   readonly measured: string;
   /** What is wrong; null: nothing. */
@@ -32,6 +34,10 @@ export interface CardRow {
 export interface LearntQuirks {
   /** Boot devices are taken and not kept: what is read back is not insisted upon. */
   readonly bootNotKept?: boolean;
+  /** Boot devices are read back and not obeyed: the way in which the network is set instead. */
+  readonly bootWay?: Exclude<BootWay, 'once'>;
+  /** No way of setting the network is obeyed. */
+  readonly bootIgnored?: true;
   /** The cipher suite to try first. */
   readonly suite?: number;
   /** It speaks IPMI 1.5 only. */

@@ -3,9 +3,10 @@
  * set as it was, which is why the node is leased. What is learnt holds for all BMCs of this vendor, model and firmware.
  */
 import { defineOperation, done, type Json, minutes, type Operation } from '../../core/operations/index.ts';
-import { cardChecks, examine } from '../../power/index.ts';
+import { bootQuirks, bootsRow, cardChecks, examine } from '../../power/index.ts';
 import { bmcOf, requireNode } from '../change.ts';
 import { type Ground, nodeSubject } from '../ground.ts';
+import { bootsOf } from '../store/boots.ts';
 import { bmcFields, keepCard, modelOf, teachNodes } from '../store/cards.ts';
 import { nodeByUuid, patchNode } from '../store/nodes.ts';
 
@@ -28,19 +29,23 @@ export function checkBmcOperation(ground: Ground): Operation<null> {
             began: (check) => run.progress(cardChecks.indexOf(check), cardChecks.length, 'checks'),
           });
           const its = modelOf(card.info);
-          const wrong = card.rows.flatMap(({ check, wrong }) => (wrong === null ? [] : [`${check}: ${wrong}`]));
+          const boots = await bootsOf(db, its);
+          const quirks = { ...card.quirks, ...bootQuirks(boots) };
+          const wrong = [...card.rows, bootsRow(boots)].flatMap(({ check, wrong }) =>
+            wrong === null ? [] : [`${check}: ${wrong}`],
+          );
           return done({ ...its } as Json, async (tx) => {
             const fresh = await requireNode(tx, node.uuid, true);
             await patchNode(tx, node.uuid, {
               driverInternalInfo: {
                 ...fresh.driverInternalInfo,
                 bmc: card.info.description,
-                ...bmcFields(its, card.quirks),
+                ...bmcFields(its, quirks),
               },
             });
-            await keepCard(tx, { ...its, rows: card.rows, quirks: card.quirks, node: node.uuid });
+            await keepCard(tx, { ...its, rows: card.rows, quirks, node: node.uuid });
             await recorder.append(tx, 'node.bmc-checked', nodeSubject(node.uuid), { ...its, wrong });
-            for (const uuid of await teachNodes(tx, its, card.quirks))
+            for (const uuid of await teachNodes(tx, its, quirks))
               await recorder.append(tx, 'node.updated', nodeSubject(uuid), { fields: ['driverInternalInfo'] });
           });
         },

@@ -3,9 +3,11 @@
  * node's credentials; nothing of the machine changes. An import that made the node takes it away again when it fails.
  */
 import { defineOperation, done, minutes, type Operation } from '../../core/operations/index.ts';
+import { bootQuirks } from '../../power/index.ts';
 import { bmcOf, fire, recordPower, requireNode } from '../change.ts';
 import { dropNode } from '../farewell.ts';
 import { type Ground, nodeSubject } from '../ground.ts';
+import { bootsOf } from '../store/boots.ts';
 import { bmcFields, cardOf, modelOf } from '../store/cards.ts';
 import { nodeByUuid, patchNode } from '../store/nodes.ts';
 import { failNode } from './ending.ts';
@@ -36,6 +38,7 @@ export function verifyOperation(ground: Ground): Operation<VerifyParams> {
           const its = modelOf(info);
           // What was learnt of one BMC of this kind is used for this one from the start.
           const card = await cardOf(ground.house.db, its);
+          const learnt = bootQuirks(await bootsOf(ground.house.db, its));
           return done({ power, bmc: info.description, firmware: info.firmware }, async (tx) => {
             await recordPower(ground, tx, node.uuid, power, 'verify');
             const fresh = await requireNode(tx, node.uuid, true);
@@ -43,7 +46,7 @@ export function verifyOperation(ground: Ground): Operation<VerifyParams> {
               driverInternalInfo: {
                 ...fresh.driverInternalInfo,
                 bmc: info.description,
-                ...bmcFields(its, { ...info.spoken, ...card?.quirks }),
+                ...bmcFields(its, { ...info.spoken, ...card?.quirks, ...learnt }),
               },
             });
             if (fresh.provisionState === 'verifying')

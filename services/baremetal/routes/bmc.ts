@@ -5,16 +5,21 @@
 import type { FastifyRequest } from 'fastify';
 import type { Api } from '../../core/http/index.ts';
 import {
+  type BootCount,
+  bootQuirks,
+  bootsRow,
   type Capabilities,
   type Capability,
   capabilityNames,
   powerPolicies,
   requireCapability,
 } from '../../power/index.ts';
+import { kindOf } from '../boot-truth.ts';
 import { bmcOf } from '../change.ts';
 import { accessOf } from '../driver-info.ts';
 import type { Rooms } from '../index.ts';
-import { cardOf, listCards, type StoredCard } from '../store/cards.ts';
+import { allBoots, bootsOf } from '../store/boots.ts';
+import { cardOf, listCards, type Model, type StoredCard } from '../store/cards.ts';
 import { type NodeRow, nodeByUuid } from '../store/nodes.ts';
 import { record, refuse, requireWrite } from './dialect.ts';
 import { findNode } from './nodes.ts';
@@ -47,15 +52,15 @@ export function bmcRoutes(api: Api, rooms: Rooms, v: string): void {
     const bmc = bmcOf(ground, row);
     const view = baremetal.bmcView(row.uuid);
     const its = row.driverInternalInfo;
-    const model = { vendor: said(its.bmc_vendor), model: said(its.bmc_model), firmware: said(its.bmc_firmware) };
-    const card = model.vendor ? await cardOf(db, model) : null;
+    const kind = kindOf(row);
+    const [card, boots] = kind ? await Promise.all([cardOf(db, kind), bootsOf(db, kind)]) : [null, []];
     return {
       uuid: row.uuid,
       driver: row.driver,
       description: its.bmc ?? null,
-      vendor: model.vendor || null,
-      model: model.model || null,
-      firmware: model.firmware || null,
+      vendor: kind?.vendor ?? null,
+      model: kind?.model ?? null,
+      firmware: kind?.firmware ?? null,
       capabilities: capabilityNames.filter((name) => bmc[name] !== undefined),
       quirks: its.bmc_quirks ?? {},
       // What the fleet loop knows; null: it does not look at this node.
@@ -66,7 +71,9 @@ export function bmcRoutes(api: Api, rooms: Rooms, v: string): void {
         silent_seconds: Math.round(view.silentMs / 1_000),
         reason: view.reason?.sentence ?? null,
       },
-      card: card && cardView(card),
+      // What boots have shown of this kind of BMC, examined or not.
+      boots: bootsRow(boots),
+      card: card && cardView(card, boots),
     };
   });
 
@@ -144,12 +151,20 @@ export function bmcRoutes(api: Api, rooms: Rooms, v: string): void {
       return reply.code(202).send({ uuid, operation: await begin(request.context, uuid) });
     });
 
-  api.get(`${v}/bmcs/cards`, async () => ({ cards: (await listCards(db)).map(cardView) }));
+  api.get(`${v}/bmcs/cards`, async () => {
+    const [cards, boots] = await Promise.all([listCards(db), allBoots(db)]);
+    const isOf = (card: StoredCard) => (one: Model) =>
+      one.vendor === card.vendor && one.model === card.model && one.firmware === card.firmware;
+    return { cards: cards.map((card) => cardView(card, boots.filter(isOf(card)))) };
+  });
   api.get(`${v}/bmcs/fleet`, async () => baremetal.fleetCounts());
 }
 
-const said = (value: unknown): string => (typeof value === 'string' ? value : '');
-
-const cardView = ({ vendor, model, firmware, rows, quirks, node, takenAt }: StoredCard) => ({
-  ...{ vendor, model, firmware, rows, quirks, node, taken_at: takenAt.toISOString() },
+/** With what boots have shown since. */
+const cardView = (
+  { vendor, model, firmware, rows, quirks, node, takenAt }: StoredCard,
+  boots: readonly BootCount[],
+) => ({
+  ...{ vendor, model, firmware, rows: [...rows, bootsRow(boots)] },
+  ...{ quirks: { ...quirks, ...bootQuirks(boots) }, node, taken_at: takenAt.toISOString() },
 });

@@ -4,7 +4,7 @@ import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import { bootDeviceNames, requireCapability } from '../../power/index.ts';
 import { requireIdle } from '../busy.ts';
-import { bmcOf, bootsByUefi } from '../change.ts';
+import { bmcOf, orderBoot } from '../change.ts';
 import { accessOf } from '../driver-info.ts';
 import { nodeSubject } from '../ground.ts';
 import type { Rooms } from '../index.ts';
@@ -57,8 +57,8 @@ export function managementRoutes(api: Api, rooms: Rooms, v: string): void {
     const node = await rowOf(request);
     requireWrite(request.context, 'baremetal:node:set_boot_device', node);
     await requireIdle(ground, node.uuid);
-    await bmcOf(ground, node).setBootDevice({ device, persistent, efi: bootsByUefi(node) });
-    recorder.emit('node.boot-device', nodeSubject(node.uuid), { device, persistent }, { requestId: request.id });
+    const ordered = await orderBoot(ground, node, { device, persistent });
+    recorder.emit('node.boot-device', nodeSubject(node.uuid), ordered, { requestId: request.id });
     return reply.code(204).send();
   });
   api.put(`${at}/management/inject_nmi`, async (request, reply) => {

@@ -73,6 +73,7 @@ const waking: ReadonlySet<string> = new Set<EventKind>([
   'http.fetch',
   'boot.silent',
   'boot.loop',
+  'node.boot-override',
   'node.agent-lookup',
   'node.agent-heartbeat',
 ]);
@@ -109,6 +110,12 @@ function trouble({ kind, data }: Heard): Wait | null {
   if (kind === 'boot.silent') {
     const { awaits, cause, remedy } = data as EventMap['boot.silent'];
     return { on: `${awaits}; it is silent, likely because ${cause}`, remedy };
+  }
+  if (kind === 'node.boot-override') {
+    const { device, verdict, text, remedy } = data as EventMap['node.boot-override'];
+    return device === 'pxe' && verdict === 'ignored'
+      ? { on: `the machine to boot from the network: ${text}`, remedy }
+      : null;
   }
   if (kind !== 'boot.loop') return null;
   const { text } = data as EventMap['boot.loop'];

@@ -3,7 +3,7 @@
 import type { Tx } from '../../core/database/index.ts';
 import { done, minutes, type Run, type Step, type Wait, waitFor } from '../../core/operations/index.ts';
 import { type PowerState, type PowerTarget, passesByItself } from '../../power/index.ts';
-import { bmcOf, bootsByUefi, intend, recordPower, requireNode } from '../change.ts';
+import { bmcOf, intend, orderBoot, recordPower, requireNode } from '../change.ts';
 import type { Ground } from '../ground.ts';
 
 /** ms between looks at a BMC that changes its machine's power; a poll costs 0.1 ms, and real machines take 2 to 10 s. */
@@ -94,8 +94,7 @@ function bootDevice<Params>(ground: Ground, step: BootDeviceStep<Params>): Step<
       if (held) return waitFor(held);
       const node = await requireNode(ground.house.db, run.subject.id);
       await run.assertHeld(commandMs);
-      await bmcOf(ground, node).setBootDevice({ device, persistent, efi: bootsByUefi(node) }, run.signal);
-      run.emit('node.boot-device', { device, persistent });
+      run.emit('node.boot-device', await orderBoot(ground, node, { device, persistent }, run.signal));
       return done(null, (tx) => intend(ground, tx, node.uuid, intent, reason));
     },
   };

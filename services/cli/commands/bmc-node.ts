@@ -40,6 +40,8 @@ interface BmcView {
     silent_seconds: number;
     reason: string | null;
   } | null;
+  /** What boots have shown of this kind of BMC, examined or not. */
+  boots: CardRow;
   card: Card | null;
 }
 
@@ -74,11 +76,14 @@ function cardLines(card: Card, node: string): string[] {
       ['check', '', 'measured'],
       card.rows.map((row) => [row.check, marks[row.verdict] ?? row.verdict, row.measured]),
     ),
-    ...card.rows.flatMap(({ check, wrong, answer }) =>
-      wrong === null ? [] : [`${check}: ${wrong}. ${(answer ?? '').replaceAll('NODE', node)}`.trimEnd()],
-    ),
+    ...wrongLines(card.rows, node),
   ];
 }
+
+const wrongLines = (rows: readonly CardRow[], node: string): string[] =>
+  rows.flatMap(({ check, wrong, answer }) =>
+    wrong === null ? [] : [`${check}: ${wrong}. ${(answer ?? '').replaceAll('NODE', node)}`.trimEnd()],
+  );
 
 export function bmcNodeCommands(bmc: Command): void {
   const command = (name: string, text: string) =>
@@ -100,9 +105,10 @@ export function bmcNodeCommands(bmc: Command): void {
           ['looked at', fleet ? (fleet.breaker === 'open' ? 'less often, after failures' : 'all the time') : 'no'],
           ['last answer', fleet && fleet.failures > 0 ? `${duration(fleet.silent_seconds * 1_000)} ago` : null],
           ['failure', fleet?.reason],
+          ['boots', view.card ? null : view.boots.measured],
           ['report card', view.card ? null : `none yet: \`undercloud bmc check ${name}\``],
         ]),
-        ...(view.card ? cardLines(view.card, name) : []),
+        ...(view.card ? cardLines(view.card, name) : wrongLines([view.boots], name)),
       ]);
       return undefined;
     }),

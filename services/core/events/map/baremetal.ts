@@ -10,6 +10,14 @@ export interface BaremetalEvents {
   'node.boot-device': { device: string; persistent: boolean };
   /** What the machine boots from now on when it asks. */
   'node.boot-intent': { intent: string; reason: string; powerCycle: number };
+  /** A machine did not boot what its BMC had read back (`ignored`), or nothing was heard of it (`unheard`). */
+  'node.boot-override': {
+    device: 'pxe' | 'disk';
+    way: 'once' | 'always' | 'again';
+    verdict: 'ignored' | 'unheard';
+    text: string;
+    remedy: string;
+  };
   /** A boot that went silent is begun anew by a reset. */
   'node.boot-retry': { attempt: number; of: number; because: string };
   'node.claimed': { server: string; project: string | null };
@@ -26,7 +34,7 @@ export interface BaremetalEvents {
   'node.agent-command': { command: string; id: string; status: string; error: string | null };
   'node.agent-gone': { reason: string };
   /** Bytes of an image in chunks, by what became of them; fetched ones are compressed. */
-  'node.image-written': { written: number; skipped: number; fetched: number };
+  'node.image-written': { written: number; skipped: number; fetched: number; neighbours?: number };
   /** The serial line to the BMC. The offset points into the console's log; null where none is kept. */
   'node.console': {
     state: 'open' | 'taken over' | 'refused' | 'lost' | 'closed' | 'unrecorded';
