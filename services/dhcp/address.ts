@@ -62,12 +62,26 @@ export function contains(cidr: Cidr, address: number): boolean {
 
 const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
 
+/** The last Ethernet address that was written: one packet's is wanted half a dozen times, and the same string keeps its hash. */
+const last = { high: -1, low: -1, text: '' };
+const letters = Buffer.from('00:00:00:00:00:00', 'latin1');
+const DIGITS = Buffer.from('0123456789abcdef', 'latin1');
+
 /** The first `length` bytes as `52:54:00:aa:00:01`. */
 export function formatMac(bytes: Uint8Array, length = bytes.length): string {
-  if (length === 0) return '';
-  let text = HEX[bytes[0]!]!;
-  for (let i = 1; i < length; i++) text += `:${HEX[bytes[i]!]!}`;
-  return text;
+  if (length !== 6) return Array.from(bytes.subarray(0, length), (byte) => HEX[byte]).join(':');
+  const high = (bytes[0]! << 16) | (bytes[1]! << 8) | bytes[2]!;
+  const low = (bytes[3]! << 16) | (bytes[4]! << 8) | bytes[5]!;
+  if (high === last.high && low === last.low) return last.text;
+  // One flat string: put together of parts it would be a tree of strings, which lives as long as a lease does.
+  for (let i = 0; i < 6; i++) {
+    letters[3 * i] = DIGITS[bytes[i]! >> 4]!;
+    letters[3 * i + 1] = DIGITS[bytes[i]! & 15]!;
+  }
+  last.high = high;
+  last.low = low;
+  last.text = letters.toString('latin1');
+  return last.text;
 }
 
 /** `52:54:00:AA:00:01` or with dashes, to lower-case colon text; undefined for anything else. */

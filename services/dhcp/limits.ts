@@ -26,32 +26,44 @@ export class Bucket {
   }
 }
 
+/** Places for clients; 1.3 MB. */
+const PLACES = 1 << 16;
+
 /**
- * A bucket for each key, in two generations: when the young one is full, the old one goes. A key that is forgotten starts with a full bucket, so
- * somebody who floods with ever new keys is stopped by the bucket for all, not by these.
+ * A bucket for each client, in a table of one size: a client whose place another one takes starts with a full bucket when it comes back, so somebody
+ * who floods with ever new MACs is stopped by the bucket for all, not by these. No object for each client: twenty thousand of them would be copied
+ * by the garbage collector over and over.
  */
 export class Buckets {
   readonly #rate: Rate;
-  readonly #most: number;
-  #young = new Map<string, Bucket>();
-  #old = new Map<string, Bucket>();
+  readonly #names = new Int32Array(PLACES);
+  readonly #tokens = new Float64Array(PLACES);
+  readonly #at = new Float64Array(PLACES).fill(-1);
+  /** Nobody outside can know who shares a place with whom. */
+  readonly #seed = Math.floor(Math.random() * 0x1_0000_0000);
 
-  constructor(rate: Rate, most = 20_000) {
+  constructor(rate: Rate) {
     this.#rate = rate;
-    this.#most = most;
   }
 
-  take(key: string, now: number): boolean {
-    let bucket = this.#young.get(key);
-    if (!bucket) {
-      bucket = this.#old.get(key) ?? new Bucket(this.#rate, now);
-      if (this.#young.size >= this.#most) {
-        this.#old = this.#young;
-        this.#young = new Map();
-      }
-      this.#young.set(key, bucket);
-    }
-    return bucket.take(now);
+  /** `length` bytes of `id` name the client. */
+  take(id: Uint8Array, length: number, now: number): boolean {
+    // FNV-1a, seeded, with MurmurHash3's last step.
+    let name = this.#seed | 0;
+    for (let i = 0; i < length; i++) name = Math.imul(name ^ id[i]!, 0x01000193);
+    name = Math.imul(name ^ (name >>> 16), 0x85ebca6b);
+    name = Math.imul(name ^ (name >>> 13), 0xc2b2ae35);
+    name ^= name >>> 16;
+    const place = (name >>> 0) % PLACES;
+    const { burst, perSecond } = this.#rate;
+    const isTheirs = this.#names[place] === name && this.#at[place]! >= 0;
+    const tokens = isTheirs
+      ? Math.min(burst, this.#tokens[place]! + ((now - this.#at[place]!) * perSecond) / 1000)
+      : burst;
+    this.#names[place] = name;
+    this.#at[place] = now;
+    this.#tokens[place] = tokens < 1 ? tokens : tokens - 1;
+    return tokens >= 1;
   }
 }
 

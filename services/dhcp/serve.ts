@@ -85,6 +85,28 @@ export interface DhcpServing {
   inFlight(): number;
 }
 
+/** A class for its getter: see `Reply` in reply.ts. */
+class Told {
+  readonly type = 'exchange';
+  readonly mac: string | null;
+  readonly outcome: Outcome;
+  readonly tookMs: number;
+  readonly count: number;
+  readonly #decision: Decision;
+
+  constructor(packet: DhcpPacket, decision: Decision, tookMs: number, count: number) {
+    this.mac = packet.hlen === 6 ? formatMac(packet.chaddr, 6) : null;
+    this.outcome = decision.outcome;
+    this.tookMs = tookMs;
+    this.count = count;
+    this.#decision = decision;
+  }
+
+  get exchange(): ExchangeRecord {
+    return this.#decision.record;
+  }
+}
+
 const ALWAYS_TOLD: ReadonlySet<Outcome> = new Set(['offered', 'acknowledged', 'informed', 'released']);
 
 /** Answers on one link through a socket that is already open. */
@@ -108,7 +130,7 @@ export function serveDhcp(options: ServeDhcpOptions): DhcpServing {
 
   function overLimit(packet: DhcpPacket, arrival: Arrival, at: number): string | undefined {
     if (inFlight >= limits.inFlight) return `${limits.inFlight} requests are being answered already`;
-    if (!perClient.take(formatMac(packet.chaddr, packet.hlen), at)) return 'this client asks too often';
+    if (!perClient.take(packet.chaddr, packet.hlen, at)) return 'this client asks too often';
     // A stranger's bucket first; who is known has another one, so that a flood of invented MACs does not keep machines of ours waiting.
     if (!strangers.take(at) && !(engine.knows(packet, arrival) && known.take(at)))
       return 'too many requests on this link';
@@ -209,17 +231,7 @@ export function serveDhcp(options: ServeDhcpOptions): DhcpServing {
       count = thrift.count(`${outcome} ${mac ?? clientId} ${reason}`, now());
     }
     if (count === undefined) return;
-    const told = {
-      type: 'exchange' as const,
-      mac: packet.hlen === 6 ? formatMac(packet.chaddr, 6) : null,
-      outcome,
-      get exchange() {
-        return decision.record;
-      },
-      tookMs,
-      count,
-    };
-    emit(told);
+    emit(new Told(packet, decision, tookMs, count));
   }
 
   const endings: (() => void)[] = [];
