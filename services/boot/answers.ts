@@ -1,8 +1,8 @@
 /** Joins the decision table to the DHCP engine: what file or URL goes into the answer for this machine, now. */
-import type { BootFor, BootAnswer as DhcpAnswer } from '../dhcp/index.ts';
-import { decide, kindOf, platformOf, rungName } from './decision.ts';
+import type { BootFor, ClientClass, BootAnswer as DhcpAnswer } from '../dhcp/index.ts';
+import { type DecisionRow, decide, kindOf, platformOf, rungName } from './decision.ts';
 import type { Ladder } from './ladder.ts';
-import type { BootAnswer, Wish } from './model.ts';
+import type { BootAnswer, ClientKind, Wish } from './model.ts';
 import type { BootRecord } from './record.ts';
 
 export interface AnswersDeps {
@@ -13,6 +13,8 @@ export interface AnswersDeps {
   readonly httpBase: string;
   /** `192.0.2.1` */
   readonly tftpServer: string;
+  /** Milliseconds. */
+  readonly now: () => number;
 }
 
 function inWords(answer: BootAnswer, wish: Wish): string {
@@ -24,7 +26,36 @@ function inWords(answer: BootAnswer, wish: Wish): string {
     : 'the script that starts the deploy ramdisk';
 }
 
-export function createAnswers({ wishOf, ladder, record, httpBase, tftpServer }: AnswersDeps): { bootFor: BootFor } {
+export interface Answers {
+  readonly bootFor: BootFor;
+  /**
+   * Beside another DHCP server: the machine has taken that server's address, so with it the boot file of our OFFER. No ACK of ours
+   * tells it, but where firmware asks for its boot file again, on port 4011; that is then not counted twice, nor is a REQUEST that
+   * is repeated under one transaction id.
+   */
+  taken(client: ClientClass, xid: string): Promise<void>;
+}
+
+interface Choice {
+  readonly wish: Wish;
+  readonly row: DecisionRow;
+  readonly words: string;
+  /** Why nothing is given after all. */
+  readonly loop: string | null;
+}
+
+/** Within this time a request on port 4011 belongs to the address that was taken before it. */
+const sameBootMs = 30_000;
+const mostRemembered = 20_000;
+
+export function createAnswers({ wishOf, ladder, record, httpBase, tftpServer, now }: AnswersDeps): Answers {
+  /** By MAC: when a boot of which kind of client was last counted without an ACK. */
+  const counted = new Map<string, { readonly at: number; readonly xid: string; readonly kind: ClientKind }>();
+  const isCounted = (client: ClientClass, mac: string | null): boolean => {
+    const last = mac === null ? undefined : counted.get(mac);
+    return last !== undefined && last.kind === kindOf(client) && now() - last.at < sameBootMs;
+  };
+
   function file(answer: BootAnswer, wish: Wish): string | null {
     if (answer.kind === 'loader')
       return answer.over === 'tftp' ? answer.file : `${httpBase}/boot/loader/${answer.file}`;
@@ -33,29 +64,40 @@ export function createAnswers({ wishOf, ladder, record, httpBase, tftpServer }: 
     return wish.token === undefined ? null : `${httpBase}/boot/${wish.token}/script.ipxe`;
   }
 
+  /** `begins`: what the machine was given before has come to nothing; `counts`: it is being given this for good. */
+  async function choose(client: ClientClass, begins: boolean, counts: boolean): Promise<Choice | null> {
+    const wish = client.mac === null ? null : await wishOf(client.mac);
+    if (!wish) return null;
+    const asker = { client: kindOf(client), platform: platformOf(client) };
+    const boots = wish.intent === 'agent' || wish.intent === 'discover';
+    const rung = boots && asker.client !== 'system' ? ladder.rung(wish, asker, begins) : 0;
+    const row = decide({ intent: wish.intent, secureBoot: wish.secureBoot, rung, ...asker });
+    const words = inWords(row.answer, wish);
+    const loop = boots && row.answer.kind !== 'address' ? ladder.loop(wish, words, counts) : null;
+    if (counts && loop !== null) record().loop(wish, loop);
+    if (counts && loop === null) {
+      if (boots && row.answer.kind === 'loader') ladder.given(wish, asker, rungName(row.answer));
+      record().decision(wish, client, row, words);
+    }
+    return { wish, row, words, loop };
+  }
+
   return {
     async bootFor(query): Promise<DhcpAnswer | 'nothing'> {
-      const { mac, client } = query;
-      if (mac === null) return 'nothing';
-      const wish = await wishOf(mac);
-      if (!wish) return 'nothing';
-      const asker = { client: kindOf(client), platform: platformOf(client) };
-      const isFinal = query.message === 'ACK';
-      const boots = wish.intent === 'agent' || wish.intent === 'discover';
-      const rung = boots && asker.client !== 'system' ? ladder.rung(wish, asker, query.message === 'OFFER') : 0;
-      const row = decide({ intent: wish.intent, secureBoot: wish.secureBoot, rung, ...asker });
-      const words = inWords(row.answer, wish);
-      const loop = boots && row.answer.kind !== 'address' ? ladder.loop(wish, words, isFinal) : null;
-      if (loop !== null) {
-        if (isFinal) record().loop(wish, loop);
-        return 'nothing';
-      }
-      if (isFinal) {
-        if (boots && row.answer.kind === 'loader') ladder.given(wish, asker, rungName(row.answer));
-        record().decision(wish, client, row, words);
-      }
-      const filename = file(row.answer, wish);
+      const { mac, client, message } = query;
+      const isFinal = message === 'ACK' && !isCounted(client, mac);
+      const choice = mac === null ? null : await choose({ ...client, mac }, message === 'OFFER', isFinal);
+      if (!choice || choice.loop !== null) return 'nothing';
+      const filename = file(choice.row.answer, choice.wish);
       return filename === null ? 'nothing' : { filename, nextServer: tftpServer };
+    },
+
+    async taken(client, xid) {
+      const { mac } = client;
+      if (mac === null || counted.get(mac)?.xid === xid) return;
+      if (counted.size >= mostRemembered) counted.clear();
+      counted.set(mac, { at: now(), xid, kind: kindOf(client) });
+      await choose(client, false, true);
     },
   };
 }

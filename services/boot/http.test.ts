@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import http from 'node:http';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { fourWay, intent, macOf, nodeUuid, type Scene, scene, sent } from '../../test/setup/boot-scene.ts';
 
@@ -116,6 +118,15 @@ it('answers paths with slashes too many, and every 404 with a body', async () =>
     expect((await answer.text()).length).toBeGreaterThan(20);
   }
   expect((await fetch(`${base}/%`)).status).toBe(400);
+});
+
+it('says of its machine that a file which it was told to fetch is not there', async () => {
+  const { base, bootDir, world } = await booted();
+  rmSync(join(bootDir, 'ramdisk/lab/kernel'));
+  expect((await fetch(`${base}/boot/tok/kernel`)).status).toBe(404);
+  const event = await world.heard('boot.refused');
+  expect(event.subject).toEqual({ type: 'node', id: nodeUuid });
+  expect(event.data.text).toMatch(/^HTTP: kernel was refused to 127\.0\.0\.1: kernel does not exist here$/);
 });
 
 it('gives a token’s files to its own machine only, and to nobody when it is burnt', async () => {

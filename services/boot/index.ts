@@ -30,7 +30,7 @@ import {
 } from '../dhcp/index.ts';
 import { ERROR_CODE, serveTftp, type TftpServing } from '../tftp/index.ts';
 import { startAdvertiser } from './advertiser.ts';
-import { createAnswers } from './answers.ts';
+import { type Answers, createAnswers } from './answers.ts';
 import { createApiRoutes } from './api-routes.ts';
 import { scanForBmcs } from './bmc-scan.ts';
 import { type Board, createBoard } from './board.ts';
@@ -43,7 +43,7 @@ import type { Wish } from './model.ts';
 import { createNames, serveNames } from './names.ts';
 import { neighbourMac } from './neighbour.ts';
 import { hearNews } from './news.ts';
-import { type BootRecord, createRecord } from './record.ts';
+import { type BootRecord, clientClassOf, createRecord } from './record.ts';
 import { createRoutes } from './routes.ts';
 import { relayedSubnets, servedSubnet } from './served-subnet.ts';
 import { createSignedChain } from './signed-chain.ts';
@@ -101,6 +101,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
   const { network, baremetal, sockets, bootDir, provisioning } = deps;
   const { clock } = house;
   const httpBase = `http://${provisioning.address}:${provisioning.httpPort ?? defaultHttpPort}`;
+  const isProxy = provisioning.dhcp === 'proxy';
   let live: Live | null = null;
   const endings: (() => void | Promise<void>)[] = [];
   const trouble = (text: string) => live?.record.trouble(text);
@@ -151,6 +152,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       record: () => record,
       httpBase,
       tftpServer: provisioning.address,
+      now: () => clock.now(),
     });
     const engine = await DhcpEngine.open({
       subnets: [servedSubnet(made, served), ...relayedSubnets(made, others, served)],
@@ -166,7 +168,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       networkId: made.network.id,
       reservations: engine.reservations,
       takesIn: (mac, boots) => candidates.takesIn(mac, boots),
-      ...(provisioning.dhcp === 'proxy' && { neighbour: neighbourMac }),
+      ...(isProxy && { neighbour: neighbourMac }),
       isHeard: () => news?.isHeard() ?? false,
       onTrouble: (text) => record.trouble(text),
       now: () => clock.now(),
@@ -187,6 +189,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       vigil,
       isCandidate: (mac) => candidates.isOne(mac),
       interface: provisioning.interface,
+      isProxy,
     });
     await Promise.all([board.load(), ladder.load(), candidates.load(), vigil.load()]);
     const news = baremetal.macs
@@ -207,7 +210,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       }),
     );
     live = { board, record, wire, watch };
-    const dhcp = answerDhcp(engine, board, record);
+    const dhcp = answerDhcp(engine, board, record, answers);
     const tftp = answerTftp(board, record);
     endings.push(
       () => dhcp.stop(),
@@ -237,6 +240,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       interface: provisioning.interface,
       known: [provisioning.address, ...(provisioning.knownServers ?? [])],
       policy: provisioning.foreignServers ?? 'report',
+      isProxy,
       ...(deps.probeMs !== undefined && { probeMs: deps.probeMs }),
     });
 
@@ -266,7 +270,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     return dns ? serveNames(names, dns, dnsTcp ?? null, onTrouble) : () => {};
   }
 
-  function answerDhcp(engine: DhcpEngine, board: Board, record: BootRecord): DhcpServing {
+  function answerDhcp(engine: DhcpEngine, board: Board, record: BootRecord, answers: Answers): DhcpServing {
     return serveDhcp({
       socket: sockets.dhcp,
       ...(sockets.proxy && { bootServerSocket: sockets.proxy }),
@@ -280,7 +284,10 @@ export function createBoot(house: House, deps: BootDeps): Boot {
             const seat = { begins, boots: isFirmware(packet), subnetId: engine.subnetOf(packet, arrival) };
             await prepare(board, mac, seat, () => engine.knows(packet, arrival));
           }
-          return engine.answer(packet, arrival);
+          const decision = await engine.answer(packet, arrival);
+          const { outcome, xid } = decision.record;
+          if (isProxy && outcome === 'chose-other') await answers.taken(clientClassOf(decision.record), xid);
+          return decision;
         },
       },
       now: () => clock.now(),

@@ -1,6 +1,6 @@
 /** How the provisioning network is served: as the one DHCP server, beside another one, or for known machines alone. */
 import { expect, it, onTestFinished } from 'vitest';
-import { bootOn, fourWay, intent, macOf, scene, sent } from '../../test/setup/boot-scene.ts';
+import { bootOn, fourWay, intent, macOf, nodeUuid, requestFor, scene, sent } from '../../test/setup/boot-scene.ts';
 import { describeOption, formatAddress, OPTION } from '../dhcp/index.ts';
 
 const firmware = sent('tftp-uefi-x64-native-pxe', 'DISCOVER');
@@ -36,6 +36,32 @@ it('as a proxy: a node’s firmware gets its boot file and no address, and nobod
   expect(offer.file).toBe('snponly.efi');
   expect(Buffer.from(offer.options.get(OPTION.vendorClass) ?? []).toString()).toBe('PXEClient');
   expect(dhcp.unread).toBe(0);
+});
+
+it('as a proxy: who takes the other server’s address has begun a boot, which is told, counted, and climbs the ladder', async () => {
+  const { dhcp, intents, world } = await scene({ provisioning: { dhcp: 'proxy' } });
+  intents.set(macOf(firmware), { ...intent('agent', 'token'), model: 'Maker Model' });
+  const files: string[] = [];
+  const decisions: unknown[] = [];
+  world.recorder.subscribe(({ kind, subject }) => kind === 'boot.decision' && decisions.push(subject));
+  for (let round = 0; round < 3; round += 1) {
+    const asks = Buffer.from(firmware);
+    asks.writeUInt32BE(round + 1, 4);
+    dhcp.put(asks);
+    const offer = await dhcp.answer();
+    files.push(offer.file);
+    const theirs = { ...offer, yiaddr: 0x7f0000c8, options: new Map([[OPTION.serverId, Uint8Array.of(127, 0, 0, 9)]]) };
+    // Lost and repeated, it is one boot all the same.
+    for (let i = 0; i < 2; i += 1) dhcp.put(requestFor(asks, theirs));
+    await expect.poll(() => decisions).toEqual(Array(round + 1).fill({ type: 'node', id: nodeUuid }));
+  }
+  expect(files).toEqual(['snponly.efi', 'snponly.efi', 'ipxe.efi']);
+  await world.recorder.drain();
+  const texts = (await world.recorder.timeline({ type: 'node', id: nodeUuid }, { limit: 20 }))
+    .filter(({ kind }) => kind === 'dhcp.exchange')
+    .map(({ data }) => (data as { text: string }).text);
+  expect(texts[0]).toMatch(/^UEFI PXE \(\S+\) was offered snponly\.efi beside another server’s address \[DISCOVER/);
+  expect(texts[1]).toMatch(/ takes its address from the DHCP server 127\.0\.0\.9, beside which we give boot files$/);
 });
 
 it('behind a relay: a node gets an address of the subnet that the relay stands in, with that subnet’s gateway', async () => {

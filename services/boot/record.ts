@@ -20,6 +20,8 @@ export interface RecordDeps {
   readonly isCandidate: (mac: string) => boolean;
   /** Names the wire: `br0`. */
   readonly interface: string;
+  /** Addresses are another server's to give. */
+  readonly isProxy: boolean;
 }
 
 export type BootRecord = ReturnType<typeof createRecord>;
@@ -34,7 +36,7 @@ const size = (bytes: number): string =>
       : `${(bytes / 1e6).toFixed(1)} MB`;
 const rounded = (ms: number) => Math.round(ms * 10) / 10;
 
-export function createRecord({ house, board, vigil, isCandidate, interface: wire }: RecordDeps) {
+export function createRecord({ house, board, vigil, isCandidate, interface: wire, isProxy }: RecordDeps) {
   const { recorder, operations, clock } = house;
   const strangers = new Map<string, number>();
   const wireSubject: Subject = { type: 'interface', id: wire };
@@ -65,7 +67,7 @@ export function createRecord({ house, board, vigil, isCandidate, interface: wire
       unknown(one.mac, client);
       return;
     }
-    const text = exchangeText(one, client);
+    const text = (isProxy && besideText(one, client)) || exchangeText(one, client);
     const address = one.answered?.address ?? one.asked.address;
     recorder.emit(
       'dhcp.exchange',
@@ -271,10 +273,12 @@ function dhcpTrouble(event: Exclude<DhcpEvent, { type: 'exchange' }>): string {
   }
 }
 
-function clientOf(one: ExchangeRecord): string {
+const clientOf = (one: ExchangeRecord): string => describeClient(clientClassOf(one));
+
+export function clientClassOf(one: ExchangeRecord): ClientClass {
   const { vendorClass, userClasses, architectures } = one.asked;
   const isIpxe = userClasses.some((name) => name === 'iPXE' || name === 'gPXE');
-  return describeClient({
+  return {
     mac: one.mac,
     clientId: one.clientId,
     vendorClass,
@@ -286,12 +290,23 @@ function clientOf(one: ExchangeRecord): string {
     isPxe: vendorClass?.startsWith('PXEClient') ?? false,
     isHttpBoot: vendorClass?.startsWith('HTTPClient') ?? false,
     boots: isIpxe || vendorClass !== null || architectures.length > 0,
-  });
+  };
 }
 
 /** Without the boot token that stands in a script's URL: whoever reads events must not boot as the node. */
 const bootFileOf = (one: ExchangeRecord): string | null =>
   one.answered?.bootFile?.replace(/\/boot\/(?!loader\/|disk\/)[^/]+\//, '/boot/…/') || null;
+
+/** Beside another server's addresses; null for what reads as it does elsewhere. */
+function besideText(one: ExchangeRecord, client: string): string | null {
+  const who = `${client} (${one.mac ?? one.clientId})`;
+  if (one.outcome === 'chose-other')
+    return `${who} takes its address from the DHCP server ${one.asked.server}, beside which we give boot files`;
+  const given = bootFileOf(one);
+  if (!one.answered || given === null) return null;
+  if (one.outcome === 'offered') return `${who} was offered ${given} beside another server’s address${packetsOf(one)}`;
+  return one.outcome === 'acknowledged' ? `${who} asked for its boot file and got ${given}${packetsOf(one)}` : null;
+}
 
 function exchangeText(one: ExchangeRecord, client: string): string {
   const { answered } = one;

@@ -112,8 +112,10 @@ export function createRoutes(deps: RoutesDeps): Routes {
         onEnd: (sent) => record?.fetched(node, mac ?? null, request.method, file, sent),
       });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw missing(file);
-      throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      // It was told to fetch this, so it will get no further: its silence is to be explained by it.
+      if (mac) record?.refused(node, caller, file, `${file} does not exist here`);
+      throw missing(file);
     }
   }
 

@@ -55,7 +55,7 @@ function offer(fields: {
   return frame;
 }
 
-async function scene(policy: 'report' | 'hold' = 'hold', known: string[] = []) {
+async function scene(policy: 'report' | 'hold' = 'hold', known: string[] = [], isProxy = false) {
   const { clock, pass } = handClock();
   const world = await createWorld({ clock });
   const sent: Buffer[] = [];
@@ -74,7 +74,15 @@ async function scene(policy: 'report' | 'hold' = 'hold', known: string[] = []) {
     stop: () => {},
   };
   const make = () =>
-    createWatch({ house: world, wire, interface: 'br0', known: ['192.0.2.1', ...known], policy, probeMs: 60_000 });
+    createWatch({
+      house: world,
+      wire,
+      interface: 'br0',
+      known: ['192.0.2.1', ...known],
+      policy,
+      isProxy,
+      probeMs: 60_000,
+    });
   const watch = make();
   await watch.start();
   return { world, watch, make, sent, pass, hear: (frame: Buffer) => hear(frame) };
@@ -152,6 +160,15 @@ describe('the watch for foreign servers', () => {
     hear(offer({ from: '192.0.2.79', mac: '52:54:00:99:00:09' }));
     expect(watch.current()).toHaveLength(1);
     expect(watch.hold()).toBeNull();
+    watch.stop();
+  });
+
+  it('beside another server on purpose, minds only those who offer something to boot', async () => {
+    const { watch, hear } = await scene('hold', [], true);
+    hear(offer({ from: '192.0.2.9', mac: '52:54:00:99:00:09' }));
+    expect(watch.hold()).toBeNull();
+    hear(offer({ from: '192.0.2.9', mac: '52:54:00:99:00:09', file: 'pxelinux.0' }));
+    expect(watch.hold()?.on).toContain('192.0.2.9');
     watch.stop();
   });
 

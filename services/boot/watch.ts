@@ -33,6 +33,8 @@ export interface WatchDeps {
   /** Our own address and those that may answer beside us. */
   readonly known: readonly string[];
   readonly policy: ForeignServers;
+  /** We stand beside a DHCP server on purpose: one that gives addresses and no boot file is as it should be. */
+  readonly isProxy?: boolean;
   /** ms between probes. Default a minute. */
   readonly probeMs?: number;
 }
@@ -66,16 +68,18 @@ export function createWatch(deps: WatchDeps): Watch {
 
   function found(mac: string, address: string, packet: DhcpPacket): void {
     const key = `${mac} ${address}`;
+    const file = packet.options.get(OPTION.bootFile);
+    const bootFile = packet.file || (file && Buffer.from(file).toString('latin1').replaceAll('\0', '')) || null;
+    if (deps.isProxy && packet.yiaddr !== 0 && bootFile === null) return;
     const before = servers.get(key);
     const at = new Date(clock.now());
-    const file = packet.options.get(OPTION.bootFile);
     const isOurs = probed.length > 0 && Buffer.compare(packet.chaddr.subarray(0, 6), probed) === 0;
     const server: ForeignServer = {
       mac,
       address,
       kind: packet.yiaddr === 0 ? 'ProxyDHCP' : 'DHCP',
       offered: packet.yiaddr === 0 ? (before?.offered ?? null) : formatAddress(packet.yiaddr),
-      bootFile: packet.file || (file && Buffer.from(file).toString('latin1').replaceAll('\0', '')) || null,
+      bootFile,
       how: isOurs ? 'probe' : 'heard',
       firstSeen: before?.firstSeen ?? at,
       lastSeen: at,

@@ -60,8 +60,8 @@ export function answerInBand(message: Buffer, command: InBandCommand): Buffer {
   return encodeMessage([sequence, function_ | 0x04, cmd, completionCode, ...(completionCode === 0 ? data : [])]);
 }
 
-/** Listens where QEMU connects; QEMU comes again by itself whenever the connection goes. */
-export async function serveInBand(port: number, command: InBandCommand): Promise<Server> {
+/** Listens where QEMU connects, a port of 127.0.0.1 or the path of a unix socket; QEMU comes again by itself whenever the connection goes. */
+export async function serveInBand(place: number | string, command: InBandCommand): Promise<Server> {
   const guests = new Set<Socket>();
   const server = createServer((guest) => {
     guests.add(guest);
@@ -75,7 +75,7 @@ export async function serveInBand(port: number, command: InBandCommand): Promise
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+    server.listen(typeof place === 'number' ? { port: place, host: '127.0.0.1' } : { path: place }, resolve);
   });
   const close = server.close.bind(server);
   return Object.assign(server, {

@@ -109,6 +109,8 @@ export interface MachineOptions {
   /** `rom`: the NIC's iPXE ROM; `native`: the firmware's own PXE; `http`: UEFI HTTP boot. */
   readonly netboot: 'rom' | 'native' | 'http';
   readonly disk?: string;
+  /** More of QEMU's arguments. */
+  readonly more?: readonly string[];
 }
 
 export interface Machine {
@@ -155,6 +157,7 @@ export function startMachine(options: MachineOptions): Machine {
       ...['-drive', `if=none,id=d0,file=${options.disk},format=raw,cache=unsafe`],
       ...['-device', 'virtio-blk-pci,drive=d0,bootindex=2'],
     );
+  args.push(...(options.more ?? []));
   const startedAt = Date.now();
   const process = enterNamespace(options.netns, () => spawn('qemu-system-x86_64', args, { stdio: 'inherit' }));
   const gone = new Promise<void>((resolve) => process.once('exit', () => resolve()));

@@ -1,6 +1,6 @@
 /**
  * Plays `serve` with the boot service alone: without privileges, inside the namespace, on descriptors that were handed in.
- * The one argument is JSON; events go out as lines of JSON, intents come in as lines `MAC INTENT`.
+ * The one argument is JSON; events go out as lines of JSON, intents come in as lines `MAC INTENT`, power-ons as `MAC on`.
  */
 import { createInterface } from 'node:readline';
 import { type BootIntent, createBoot } from '../../services/boot/index.ts';
@@ -25,10 +25,17 @@ export interface ServeArgument {
     readonly boot: number;
     readonly wire: number;
     readonly ra?: number;
+    readonly proxy?: number;
+    /** The API for ramdisks, over TLS. */
+    readonly provisioningApi: number;
   };
+  readonly tls: { readonly cert: string; readonly key: string };
   readonly nodes: Readonly<Record<string, string>>;
   /** MACs of nodes that boot with Secure Boot. */
   readonly secure: readonly string[];
+  readonly dhcp?: 'proxy';
+  /** Default 0.3: the emulated machines of these tests are quick, and the tests shall be. */
+  readonly speed?: number;
 }
 
 const given = JSON.parse(process.argv[2] ?? '{}') as ServeArgument;
@@ -88,27 +95,40 @@ const boot = createBoot(house, {
     dhcp: datagramPort(given.fds.dhcp, { pacedMs: 2 }),
     tftp: datagramPort(given.fds.tftp),
     ...(given.fds.ra !== undefined && { ra: { fd: given.fds.ra } }),
+    ...(given.fds.proxy !== undefined && { proxy: datagramPort(given.fds.proxy) }),
     wire: { fd: given.fds.wire },
   },
   bootDir: given.bootDir,
-  provisioning: { interface: given.interface, address: given.address, unknownMachines: 'discover' },
+  provisioning: {
+    interface: given.interface,
+    address: given.address,
+    unknownMachines: 'discover',
+    ...(given.dhcp && { dhcp: given.dhcp }),
+  },
   authenticate: async () => systemContext(),
   probeMs: 1_000,
   lldpSeconds: 3,
-  // The emulated machines of this test are quick, and the test shall be.
-  speed: 0.3,
+  speed: given.speed ?? 0.3,
   apiUrl: `https://${given.address}:6385`,
   imageKey: 'the key of the test\n',
-  caCertificate: 'the CA of the test\n',
+  caCertificate: given.tls.cert,
 });
 await boot.start();
 const api = createApi();
 api.register(boot.routes);
 api.register(boot.apiRoutes, { prefix: '/uc' });
 await listen(api, { fd: given.fds.boot });
+const secureApi = createApi();
+secureApi.register(boot.apiRoutes, { prefix: '/boot' });
+await listen(secureApi, { fd: given.fds.provisioningApi }, given.tls);
 createInterface({ input: process.stdin }).on('line', (line) => {
   const [mac = '', intent = ''] = line.split(' ');
-  intents.set(mac, intent as BootIntent['intent']);
+  const subject = { type: 'node', id: given.nodes[mac] ?? '' };
+  if (intent === 'on') {
+    // As the operation tells it that switches a machine on.
+    recorder.emit('node.boot-intent', subject, { intent: 'agent', reason: 'the test wants it', powerCycle: 1 });
+    recorder.emit('node.power-state', subject, { from: 'off', to: 'on' } as never);
+  } else intents.set(mac, intent as BootIntent['intent']);
   say({ kind: 'set', line });
 });
 say({ kind: 'ready', uid: process.getuid?.() });

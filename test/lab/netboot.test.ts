@@ -3,161 +3,28 @@
  * deploy ramdisk and to the disk. The service runs as it does in the appliance: unprivileged, inside the namespace.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import {
-  chmodSync,
-  closeSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { TestProject } from 'vitest/node';
-import { makeDiskLoader, signedFiles } from '../../services/boot/index.ts';
-import { enterNamespace, openProvisioningSockets } from '../../services/core/sockets.ts';
-import { setup } from '../setup/database.ts';
+import { enterNamespace } from '../../services/core/sockets.ts';
 import { ip, namespace } from './namespace.fixture.ts';
 import {
-  debianKernel,
-  type Machine,
   type MachineOptions,
   speakingBiosDisk,
   speakingEfiDisk,
-  speakingRamdisk,
   speakingSignedDisk,
-  startMachine,
 } from './netboot-machine.fixture.ts';
-import type { ServeArgument } from './netboot-serve.fixture.ts';
+import { type Line, macs, netbootScene, nodes, type Scene, stranger } from './netboot-scene.fixture.ts';
 
-const nobody = 65534;
-const netns = `uct-netboot-${process.pid}`;
-const file = `/run/netns/${netns}`;
-const nodes = {
-  '52:54:00:aa:00:01': '11111111-1111-4111-8111-111111111111',
-  '52:54:00:aa:00:02': '22222222-2222-4222-8222-222222222222',
-  '52:54:00:aa:00:03': '33333333-3333-4333-8333-333333333333',
-};
-/** Of a machine that no node is. */
-const stranger = '52:54:00:bb:00:01';
-const macs = Object.keys(nodes) as (keyof typeof nodes)[];
-
-interface Line {
-  kind: string;
-  subject: { id: string };
-  data: Record<string, unknown> & { text?: string };
-  durationMs: number | null;
-  at: string;
-}
-
-const scratch = mkdtempSync('/var/tmp/uct-netboot-');
-const lines: Line[] = [];
-const undo: (() => unknown)[] = [];
-let tell: (line: string) => void;
-
-/** Looks again at each sign of life: an event, or 100 ms of a console that only QEMU's file shows. */
-async function until<T>(what: string, seconds: number, look: () => T | undefined | false): Promise<T> {
-  const end = Date.now() + seconds * 1000;
-  for (;;) {
-    const found = look();
-    if (found) return found;
-    if (Date.now() > end) throw new Error(`${what}: not within ${seconds} s; events:\n${story()}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
-const story = () => lines.map((line) => `${line.at} ${line.kind} ${line.data?.text ?? ''}`).join('\n');
+let scene: Scene;
+let lines: Line[];
 
 beforeAll(async () => {
-  chmodSync(scratch, 0o755);
-  undo.push(() => rmSync(scratch, { recursive: true }));
-  const bootDir = join(scratch, 'boot');
-  mkdirSync(join(bootDir, 'ramdisk/lab'), { recursive: true });
-  for (const loader of ['undionly.kpxe', 'snponly.efi', 'ipxe.efi'])
-    copyFileSync(join('/usr/lib/ipxe', loader), join(bootDir, loader));
-  for (const [name, from] of Object.entries(signedFiles)) copyFileSync(from, join(bootDir, name));
-  await makeDiskLoader(bootDir);
-  copyFileSync(debianKernel(), join(bootDir, 'ramdisk/lab/kernel'));
-  chmodSync(join(bootDir, 'ramdisk/lab/kernel'), 0o644);
-  writeFileSync(join(bootDir, 'ramdisk/lab/ramdisk'), speakingRamdisk(scratch));
-
-  const provided: Record<string, unknown> = {};
-  const project = {
-    provide(key: string, value: unknown) {
-      provided[key] = value;
-    },
-  };
-  undo.push(await setup(project as unknown as TestProject));
-  const host = String(provided.databaseSocket);
-  const admin = new pg.Client({ host, user: 'undercloud', database: 'postgres' });
-  await admin.connect();
-  await admin.query('create database netboot template template_undercloud');
-  await admin.end();
-
-  ip(`netns add ${netns}`);
-  undo.push(() => ip(`netns del ${netns}`));
-  for (const command of [
-    'link set lo up',
-    'link add br0 type bridge stp_state 0 forward_delay 0',
-    'address add 192.0.2.1/24 dev br0',
-    'link set br0 up',
-    ...[...macs, stranger].flatMap((_, i) => [
-      `tuntap add dev tap${i} mode tap`,
-      `link set tap${i} master br0`,
-      `link set tap${i} up`,
-    ]),
-  ])
-    ip(`-n ${netns} ${command}`);
-
-  const sockets = openProvisioningSockets({
-    netns: file,
-    interface: 'br0',
-    address: '192.0.2.1',
-    apiPort: 6385,
-    bootPort: 8088,
-  });
-  const { dhcp, tftp, boot, wire, ra } = sockets;
-  const argument: ServeArgument = {
-    databaseUrl: `postgresql://undercloud@/netboot?host=${host}`,
-    bootDir,
-    interface: 'br0',
-    address: '192.0.2.1',
-    fds: { dhcp: 3, tftp: 4, boot: 5, wire: 6, ...(ra !== undefined && { ra: 7 }) },
-    nodes,
-    secure: [macs[2] ?? ''],
-  };
-  const program = join(import.meta.dirname, 'netboot-serve.fixture.ts');
-  const serve = enterNamespace(file, () =>
-    spawn(process.execPath, [program, JSON.stringify(argument)], {
-      uid: nobody,
-      gid: nobody,
-      cwd: '/',
-      stdio: ['pipe', 'pipe', 'inherit', dhcp, tftp, boot, wire, ...(ra === undefined ? [] : [ra])],
-    }),
-  );
-  undo.push(
-    () => new Promise((resolve) => serve.once('exit', resolve).kill()),
-    () => {
-      for (const fd of Object.values(sockets)) closeSync(fd as number);
-    },
-  );
-  if (!serve.stdout || !serve.stdin) throw new Error('the service has no pipes');
-  createInterface({ input: serve.stdout }).on('line', (line) => lines.push(JSON.parse(line)));
-  const { stdin } = serve;
-  tell = (line) => stdin.write(`${line}\n`);
-  const ready = await until('the service starts', 60, () => lines.find((line) => line.kind === 'ready'));
-  expect(ready).toMatchObject({ uid: nobody });
+  scene = await netbootScene();
+  lines = scene.lines;
 });
 
-afterAll(async () => {
-  for (const step of undo.reverse()) await step();
-});
+afterAll(() => scene.stop());
 
 async function boots(
   intent: 'agent' | 'disk' | 'none',
@@ -166,17 +33,11 @@ async function boots(
   node = 0,
 ) {
   const mac = macs[node] ?? stranger;
+  await scene.intend(mac, intent);
   lines.length = 0;
-  tell(`${mac} ${intent}`);
-  await until('the intent is set', 10, () => lines.some((line) => line.kind === 'set'));
-  lines.length = 0;
-  const machine: Machine = startMachine({ ...options, netns: file, scratch, tap: `tap${node}`, mac });
+  const machine = scene.machine(node, options);
   try {
-    await until(`“${words}” on the console`, 240, () => {
-      if ((machine.process.exitCode ?? machine.process.signalCode) !== null && !machine.console().includes(words))
-        throw new Error(`the machine went off:\n${machine.console().slice(-3000)}\n${story()}`);
-      return machine.console().includes(words);
-    });
+    await scene.says(machine, words);
   } finally {
     await machine.stop();
   }
@@ -198,7 +59,7 @@ const fetchedByHttp = [
 ];
 
 function isRamdisk({ console, said }: { console: string; said(kind: string): string[] }): void {
-  expect(console).toContain('RAMDISK trust: the CA of the test');
+  expect(console).toContain('RAMDISK trust: -----BEGIN CERTIFICATE-----');
   expect(console).toMatch(
     /RAMDISK arguments: .*ipa-api-url=https:\/\/192\.0\.2\.1:6385 .*uc-time=\d+ BOOTIF=01-52-54-00-aa-00-0/,
   );
@@ -239,7 +100,7 @@ it('UEFI HTTP boot: snponly.efi by HTTP, then as iPXE', async () => {
 });
 
 it('BIOS iPXE hands over to the disk', async () => {
-  const disk = join(scratch, 'bios.img');
+  const disk = join(scene.scratch, 'bios.img');
   speakingBiosDisk(disk);
   const boot = await boots('disk', { firmware: 'bios', netboot: 'rom', disk }, 'DISK BOOTS');
   expect(boot.said('boot.decision')).toEqual([
@@ -252,8 +113,8 @@ it.each([
   ['native', [/^UEFI PXE is given disk\.efi over TFTP/]],
   ['http', [/^UEFI HTTP boot is given disk\.efi over HTTP/]],
 ] as const)('UEFI with %s boot is led to the disk', async (netboot, decisions) => {
-  const disk = join(scratch, 'uefi.img');
-  speakingEfiDisk(disk, scratch);
+  const disk = join(scene.scratch, 'uefi.img');
+  speakingEfiDisk(disk, scene.scratch);
   const boot = await boots('disk', { firmware: 'uefi', netboot, disk }, 'DISK BOOTS', 1);
   expect(boot.said('boot.decision')).toEqual(decisions.map((pattern) => expect.stringMatching(pattern)));
 });
@@ -262,7 +123,7 @@ it('UEFI with Secure Boot: signed shim, GRUB and kernel, all by TFTP', async () 
   const boot = await boots('agent', { firmware: 'uefi-secure', netboot: 'native' }, 'RAMDISK trust', 2);
   expect(boot.console).toContain('EFI stub: UEFI Secure Boot is enabled.');
   expect(boot.console).toContain('Kernel is locked down from EFI Secure Boot');
-  expect(boot.console).toContain('RAMDISK trust: the CA of the test');
+  expect(boot.console).toContain('RAMDISK trust: -----BEGIN CERTIFICATE-----');
   expect(boot.console).toMatch(/RAMDISK arguments: .*ipa-api-url=https:\/\/192\.0\.2\.1:6385 .*ipa-debug=1/);
   expect(boot.said('boot.decision')).toEqual([expect.stringMatching(/^UEFI PXE is given shimx64\.efi over TFTP/)]);
   const fetched = boot.said('tftp.transfer').filter((text) => text.startsWith('fetched'));
@@ -273,8 +134,8 @@ it('UEFI with Secure Boot: signed shim, GRUB and kernel, all by TFTP', async () 
 });
 
 it('UEFI with Secure Boot is led to its signed disk by the signed chain', async () => {
-  const disk = join(scratch, 'signed.img');
-  speakingSignedDisk(disk, scratch);
+  const disk = join(scene.scratch, 'signed.img');
+  speakingSignedDisk(disk, scene.scratch);
   const boot = await boots('disk', { firmware: 'uefi-secure', netboot: 'native', disk }, 'DISK BOOTS', 2);
   expect(boot.said('boot.decision')).toEqual([
     expect.stringMatching(/^UEFI PXE is given shimx64\.efi over TFTP: .*disk/),
@@ -295,21 +156,14 @@ it('an unknown machine boots the ramdisk for discovery', async () => {
 });
 
 it('a loader that is missing: the machine goes silent, and it is said where, why, and what to do', async () => {
-  const loader = join(scratch, 'boot/snponly.efi');
+  const loader = join(scene.scratch, 'boot/snponly.efi');
   renameSync(loader, `${loader}.away`);
   try {
     lines.length = 0;
-    tell(`${macs[1]} agent`);
-    const machine = startMachine({
-      firmware: 'uefi',
-      netboot: 'native',
-      netns: file,
-      scratch,
-      tap: 'tap1',
-      mac: macs[1] ?? '',
-    });
+    await scene.intend(macs[1] ?? '', 'agent');
+    const machine = scene.machine(1, { firmware: 'uefi', netboot: 'native' });
     try {
-      const silent = await until('it is told that it is silent', 120, () =>
+      const silent = await scene.until('it is told that it is silent', 120, () =>
         lines.find(({ kind }) => kind === 'boot.silent'),
       );
       process.stdout.write(`${String(silent.data.text)}\n`);
@@ -327,9 +181,9 @@ it('a loader that is missing: the machine goes silent, and it is said where, why
 
 it('a foreign DHCP server is named by MAC and address, and missed when it is gone', async () => {
   const theirs = namespace();
-  ip(`-n ${netns} link add up9 type veth peer name up9 netns ${theirs.name}`);
-  ip(`-n ${netns} link set up9 master br0`);
-  ip(`-n ${netns} link set up9 up`);
+  ip(`-n ${scene.netns} link add up9 type veth peer name up9 netns ${theirs.name}`);
+  ip(`-n ${scene.netns} link set up9 master br0`);
+  ip(`-n ${scene.netns} link set up9 up`);
   theirs.ip('link set up9 address 52:54:00:99:00:09');
   theirs.ip('address add 192.0.2.9/24 dev up9');
   theirs.ip('link set up9 up');
@@ -337,22 +191,22 @@ it('a foreign DHCP server is named by MAC and address, and missed when it is gon
   const program = join(import.meta.dirname, 'foreign-server.fixture.ts');
   const server = enterNamespace(theirs.file, () => spawn(process.execPath, [program, 'up9'], { stdio: 'ignore' }));
   try {
-    const found = await until('it is found', 30, () => lines.find(({ kind }) => kind === 'boot.foreign-server'));
+    const found = await scene.until('it is found', 30, () => lines.find(({ kind }) => kind === 'boot.foreign-server'));
     expect(found.data).toMatchObject({ mac: '52:54:00:99:00:09', address: '192.0.2.9', kind: 'DHCP' });
     process.stdout.write(`${String(found.data.text)}\n`);
   } finally {
     server.kill();
   }
-  await until('it is missed', 30, () => lines.find(({ kind }) => kind === 'boot.foreign-server-gone'));
+  await scene.until('it is missed', 30, () => lines.find(({ kind }) => kind === 'boot.foreign-server-gone'));
 });
 
 it('a capture of a boot is read by tcpdump', async () => {
-  const pcap = join(scratch, 'node.pcap');
+  const pcap = join(scene.scratch, 'node.pcap');
   const url = `http://192.0.2.1:8088/uc/v1/captures/${nodes['52:54:00:aa:00:01']}?seconds=60`;
-  const curl = enterNamespace(file, () =>
+  const curl = enterNamespace(scene.file, () =>
     spawn('curl', ['-sS', '-N', '-H', 'x-auth-token: any', '-o', pcap, url], { stdio: 'inherit' }),
   );
-  await until('the capture begins', 10, () => existsSync(pcap) && statSync(pcap).size >= 24);
+  await scene.until('the capture begins', 10, () => existsSync(pcap) && statSync(pcap).size >= 24);
   await boots('agent', { firmware: 'bios', netboot: 'rom' }, 'RAMDISK trust');
   curl.kill();
   await new Promise((resolve) => curl.once('exit', resolve));
