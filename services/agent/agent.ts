@@ -60,6 +60,8 @@ export interface AgentOptions {
   /** Bytes; the smallest disk taken without root device hints. Default 4 GiB. */
   rootDiskMinimum?: number | undefined;
   timing?: Partial<AgentTiming>;
+  /** Where chunks are given to other nodes that write the same image; 0 takes any free port. Without it nothing is shared. */
+  neighbourPort?: number | undefined;
   /** Connections, time-outs and retries of image fetches. */
   fetch?: Pick<FetcherOptions, 'connections' | 'idleMs' | 'attempts' | 'backoffMs'>;
   random?: () => number;
@@ -79,10 +81,6 @@ export function createAgent(options: AgentOptions): Agent {
   const { hardware, random = Math.random, log = () => {} } = options;
   const timing = { ...TIMING, ...options.timing };
   const stopping = new AbortController();
-  const memory = createMemory(
-    options.rootDiskMinimum,
-    options.imageKey === undefined ? undefined : imageKey(options.imageKey),
-  );
   const client = createUndercloudClient({
     urls: options.apiUrls,
     bootToken: options.bootToken,
@@ -96,6 +94,20 @@ export function createAgent(options: AgentOptions): Agent {
     log,
     ...options.fetch,
   });
+  // What neighbours there are is no matter to wait for: the store is there in any case.
+  const announce = createFetcher({
+    ca: options.ca,
+    insecure: options.insecure ?? false,
+    connections: 1,
+    idleMs: 3000,
+    attempts: 1,
+  });
+  const { neighbourPort: port } = options;
+  const memory = createMemory(
+    options.rootDiskMinimum,
+    options.imageKey === undefined ? undefined : imageKey(options.imageKey),
+    port === undefined ? undefined : { announce, host: options.listenHost, port },
+  );
   let heart: Heart | undefined;
   let server: CommandServer | undefined;
   let told: ((result: CommandResult) => void) | undefined;
@@ -108,6 +120,8 @@ export function createAgent(options: AgentOptions): Agent {
     stopping.abort();
     heart?.stop();
     fetcher.close();
+    announce.close();
+    await memory.written?.neighbours?.close();
     await server?.close();
     gone();
   }

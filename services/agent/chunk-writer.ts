@@ -18,6 +18,8 @@ import { type Frame, planChunks, type Span, sampleFrames, spansOf, type ZeroRang
 import { AgentFailure, imageFailure, reasonOf } from './failure.ts';
 import type { Fetcher } from './fetcher.ts';
 import { createGate } from './gate.ts';
+import { createChoice, FROM_NEIGHBOURS } from './neighbours/choice.ts';
+import type { Neighbours } from './neighbours/index.ts';
 
 /** Random access to the disk. `zero` makes a stretch zero by the device itself; false: it cannot, or not fast. */
 export interface ChunkTarget {
@@ -41,11 +43,14 @@ export interface ChunkWrite {
   connections?: number;
   /** Chunks held in memory at one time, compressed and raw: about 2 MiB each. */
   inFlight?: number;
+  /** Others that write this image too. */
+  neighbours?: Neighbours | undefined;
 }
 
-/** Raw bytes by what became of them; `fetched` counts compressed ones. */
+/** Raw bytes by what became of them; `fetched` counts compressed ones from the store, `neighbours` raw ones from there. */
 export interface ChunkReport {
   written: number;
+  neighbours: number;
   alreadyThere: number;
   zeros: number;
   zerosWritten: number;
@@ -56,6 +61,7 @@ const ZERO = Buffer.alloc(CHUNK_SIZE);
 const DEVICE_ZERO_MIN = 4 * CHUNK_SIZE;
 const FLUSH_EVERY = 256 * CHUNK_SIZE;
 const CHECKSUM_ATTEMPTS = 3;
+const LOOK_AGAIN_MS = 100;
 const decompressAside = promisify(zstdDecompress);
 
 /**
@@ -68,8 +74,8 @@ async function decompressed(frame: Buffer, size: number): Promise<Buffer> {
 }
 
 export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
-  const { index, urls, fetcher, target, compare, onProgress = () => {}, log = () => {} } = order;
-  const report: ChunkReport = { written: 0, alreadyThere: 0, zeros: 0, zerosWritten: 0, fetched: 0 };
+  const { index, urls, fetcher, target, compare, neighbours, onProgress = () => {}, log = () => {} } = order;
+  const report: ChunkReport = { written: 0, neighbours: 0, alreadyThere: 0, zeros: 0, zerosWritten: 0, fetched: 0 };
   const stop = new AbortController();
   const signal = order.signal ? AbortSignal.any([stop.signal, order.signal]) : stop.signal;
   const gate = createGate(order.inFlight ?? 8);
@@ -128,11 +134,14 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
     }
   }
 
-  async function store(frame: Frame, compressed: Buffer) {
-    const raw = await verified(frame, compressed);
+  const store = async (frame: Frame, compressed: Buffer) => put(frame, await verified(frame, compressed));
+
+  async function put(frame: Frame, raw: Buffer) {
     for (const chunk of frame.chunks) {
       signal.throwIfAborted();
       await target.write(raw, chunk * CHUNK_SIZE);
+      // The first chunk is not the image's any more once the node's own partition table is in it.
+      if (chunk > 0) neighbours?.have(chunk);
       report.written += raw.length;
       settled(raw.length);
       await wrote(raw.length);
@@ -152,6 +161,7 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
       const chunks: number[] = [];
       for (const chunk of frame.chunks) {
         if (await onDisk(frame, chunk)) {
+          neighbours?.have(chunk);
           report.alreadyThere += frame.size;
           settled(frame.size);
         } else chunks.push(chunk);
@@ -218,6 +228,36 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
     // What follows the first failure is its echo: everything else is aborted.
     failure ??= error;
     stop.abort();
+    changed();
+  }
+
+  /** Who waits for something to do. */
+  const waiting = new Set<() => void>();
+  function changed() {
+    for (const go of waiting) go();
+    waiting.clear();
+  }
+  /** Until something changed, and never for long: a neighbour may be free again. */
+  function nextChange(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(go, LOOK_AGAIN_MS);
+      function go() {
+        clearTimeout(timer);
+        waiting.delete(go);
+        resolve();
+      }
+      waiting.add(go);
+    });
+  }
+
+  /** Does what there is to do until nothing can come any more. `work` answers false where there is nothing now. */
+  async function until(over: () => boolean, work: () => Promise<boolean>) {
+    try {
+      while (!signal.aborted && !over()) if (!(await work())) await nextChange();
+    } catch (error) {
+      fail(error);
+    }
+    changed();
   }
 
   async function drain<T>(jobs: Iterator<T>, work: (job: T) => Promise<void>) {
@@ -240,13 +280,39 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
     await target.write(ZERO.subarray(0, firstLength), 0);
     await target.flush();
 
-    const spans = spansOf(plan.frames).values();
-    const fetching = Array.from({ length: order.connections ?? 4 }, () =>
-      drain(spans, async (span) => {
+    const connections = order.connections ?? 4;
+    const choice = createChoice(plan.frames, { shared: neighbours !== undefined, connections, random: Math.random });
+    neighbours?.follow(choice, changed);
+    const fetching = Array.from({ length: connections }, (_, i) =>
+      until(choice.over, async () => {
+        const span = i < choice.storeConnections() ? choice.fromStore(performance.now()) : undefined;
+        if (!span) return false;
         for (const part of comparing ? spansOf(await missing(span)) : [span]) await fetchSpan(part);
+        return true;
       }),
     );
-    await Promise.all([...fetching, drain(plan.zeros.values(), makeZero)]);
+    const asking = Array.from({ length: neighbours ? FROM_NEIGHBOURS : 0 }, () =>
+      until(choice.over, async () => {
+        const chosen = choice.fromNeighbour(performance.now());
+        if (!chosen) return false;
+        const [frame] = comparing ? await missing([chosen.frame]) : [chosen.frame];
+        let raw: Buffer | undefined;
+        if (frame) {
+          await gate.enter();
+          try {
+            raw = await neighbours!.fetch(chosen.neighbour, frame, choice);
+            if (raw) await put(frame, raw);
+          } finally {
+            gate.leave();
+          }
+        }
+        if (raw) report.neighbours += raw.length;
+        choice.ended(chosen.neighbour, raw ? undefined : frame);
+        changed();
+        return true;
+      }),
+    );
+    await Promise.all([...fetching, ...asking, drain(plan.zeros.values(), makeZero)]);
     await flushing;
     if (failure !== undefined) throw failure;
     signal.throwIfAborted();
@@ -273,5 +339,7 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
     if (error instanceof AgentFailure) throw error;
     if (order.signal?.aborted) throw imageFailure('The write was stopped.', error);
     throw imageFailure(`The image could not be written: ${reasonOf(error)}.`, error);
+  } finally {
+    neighbours?.settle();
   }
 }

@@ -15,6 +15,8 @@ import { createUndercloudClient } from './undercloud-client.ts';
 const CA_FILE = '/etc/undercloud/ca.pem';
 /** Beside the CA and from the same archive: as true as it is. */
 const IMAGE_KEY_FILE = '/etc/undercloud/signing.pem';
+/** Beside the agent's own 9999. */
+const NEIGHBOUR_PORT = 9998;
 
 function log(line: string) {
   console.log(`agent: ${line}`);
@@ -41,6 +43,7 @@ async function main(): Promise<number> {
     imageKey: await readFile(IMAGE_KEY_FILE, 'utf8').catch(() => undefined),
     insecure: given.insecure,
     listenPort: given.listenPort,
+    neighbourPort: NEIGHBOUR_PORT,
     advertiseHost: given.advertiseHost,
     advertisePort: given.advertisePort,
     clockSkewSeconds: skew,

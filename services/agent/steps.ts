@@ -24,6 +24,7 @@ interface Step {
 export async function writeImageStep(args: JsonObject, task: Task): Promise<JsonObject> {
   const info = readImageInfo(args.image_info);
   const disk = await rootDisk(task);
+  await task.memory.written?.neighbours?.close();
   const written = await writeImage({
     hardware: task.hardware,
     disk,
@@ -31,6 +32,7 @@ export async function writeImageStep(args: JsonObject, task: Task): Promise<Json
     configDrive: readConfigDrive(args.configdrive, 'configdrive'),
     fetcher: task.fetcher,
     key: task.memory.imageKey,
+    neighbours: task.memory.neighbours,
     onProgress: (done, total, bytes) => task.progress('write_image', done, total, bytes),
     log: task.log,
     signal: task.signal,

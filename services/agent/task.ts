@@ -3,6 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import type { ImageBytes, JsonObject } from '../ipa/index.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { Disk, Hardware } from './hardware.ts';
+import type { NeighbourOptions } from './neighbours/index.ts';
 import { chooseRootDisk, ROOT_DISK_MINIMUM, rootDeviceHints } from './root-device.ts';
 import type { WrittenImage } from './write-image.ts';
 
@@ -15,10 +16,16 @@ export interface Memory {
   rootDiskMinimum: number;
   /** By which the undercloud signs images; absent in a stock undercloud's ramdisk. */
   imageKey: KeyObject | undefined;
+  /** How chunks are shared with other nodes; undefined: not at all. */
+  neighbours: NeighbourOptions | undefined;
 }
 
-export function createMemory(rootDiskMinimum = ROOT_DISK_MINIMUM, imageKey?: KeyObject): Memory {
-  return { node: {}, written: undefined, rootDiskMinimum, imageKey };
+export function createMemory(
+  rootDiskMinimum = ROOT_DISK_MINIMUM,
+  imageKey?: KeyObject,
+  neighbours?: NeighbourOptions,
+): Memory {
+  return { node: {}, written: undefined, rootDiskMinimum, imageKey, neighbours };
 }
 
 export interface Task {

@@ -8,6 +8,7 @@ import { readLayout, volumeUuid } from './disk-layout.ts';
 import { type AgentFailure, imageFailure } from './failure.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { Disk, Hardware } from './hardware.ts';
+import { joinNeighbours, type NeighbourOptions, type Neighbours } from './neighbours/index.ts';
 import { PartitionTableError } from './partition-table.ts';
 import { type KeptPartition, partitionsToKeep } from './preserve.ts';
 import { writeQcow2 } from './qcow2.ts';
@@ -29,6 +30,8 @@ export interface ImageWrite {
   log(line: string): void;
   signal: AbortSignal;
   connections?: number;
+  /** How this node deals with others that write the image; without it the store alone is asked. */
+  neighbours?: NeighbourOptions | undefined;
 }
 
 /** What standby.get_partition_uuids answers; the keys with blanks are IPA's. */
@@ -39,12 +42,15 @@ export interface WrittenImage {
   summary: string;
   /** Of an image that came in chunks. */
   bytes?: ImageBytes;
+  /** Gives the image's chunks on; for whoever ends it. */
+  neighbours?: Neighbours | undefined;
 }
 
 const bytesOf = (report: ChunkReport): ImageBytes => ({
   written: report.written + report.zerosWritten,
   skipped: report.alreadyThere + report.zeros - report.zerosWritten,
   fetched: report.fetched,
+  ...(report.neighbours > 0 && { neighbours: report.neighbours }),
 });
 
 interface Blocks {
@@ -52,6 +58,7 @@ interface Blocks {
   size: number;
   kept: KeptPartition[];
   bytes?: ImageBytes;
+  neighbours?: Neighbours | undefined;
 }
 
 function tooSmall(disk: Disk, needed: number): AgentFailure {
@@ -65,6 +72,11 @@ async function writeBlocks(order: ImageWrite, file: DiskFile, manifest?: Deliver
     if (index.size > disk.size) throw tooSmall(disk, index.size);
     const kept = info.preserve ? await partitionsToKeep(file, info.preserve, index.size) : [];
     for (const { name, firstLba } of kept) log(`partition ${name} at sector ${firstLba} of ${disk.name} is preserved`);
+    const { neighbours_url: url, index_sha256: indexSha256 } = info.chunks;
+    const neighbours =
+      order.neighbours && url !== undefined
+        ? await joinNeighbours({ ...order.neighbours, url, index, indexSha256, disk: disk.name, log })
+        : undefined;
     const report = await writeChunks({
       index,
       urls,
@@ -74,12 +86,17 @@ async function writeBlocks(order: ImageWrite, file: DiskFile, manifest?: Deliver
       onProgress: (done, report) => onProgress(done, index.size, bytesOf(report)),
       log,
       signal,
+      neighbours,
       ...(order.connections === undefined ? {} : { connections: order.connections }),
+    }).catch(async (error: unknown) => {
+      await neighbours?.close();
+      throw error;
     });
     log(
       `${report.written} bytes written, ${report.alreadyThere} already there, ${report.zeros} zeros (${report.zerosWritten} cleared), ${report.fetched} bytes fetched`,
     );
-    return { size: index.size, kept, bytes: bytesOf(report) };
+    if (neighbours) log(`${report.neighbours} bytes came from neighbours, ${neighbours.given()} were given to them`);
+    return { size: index.size, kept, bytes: bytesOf(report), neighbours };
   }
   if (info.preserve)
     throw imageFailure(
@@ -118,7 +135,7 @@ async function onDisk(
   const { hardware, disk, info, log } = order;
   const file = await openDisk(hardware, disk);
   try {
-    const { size, kept, bytes } = await writeBlocks(order, file, manifest);
+    const { size, kept, bytes, neighbours } = await writeBlocks(order, file, manifest);
     // What an earlier system left at the disk's end (backup GPT, md and ZFS labels) would be found by the next one.
     // With partitions to keep it is the one table that names them, until the new one is written over it.
     const tail = Math.max(size, disk.size - MIB);
@@ -138,7 +155,7 @@ async function onDisk(
       disk: disk.name,
     };
     const summary = `image (${info.id}) written to device ${disk.name} root_uuid=${root}`;
-    return { disk, uuids, summary, ...(bytes && { bytes }) };
+    return { disk, uuids, summary, neighbours, ...(bytes && { bytes }) };
   } finally {
     await file.close();
   }

@@ -19,6 +19,8 @@ export interface DeployInfo {
   readonly index_url?: string;
   readonly index_sha256?: string;
   readonly objects?: Readonly<Record<string, string>>;
+  /** Where agents that write this image learn of each other. */
+  readonly neighbours_url?: string;
   /** The plain stream, for a stock agent. */
   readonly stream_url: string;
   readonly disk_format: string;

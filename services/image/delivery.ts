@@ -6,13 +6,29 @@ import type { Routes } from '../core/http/index.ts';
 import { type BlobRange, keyPattern, keys } from './blobs/index.ts';
 import type { ImageDesk } from './index.ts';
 import type { Image } from './model.ts';
+import { createNeighbourhoods } from './neighbours.ts';
 import { rawStream } from './raw-stream.ts';
 
 type Signed = { Querystring: { expires?: string; signature?: string } };
 
 export function deliveryRoutes(desk: ImageDesk): Routes {
   const { blobs, links, images } = desk;
+  const neighbourhoods = createNeighbourhoods(desk.house);
   return (api) => {
+    /** "I write the image with this index, and give its chunks at this port": who asks is known by where he asks from. */
+    api.get<Signed & { Params: { index: string }; Querystring: { port?: string } }>(
+      '/images/neighbours/:index',
+      async (request, reply) => {
+        const { index } = request.params;
+        links.check(`/images/neighbours/${index}`, request.query);
+        const port = Number(request.query.port);
+        if (!Number.isInteger(port) || port < 1 || port > 65_535)
+          throw fault('image-invalid', { reason: `the port ${String(request.query.port)} is no port.` });
+        // An IPv4 address on a socket that takes both is written in IPv6.
+        const address = request.socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? '';
+        return reply.header('cache-control', 'no-store').send(neighbourhoods.announce(index, address, port));
+      },
+    );
     api.route<Signed & { Params: { '*': string } }>({
       method: ['GET', 'HEAD'],
       url: '/images/blobs/*',

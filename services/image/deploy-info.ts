@@ -22,6 +22,8 @@ export interface DeployInfo {
   readonly index_sha256?: string;
   /** URL of each packed object by its name in the index. */
   readonly objects?: Readonly<Record<string, string>>;
+  /** Where agents that write this image learn of each other. */
+  readonly neighbours_url?: string;
   /** The whole image in its disk format. */
   readonly stream_url: string;
   readonly kexec?: { readonly kernel: string; readonly initrd: string; readonly cmdline: string };
@@ -60,6 +62,7 @@ export async function deployInfo(ground: Ground, imageId: string, ttl: number): 
     index_url: await link(keys.index(chunks)),
     index_sha256: chunks,
     objects,
+    neighbours_url: at(`/images/neighbours/${chunks}`),
     ...(boot && { kexec: { kernel: boot.kernelPath, initrd: boot.initrdPath, cmdline: boot.commandLine } }),
   };
 }

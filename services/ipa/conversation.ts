@@ -86,19 +86,22 @@ export interface Progress {
   bytes?: ImageBytes;
 }
 
-/** `skipped` were on the disk already, zeros included; `fetched` came over the wire, compressed. */
+/** `skipped` were on the disk already, zeros included; `fetched` came from the store, compressed, `neighbours` from other nodes, raw. */
 export interface ImageBytes {
   written: number;
   skipped: number;
   fetched: number;
+  neighbours?: number;
 }
 
 export function readImageBytes(value: unknown, what: string): ImageBytes {
   const bytes = object(value, what);
+  const neighbours = optional(bytes.neighbours, `${what}.neighbours`, whole);
   return {
     written: whole(bytes.written, `${what}.written`),
     skipped: whole(bytes.skipped, `${what}.skipped`),
     fetched: whole(bytes.fetched, `${what}.fetched`),
+    ...(neighbours === undefined ? {} : { neighbours }),
   };
 }
 

@@ -24,6 +24,8 @@ export interface ImageChunks {
   objects: Record<string, string>;
   /** Whether blocks that are already on the disk are looked for: auto samples the disk first. */
   compare: 'auto' | 'always' | 'never';
+  /** Where other nodes that write this image are known. */
+  neighbours_url?: string;
 }
 
 export interface ImageInfo {
@@ -94,11 +96,13 @@ function readChunks(value: unknown): ImageChunks {
   const compare = chunks.compare ?? 'auto';
   if (compare !== 'auto' && compare !== 'always' && compare !== 'never')
     throw new ProtocolError(`image_info.chunks.compare must be auto, always or never, not ${shown(compare)}.`);
+  const neighbours = optional(chunks.neighbours_url, 'image_info.chunks.neighbours_url', httpUrl);
   return {
     index_url: httpUrl(chunks.index_url, 'image_info.chunks.index_url'),
     index_sha256: sha256(chunks.index_sha256, 'image_info.chunks.index_sha256'),
     objects,
     compare,
+    ...(neighbours === undefined ? {} : { neighbours_url: neighbours }),
   };
 }
 

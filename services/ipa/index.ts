@@ -85,3 +85,11 @@ export {
   readHandOver,
   readImageInfo,
 } from './image-info.ts';
+export {
+  NEIGHBOUR_HEADER,
+  NEIGHBOURS_MAX,
+  type NeighbourAddress,
+  type NeighbourList,
+  neighbourName,
+  readNeighbourList,
+} from './neighbour.ts';

@@ -79,6 +79,7 @@ function imageInfo(
         index_sha256: info.index_sha256,
         objects: info.objects ?? {},
         compare: 'auto',
+        ...(info.neighbours_url !== undefined && { neighbours_url: info.neighbours_url }),
       },
     }),
   };

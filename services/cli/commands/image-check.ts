@@ -12,7 +12,7 @@ import { asFault, type BuildFlags, builderRoom, buildOptions } from './image-bui
 import { stageBoard } from './stage-board.ts';
 
 /** The directory with an image's manifest: of the cache by name, `NAME.d` here, or a path. */
-function imageDirectory(session: Session, name: string): string {
+export function imageDirectory(session: Session, name: string): string {
   const built = join(statePaths(session.stateDir).cache, 'images', name);
   const candidates = [resolve(`${name}.d`), resolve(name), built];
   const found = candidates.find((path) => existsSync(join(path, 'manifest.json')));

@@ -9,6 +9,7 @@ import { inParallel } from '../watch.ts';
 import { buildCommand, planCommand } from './image-build.ts';
 import { diffCommand, testCommand, verifyCommand } from './image-check.ts';
 import { collectCommand } from './image-collect.ts';
+import { registerCommand } from './image-register.ts';
 
 export function imageCommands(program: Command): void {
   const image = program.command('image').description('gold images: build from elements, check, register, list');
@@ -17,6 +18,7 @@ export function imageCommands(program: Command): void {
   verifyCommand(image);
   diffCommand(image);
   testCommand(image);
+  registerCommand(image);
   listCommand(image);
   showCommand(image);
   deleteCommand(image);

@@ -54,6 +54,11 @@ export const cliErrors = {
     sentence: 'Node {node} did not reach “{target}” within {seconds} s; it is “{state}”.',
     remedy: '`undercloud node timeline {node}` shows what its BMC answered.',
   },
+  'image-not-whole': {
+    status: 400,
+    sentence: 'The image in {directory} cannot be registered: {reason}.',
+    remedy: 'Copy its whole directory, or build it again with chunks among its types.',
+  },
   'build-failed': { status: 500, sentence: '{message}', remedy: '' },
   'image-built-without-chunks': {
     status: 400,

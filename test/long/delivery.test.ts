@@ -1,0 +1,259 @@
+/**
+ * How images get to a node, on a real one, where no way leads out: a machine with a network makes a bundle; a machine without one (a
+ * namespace with nothing but its loopback interface) loads it, bootstraps, registers the images and deploys a BIOS node from them.
+ * The node boots and grows its image; then it is given the next one, in which a layer of 50 MB is new, beside a partition that has to stay.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { statePaths } from '../../services/core/config.ts';
+import { labLayout } from '../../services/lab/layout.ts';
+import { launcher, type Ran, run } from '../lab/undercloud.fixture.ts';
+
+const scratch = mkdtempSync('/var/tmp/uc-delivery-');
+const at = (...names: string[]) => join(scratch, ...names);
+const [here, there, program] = [at('here'), at('there'), at('program')];
+const own = join(program, 'bootstrap', 'undercloud');
+const minutes = 60_000;
+const MIB = 2 ** 20;
+
+/** Packages make it as large as a server's image; the last script is the layer that changes: 50 MB, of which half packs well. */
+function writeDefinitions(): void {
+  const entry = (word: string) => `- imagename: gold-${word}
+  elements: [debian-base, boot, networkd, quick-boot, ssh, configuration-agent, lab-services, layer-${word}]
+  packages: [curl, git, less, openssh-client, perl, procps, python3, vim, gcc]
+  environment:
+    DIB_BOOT_PROFILE: lab
+    DIB_BOOT_KERNEL: cloud
+    DIB_BOOTLOADER_DEFAULT_CMDLINE: console=tty0 console=ttyS0,115200n8 net.ifnames=0 quiet audit=0 apparmor=0 selinux=0 fsck.mode=skip mitigations=off
+  types: [chunks]
+  spare-mib: 96
+`;
+  writeFileSync(at('gold.yaml'), `${entry('a')}${entry('b')}`);
+  for (const word of ['a', 'b']) {
+    const script = at('elements', `layer-${word}`, 'post-install.d', '90-layer');
+    mkdirSync(join(script, '..'), { recursive: true });
+    const noise = `openssl enc -aes-128-ctr -nosalt -K $(printf %s ${word} | md5sum | cut -c1-32) -iv 0 </dev/zero 2>/dev/null | head -c 25000000`;
+    // Its metadata comes with it: nobody has asked for a server.
+    const seed = '/var/lib/cloud/seed/config_drive/openstack/latest';
+    const instance = `mkdir -p ${seed}\necho '{"uuid": "gold-${word}", "name": "gold-${word}", "hostname": "gold"}' >${seed}/meta_data.json\n`;
+    writeFileSync(
+      script,
+      `#!/bin/bash\nset -eu\necho ${word} >/etc/gold\n${instance}(${noise} || true) >/usr/share/gold-noise\nyes "gold image ${word}" | head -c 25000000 >/usr/share/gold-text || true\n`,
+    );
+    chmodSync(script, 0o755);
+  }
+}
+
+async function well(said: Promise<Ran>, what: string): Promise<string> {
+  const { code, stdout, stderr } = await said;
+  expect(code, `${what}\n${stdout}\n${stderr}`).toBe(0);
+  return stdout;
+}
+const online = (...args: string[]) => well(run(launcher, ['--state', here, ...args]), args.join(' '));
+
+/** The machine without a network: its own interfaces, and its own /usr/local/bin for the commands that bootstrap puts there. */
+let machine: ChildProcess;
+const inside = (command: string, ...args: string[]): Promise<Ran> =>
+  run('nsenter', ['--target', String(machine.pid), '--net', '--mount', '--', command, ...args], {
+    env: { OS_CLIENT_CONFIG_FILE: statePaths(there).clouds, OS_CLOUD: 'undercloud' },
+  });
+const offline = (...args: string[]) => well(inside(own, '--state', there, ...args), args.join(' '));
+const stock = (...args: string[]) => well(inside('baremetal', ...args), `baremetal ${args.join(' ')}`);
+
+beforeAll(async () => {
+  // The service user has to pass through.
+  chmodSync(scratch, 0o755);
+  writeDefinitions();
+  await online('bootstrap', '--lab', '--listen', '127.0.0.1:26386');
+  for (const word of ['a', 'b'])
+    await online(
+      ...['image', 'build', at('gold.yaml'), '--image', `gold-${word}`],
+      ...['--elements-path', at('elements'), '--no-register'],
+    );
+  await online('stop');
+  const script = 'mount -t tmpfs none /usr/local/bin && ip link set lo up && echo there && exec sleep infinity';
+  machine = spawn('unshare', ['--net', '--mount', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(machine.stdout!, 'data');
+}, 15 * minutes);
+
+afterAll(async () => {
+  await inside(own, '--state', there, 'stop');
+  await inside(own, '--state', there, 'lab', 'down');
+  await run(launcher, ['--state', here, 'stop']);
+  machine.kill();
+  rmSync(scratch, { recursive: true, force: true });
+}, 3 * minutes);
+
+interface Chunked {
+  data: number;
+  packed: number;
+}
+
+/** Raw bytes of an image that are not zeros, and what a node fetches for all of it. */
+function weight(name: string): Chunked {
+  const file = join(statePaths(here).cache, 'images', name, 'index.json');
+  const index = JSON.parse(readFileSync(file, 'utf8')) as { chunks: unknown[]; objects: { size: number }[] };
+  const packed = index.objects.reduce((sum, { size }) => sum + size, 0) + statSync(file).size;
+  return { data: index.chunks.filter((chunk) => chunk !== null).length * MIB, packed };
+}
+
+const disk = () => labLayout(there).node('node-1').disk;
+const node = 'node-1';
+let consoleSeen = 0;
+
+/** Waits for words on the node's console that have not been waited for yet. */
+async function onConsole(wanted: RegExp): Promise<void> {
+  const tail = spawn('tail', ['-F', '-c', `+${consoleSeen + 1}`, labLayout(there).node('node-1').consoleLog]);
+  let text = '';
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const deadline = setTimeout(
+        () => reject(new Error(`${wanted} did not come:\n${text.slice(-3000)}`)),
+        6 * minutes,
+      );
+      tail.stdout.on('data', (data: Buffer) => {
+        text += data.toString('latin1');
+        if (!wanted.test(text)) return;
+        clearTimeout(deadline);
+        resolve();
+      });
+    });
+  } finally {
+    tail.kill();
+    consoleSeen += text.length;
+  }
+}
+
+interface Partition {
+  start: number;
+  size: number;
+  name?: string;
+}
+
+const partitions = (): Partition[] =>
+  (
+    JSON.parse(execFileSync('sfdisk', ['--json', disk()], { encoding: 'utf8' })) as {
+      partitiontable: { partitions: Partition[] };
+    }
+  ).partitiontable.partitions;
+const fileOf = (partition: Partition, path: string): string =>
+  execFileSync('debugfs', ['-R', `cat ${path}`, `${disk()}?offset=${partition.start * 512}`], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+
+/** GPT with one partition at the disk's end, as an operator's earlier system has left it. */
+function prepareData(): void {
+  execFileSync('sfdisk', ['--quiet', disk()], {
+    input: 'label: gpt\nstart=18874368, size=131072, name=data\n',
+    stdio: ['pipe', 'ignore', 'inherit'],
+  });
+  mkdirSync(at('data'));
+  writeFileSync(at('data', 'ledger'), 'what has to stay\n');
+  const file = at('data.ext4');
+  writeFileSync(file, '');
+  truncateSync(file, 64 * MIB);
+  execFileSync('mke2fs', ['-q', '-t', 'ext4', '-d', at('data'), file]);
+  execFileSync('dd', ['bs=1M', 'seek=9216', 'conv=notrunc,sparse', 'status=none', `if=${file}`, `of=${disk()}`]);
+}
+
+interface Written {
+  written: number;
+  skipped: number;
+  fetched: number;
+}
+
+async function lastWrite(): Promise<Written> {
+  const events = JSON.parse(await offline('--json', 'node', 'timeline', node)) as { kind: string; payload: Written }[];
+  return events.findLast(({ kind }) => kind === 'node.image-written')!.payload;
+}
+
+describe('a node of a machine without a network', () => {
+  it(
+    'finds an undercloud that came from a bundle',
+    async () => {
+      const made = JSON.parse(await online('--json', 'bundle', 'create', at('all.bundle'))) as { fingerprint: string };
+      expect((await inside('ip', 'route')).stdout).toBe('');
+      await well(
+        inside(
+          launcher,
+          '--state',
+          there,
+          'bundle',
+          'load',
+          at('all.bundle'),
+          '--trust',
+          made.fingerprint,
+          '--program',
+          program,
+        ),
+        'bundle load',
+      );
+      await offline('bootstrap', '--lab', '--listen', '127.0.0.1:26387');
+      for (const word of ['a', 'b']) await offline('image', 'register', `gold-${word}`);
+      await offline('lab', 'up', '--nodes', '1');
+      await offline('node', 'import', labLayout(there).instackenv);
+    },
+    10 * minutes,
+  );
+
+  it(
+    'is deployed, boots, and grows its image up to the partition that was there',
+    async () => {
+      prepareData();
+      await stock(
+        'node',
+        'set',
+        node,
+        '--instance-info',
+        'image_source=gold-a',
+        '--instance-info',
+        'preserve_partitions=data',
+      );
+      await stock('node', 'deploy', node, '--wait', '600');
+      await onConsole(/root grown to \d+ MiB/);
+      await onConsole(/login:/);
+      const first = await lastWrite();
+      console.log(`first image: ${JSON.stringify({ ...first, ...weight('gold-a') })}`);
+      expect(first.fetched).toBeGreaterThanOrEqual(weight('gold-a').packed * 0.95);
+    },
+    15 * minutes,
+  );
+
+  it(
+    'gets the next image by what differs, and keeps the partition',
+    async () => {
+      await stock('node', 'set', node, '--instance-info', 'image_source=gold-b');
+      await stock('node', 'rebuild', node, '--wait', '600');
+      await onConsole(/root grown to \d+ MiB/);
+      await onConsole(/login:/);
+      const { written, fetched, skipped } = await lastWrite();
+      const { data, packed } = weight('gold-b');
+      const share = { wire: (100 * fetched) / packed, disk: (100 * written) / data };
+      console.log(`next image: ${JSON.stringify({ written, fetched, skipped, data, packed, ...share })}`);
+      expect(share.wire).toBeLessThanOrEqual(15);
+      expect(share.disk).toBeLessThanOrEqual(15);
+      await stock('node', 'power', 'off', node, '--power-timeout', '60');
+      const found = partitions();
+      const data_ = found.find(({ name }) => name === 'data')!;
+      expect(data_).toMatchObject({ start: 18874368, size: 131072 });
+      expect(fileOf(data_, '/ledger')).toBe('what has to stay\n');
+      const root = found.filter(({ name }) => name !== 'data').toSorted((a, b) => b.size - a.size)[0]!;
+      expect(fileOf(root, '/etc/gold')).toBe('b\n');
+      expect((root.start + root.size) * 512).toBeGreaterThan(8000 * MIB);
+    },
+    15 * minutes,
+  );
+});
