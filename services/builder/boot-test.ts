@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { CHUNK_SIZE, parseChunkIndex } from '../ipa/index.ts';
@@ -22,6 +22,7 @@ export interface BootResult {
 export interface BootTestOptions {
   /** Holds manifest.json with index.json and objects/, or NAME.raw. */
   directory: string;
+  /** Instead of that: another raw disk, or with nspawn a directory that holds a tree. */
   raw?: string;
   cache: string;
   how: 'nspawn' | 'qemu';
@@ -77,7 +78,9 @@ async function rootPartition(raw: string): Promise<{ start: number; size: number
 const NSPAWN = `
 set -e
 mkdir -p "$1/lower" "$1/rw" "$1/root"
-mount -o ro,noload,loop,offset="$3",sizelimit="$4" "$2" "$1/lower" 2>/dev/null || mount -o ro,loop,offset="$3",sizelimit="$4" "$2" "$1/lower"
+if [ -d "$2" ]; then mount --bind "$2" "$1/lower"
+else mount -o ro,noload,loop,offset="$3",sizelimit="$4" "$2" "$1/lower" 2>/dev/null || mount -o ro,loop,offset="$3",sizelimit="$4" "$2" "$1/lower"
+fi
 mount -t tmpfs -o mode=755 rw "$1/rw"; mkdir "$1/rw/up" "$1/rw/work"
 mount -t overlay -o lowerdir="$1/lower",upperdir="$1/rw/up",workdir="$1/rw/work" overlay "$1/root"
 : >"$1/root/etc/fstab"
@@ -103,7 +106,7 @@ async function containerPid(child: ChildProcess): Promise<number | undefined> {
 }
 
 async function bootNspawn(raw: string, work: string, options: BootTestOptions): Promise<BootResult> {
-  const { start, size } = await rootPartition(raw);
+  const { start, size } = (await stat(raw)).isDirectory() ? { start: 0, size: 0 } : await rootPartition(raw);
   const began = Date.now();
   const console: string[] = [];
   const unit = ['--mount', '--propagation', 'private', '--fork', '--kill-child'];

@@ -1,56 +1,27 @@
-import { mkdir, realpath, stat, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { type Assembled, assemble, findBoot } from './assemble.ts';
-import { cacheKey, exists, openWork, removeTree, sweepWork } from './cache.ts';
+import { exists, openWork, removeTree, sweepWork } from './cache.ts';
 import { CommandFailed } from './command.ts';
-import { HOUSE_ROOT, type ImageDefinition, type ImageType, SHIPPED_ELEMENTS, sizes } from './definition.ts';
-import { requestedElements } from './dib-options.ts';
-import { callerEnvironment, osRelease } from './environment.ts';
+import { sizes } from './definition.ts';
+import { osRelease } from './environment.ts';
 import { listFiles, writeFileList } from './files-list.ts';
-import { digestPaths } from './hooks.ts';
-import { type HostApt, readHostApt, sourceLines } from './host-apt.ts';
 import type { StepRecord } from './layering.ts';
-import { findNode, mergeLayers, type TreeNode } from './layers.ts';
-import { chooseLayout, type Layout } from './layout.ts';
+import type { TreeNode } from './layers.ts';
+import { everInstalled, listPackages } from './listed.ts';
 import { type Lock, lockPackages } from './lock.ts';
+import { LISTING, openLockedMirror, readListing } from './locked-mirror.ts';
 import { buildOnLoop } from './loop-image.ts';
-import { checkMachine } from './machine.ts';
 import { type ImageManifest, readManifest } from './manifest.ts';
 import { type Artefact, copyBoot, digestFile, needsDisk, type Outputs, writeOutputs } from './outputs.ts';
+import { type BuildOptions, type Prepared, packageStore, prepare } from './prepare.ts';
 import { BuildError, type OnProgress, type StageClock, type StageCost, stageClock } from './progress.ts';
 import { describeArtefact, signFiles, writePapers } from './provenance.ts';
-import { type Element, findElements, resolveElements } from './resolve.ts';
 import { exchange, placeByName, sumUp, writeChecksums } from './result-place.ts';
 import { signingKey } from './signing.ts';
 import { type BuiltTree, TreeBuilder } from './tree.ts';
-import { hasUpstream, UPSTREAM_ELEMENTS } from './upstream.ts';
-import { mergeOf } from './whole-tree.ts';
-
-export interface BuildOptions {
-  definition: ImageDefinition;
-  /** The result goes to `<out>/<name>/`; a definition with an `output` of its own goes to `<output>.<type>` instead. */
-  out: string;
-  /** Layers, packages and work of unfinished builds. */
-  cache: string;
-  /** Searched before the elements that this project ships (ELEMENTS_PATH); Debian's packaged ones come last. */
-  elementsPath?: readonly string[];
-  /** Instead of the definition's own types. */
-  types?: readonly ImageType[];
-  /** The caller's directory: relative outputs and hooks outside start from it. */
-  directory?: string;
-  /** False builds from nothing. */
-  useCache?: boolean;
-  /** Leave the tree of a failed step behind, with a script that enters it. */
-  keep?: boolean;
-  /** Rename an old result of the same name instead of replacing it (diskimage-builder without OVERWRITE_OLD_IMAGE). */
-  keepOld?: boolean;
-  /** A digest of the mirrors' state (such as of InRelease); a new one makes cached work stale. */
-  mirrorDigest?: string;
-  /** Path of the Ed25519 key that signs the manifest; made when it is not there. Default: one in the cache. */
-  signingKey?: string;
-  signal?: AbortSignal;
-  onProgress?: OnProgress;
-}
+import { finishedTree, mergeOf } from './whole-tree.ts';
 
 export interface BuiltImage {
   /** Where manifest.json lies: `<out>/<name>`, or `<output>.d`. */
@@ -63,56 +34,6 @@ export interface BuiltImage {
   stages: StageCost[];
   steps: StepRecord[];
   warnings: string[];
-}
-
-/** Raised with the artefact format, so that images made by an older builder are made again. */
-const BUILDER = 'builder/2';
-/** All times of a build that are free to choose; a fixed one keeps equal inputs equal. */
-const DEFAULT_EPOCH = 1_760_000_000;
-
-/** Everything known of a build before anything is built. */
-interface Prepared {
-  definition: ImageDefinition;
-  types: ImageType[];
-  elements: Element[];
-  elementsPath: string[];
-  apt: HostApt;
-  layout: Layout;
-  cache: string;
-  directory: string;
-  epoch: number;
-  key: string;
-}
-
-async function prepare(options: BuildOptions): Promise<Prepared> {
-  const { definition, mirrorDigest = '' } = options;
-  const types = [...(options.types ?? definition.types)];
-  const directory = await realpath(resolve(options.directory ?? process.cwd()));
-  await mkdir(options.cache, { recursive: true });
-  // Mounts and layers go by real paths: a link in the way would mean another place inside the build's namespace.
-  const cache = await realpath(options.cache);
-  const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? DEFAULT_EPOCH);
-  const elementsPath = [...(options.elementsPath ?? []).map((each) => resolve(directory, each)), SHIPPED_ELEMENTS];
-  if (await hasUpstream()) elementsPath.push(UPSTREAM_ELEMENTS);
-  const environment = { ...callerEnvironment(), ...definition.environment };
-  const apt = await readHostApt(environment.DIB_RELEASE, definition.architecture);
-  const elements = resolveElements(requestedElements(definition, apt.architecture), await findElements(elementsPath));
-  const layout = await chooseLayout(definition, elements, environment, apt.architecture);
-  await checkMachine(types, layout);
-  const key = cacheKey(
-    BUILDER,
-    JSON.stringify({ ...definition, types, output: definition.output ?? '' }),
-    await digestPaths(elements.map(({ path }) => path)),
-    await digestPaths([join(HOUSE_ROOT, 'services/builder')]),
-    JSON.stringify([
-      sourceLines(apt),
-      apt.architecture,
-      mirrorDigest,
-      epoch,
-      definition.clearEnvironment ? {} : callerEnvironment(),
-    ]),
-  );
-  return { definition, types, elements, elementsPath, apt, layout, cache, directory, epoch, key };
 }
 
 /** What the image's last build left, when it is still whole and the same. */
@@ -167,12 +88,22 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
   try {
     await removeTree(fresh);
     await mkdir(fresh, { recursive: true });
+    const locked =
+      prepared.lock === undefined
+        ? undefined
+        : await openLockedMirror({
+            lock: prepared.lock,
+            listing: await readListing(join(dirname(options.lock!), LISTING)),
+            store: packageStore(prepared),
+            directory: join(work, 'inside'),
+            apt: prepared.apt,
+          });
     const builder = await TreeBuilder.open({
       ...prepared,
+      locked,
       work,
       useCache,
       keep,
-      mirrorDigest: options.mirrorDigest ?? '',
       clock,
       onProgress,
       signal,
@@ -246,8 +177,7 @@ async function finish(
 ): Promise<{ manifest: ImageManifest; outputs: Outputs; lock: Lock }> {
   const { definition, types, apt, layout, cache, epoch, key, elements } = prepared;
   const { work, fresh, clock, onProgress, signal, builder } = context;
-  const root = await clock.run('merge', async () => mergeLayers(built.layers, epoch));
-  findNode(root, 'tmp')?.children.clear();
+  const root = await clock.run('merge', async () => finishedTree(built.layers, epoch));
   const { environment } = built;
   const boot = findBoot(
     root,
@@ -314,8 +244,11 @@ async function finish(
       definition.name,
       apt.release,
       built.packages,
-      join(cache, 'apt', apt.release, 'archives'),
+      packageStore(prepared),
+      await everInstalled(built.layers),
     );
+    const listing = await listPackages(join(cache, 'apt', apt.release), [...made.packages, ...(made.buildOnly ?? [])]);
+    await writeFile(join(fresh, LISTING), zstdCompressSync(JSON.stringify(listing)));
     const distribution = (await osRelease(built.layers)).ID ?? 'debian';
     await writeFileList(join(fresh, 'files.list.zst'), await listFiles(tree, built.layers));
     await writePapers({
@@ -392,7 +325,6 @@ export async function planImage(
       work,
       useCache: true,
       dryRun: true,
-      mirrorDigest: options.mirrorDigest ?? '',
       clock: stageClock(),
       onProgress,
       signal,

@@ -45,7 +45,7 @@ describe('image definitions', () => {
     expect(read({ imagename: 'x', elements: ['a'], speling: 1 })).toThrow('unknown field "speling"');
     expect(read({ imagename: 'x', elements: ['a'], 'spare-mib': -4 })).toThrow('"spare-mib" is -4');
     expect(read({ imagename: 'x', elements: ['a'], environment: { 'A B': 1 } })).toThrow('"A B" in the environment');
-    await expect(loadDefinition('nosuch')).rejects.toThrow(/no image "nosuch".*debian, lab/);
+    await expect(loadDefinition('nosuch')).rejects.toThrow(/no image "nosuch".*debian\b.*\blab/);
     await expect(loadDefinition('./none.yaml')).rejects.toThrow('cannot be read');
     await writeFile(join(root, 'bad.yaml'), 'a: [');
     await expect(loadDefinition(join(root, 'bad.yaml'))).rejects.toThrow('not valid YAML');

@@ -43,7 +43,7 @@ describe('locks', () => {
         lock(['a', '2', 'x'], ['b', '1', 'y'], ['d', '1', 'x']),
       ),
     ).toEqual([
-      'a:amd64 was 1 and is 2: neither the package store nor the mirror gave the locked version',
+      'a:amd64 was 1 and is 2',
       'b:amd64 1 has other bytes than the locked file',
       'c:amd64 1 is no longer part of it',
       'd:amd64 1 is new',

@@ -89,7 +89,8 @@ export function hookEnvironment(
     DIB_ARGS: definition.arguments ?? definition.elements.join(' '),
     DIB_IMAGE_CACHE: places.cache,
     DIB_LOCKFILES: places.build,
-    IMAGE_NAME: definition.output ?? definition.name,
+    // A rebuild elsewhere says by itself what the image was called.
+    IMAGE_NAME: definition.environment.IMAGE_NAME ?? definition.output ?? definition.name,
     IMAGE_ELEMENT: names.join(' '),
     IMAGE_ELEMENT_YAML: yaml,
     'BASH_FUNC_get_image_element_array%%': `() {  echo ${quoted(array)}\n}`,

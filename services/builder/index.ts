@@ -1,7 +1,7 @@
 /** Front door of the image builder. It runs in the caller's process, needs no running undercloud, and registers nothing. */
 
 export { type BootResult, type BootTestOptions, testImage } from './boot-test.ts';
-export { type BuildOptions, type BuiltImage, buildImage, planImage } from './build.ts';
+export { type BuiltImage, buildImage, planImage } from './build.ts';
 export {
   IMAGE_TYPES,
   type ImageDefinition,
@@ -16,6 +16,7 @@ export { applyDibArguments, DIB_OPTIONS, definitionOf } from './dib-options.ts';
 export { diffImages, type ImageDiff, type WireCost, wireCost } from './diff.ts';
 export type { StepRecord } from './layering.ts';
 export { type ImageManifest, readManifest } from './manifest.ts';
+export type { BuildOptions } from './prepare.ts';
 export { BuildError, type BuildProgress, type OnProgress, type StageCost } from './progress.ts';
 export {
   type BuiltRamdisk,

@@ -18,6 +18,8 @@ export interface Lock {
   name: string;
   release: string;
   packages: LockedPackage[];
+  /** Packages that were installed while the image was built and are not in it. */
+  buildOnly?: LockedPackage[];
 }
 
 /** apt's own name for a package's file: the colon of an epoch is quoted. */
@@ -69,14 +71,24 @@ export async function lockPackages(
   release: string,
   packages: readonly { name: string; version: string; architecture: string }[],
   store: string,
+  /** Everything that was ever installed on the way. */
+  all: readonly { name: string; version: string; architecture: string }[] = [],
 ): Promise<Lock> {
-  const digests = await storeDigests(store, packages.map(debName));
-  const locked = packages.map((each): LockedPackage => {
+  const there = new Set(packages.map(debName));
+  const passing = all.filter((each) => !there.has(debName(each)));
+  const digests = await storeDigests(store, [...packages, ...passing].map(debName));
+  const locked = (each: { name: string; version: string; architecture: string }): LockedPackage => {
     const file = debName(each);
     const sha256 = digests.get(file) ?? null;
     return { ...each, file: sha256 === null ? null : file, sha256 };
-  });
-  return { format: 'undercloud.lock/1', name, release, packages: locked };
+  };
+  return {
+    format: 'undercloud.lock/1',
+    name,
+    release,
+    packages: packages.map(locked),
+    buildOnly: passing.map(locked),
+  };
 }
 
 export async function readLock(path: string): Promise<Lock> {
@@ -100,10 +112,7 @@ export function compareLocks(before: Lock, after: Lock): string[] {
   for (const [id, each] of old) {
     const now = fresh.get(id);
     if (now === undefined) sentences.push(`${id} ${each.version} is no longer part of it`);
-    else if (now.version !== each.version)
-      sentences.push(
-        `${id} was ${each.version} and is ${now.version}: neither the package store nor the mirror gave the locked version`,
-      );
+    else if (now.version !== each.version) sentences.push(`${id} was ${each.version} and is ${now.version}`);
     else if (each.sha256 !== null && now.sha256 !== null && each.sha256 !== now.sha256)
       sentences.push(`${id} ${each.version} has other bytes than the locked file`);
   }

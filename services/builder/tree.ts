@@ -11,6 +11,7 @@ import type { HostApt } from './host-apt.ts';
 import { initramfsInputs } from './initramfs-inputs.ts';
 import { Layering, type StepRecord } from './layering.ts';
 import { type Layout, layoutEnvironment } from './layout.ts';
+import type { LockedMirror } from './locked-mirror.ts';
 import { orderHooks } from './order.ts';
 import { type PackagePlan, type PackageRequest, planPackages } from './package-installs.ts';
 import {
@@ -31,6 +32,7 @@ import {
   planPhase,
   runPhase,
   runScript,
+  WORK_INSIDE,
 } from './phases.ts';
 import { BuildError, type OnProgress, type StageClock } from './progress.ts';
 import type { Element } from './resolve.ts';
@@ -53,8 +55,8 @@ export interface TreeOptions {
   epoch: number;
   /** A digest of the mirrors' state; a new one builds the base anew. */
   mirrorDigest: string;
-  /** Lines for apt.conf and variables of a rebuild from a lock. */
-  locked?: { apt: readonly string[]; environment: Environment } | undefined;
+  /** Of a build from a lock. */
+  locked?: LockedMirror | undefined;
   /** Only ask which layers are there; the tree that results is of no use. */
   dryRun?: boolean;
   clock: StageClock;
@@ -150,7 +152,6 @@ export class TreeBuilder {
       ...hookEnvironment(definition, elements, options.elementsPath, apt, places, options.epoch),
       ...layoutEnvironment(options.layout),
       UC_INITRAMFS_LIST: INITRAMFS_MODULES,
-      ...options.locked?.environment,
     };
     const aptCache = await AptCache.open(join(cache, 'apt', apt.release), join(work, 'apt'));
     const programs = await writeHostPrograms(join(work, 'programs'));
@@ -158,7 +159,7 @@ export class TreeBuilder {
       ...options,
       mount,
       tree,
-      environment: start,
+      environment: { ...start, ...options.locked?.environment },
       programs,
       binds: [
         { source: hooks, target: '/tmp/in_target.d', readOnly: true },
@@ -266,7 +267,7 @@ export class TreeBuilder {
           ...context,
           environment: { ...context.environment, TMP_MOUNT_PATH: target, TARGET_ROOT: target },
         };
-        await runPhase(own, 'root.d');
+        await this.#withMirror(context.room, target, () => runPhase(own, 'root.d'));
         const filled = (await readdir(target)).filter((name) => name !== 'lost+found' && name !== 'tmp');
         if (filled.length === 0)
           throw new BuildError(
@@ -283,6 +284,17 @@ export class TreeBuilder {
         await context.room.runOutside(['bash', '-c', script, 'lists', lists, this.#aptCache.lists, target]);
       },
     );
+  }
+
+  /** debootstrap's elements run apt in the half-filled tree, before it is furnished: there too it has to see the lock's packages. mmdebstrap wants its target empty, and needs no such thing. */
+  async #withMirror(room: Room, target: string, work: () => Promise<void>): Promise<void> {
+    const { elements, locked } = this.#options;
+    if (locked === undefined || !elements.some(({ name }) => name === 'debootstrap')) return work();
+    const place = join(target, WORK_INSIDE);
+    const show = 'mkdir -p "$2" && mount --bind "$1" "$2"';
+    await room.runOutside(['sh', '-c', show, 'show', join(this.#options.work, 'inside'), place]);
+    await work();
+    await room.runOutside(['sh', '-c', 'umount "$1" && rmdir "$1"', 'hide', place]);
   }
 
   /** One phase inside the tree, a layer for each of its scripts and native steps. */

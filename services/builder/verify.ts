@@ -1,12 +1,13 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BuildOptions, buildImage } from './build.ts';
+import { buildImage } from './build.ts';
 import { exists, openWork, removeTree } from './cache.ts';
 import { runCommand } from './command.ts';
 import type { ImageDefinition } from './definition.ts';
 import { diffImages, type ImageDiff } from './diff.ts';
 import { compareLocks, readLock } from './lock.ts';
 import { readManifest } from './manifest.ts';
+import type { BuildOptions } from './prepare.ts';
 import { BuildError } from './progress.ts';
 
 export interface Verification {
@@ -54,6 +55,7 @@ export async function verifyImage(
       ...options,
       definition: { ...definition, environment: { ...definition.environment, IMAGE_NAME: name } },
       types: manifest.types,
+      ...(lock.packages.length > 0 ? { lock: join(directory, 'lock.json') } : {}),
       out: join(work, 'out'),
       cache,
     });

@@ -69,6 +69,15 @@ interface Stage {
   cpu: number;
 }
 
+/** What each stage of a build cost, the dearest first. */
+async function stagesOf(directory: string): Promise<string> {
+  const { stages } = JSON.parse(await readFile(join(directory, 'build.json'), 'utf8')) as { stages: Stage[] };
+  return [...stages]
+    .sort((a, b) => b.cpu - a.cpu)
+    .map(({ stage, cpu }) => `${stage} ${cpu.toFixed(2)}`)
+    .join(', ');
+}
+
 async function assemblyCpu(directory: string): Promise<number> {
   const { stages } = JSON.parse(await readFile(join(directory, 'build.json'), 'utf8')) as { stages: Stage[] };
   return stages
@@ -168,6 +177,7 @@ export const bench: Bench = async (report, { full }) => {
     await writeLate(elements, 0, 'two');
     say('ours, a late script changed');
     const late = await measured(() => build('qcow2', 'late-two', 'late'));
+    say(await stagesOf(join(ours, 'late-two.d')));
     say('diskimage-builder, warm');
     const dibWarm = full
       ? await runDib({ elements: ELEMENTS, types: ['qcow2'], directory: peer, name: 'warm', cache: join(work, 'dib') })

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensurePackages } from '../../../bootstrap/packages.ts';
-import { testImage } from '../../../services/builder/index.ts';
+import { type BootResult, testImage } from '../../../services/builder/index.ts';
 import type { Matrix } from '../main.ts';
 import { buildBoth, type Combination } from './build-both.ts';
 
@@ -36,6 +36,39 @@ async function sourceRepository(
   return { environment: {}, elementsPath: [join(directory, 'elements')] };
 }
 
+/** Packages by every key of package-installs, under names that pkg-map turns into Debian's. */
+async function mappedPackages(directory: string): Promise<{ elementsPath: string[] }> {
+  await rm(directory, { recursive: true, force: true });
+  const element = join(directory, 'elements/mapped');
+  await mkdir(join(element, 'environment.d'), { recursive: true });
+  await writeFile(join(element, 'element-deps'), 'package-installs\npkg-map\n');
+  await writeFile(join(element, 'environment.d/10-mapped.bash'), 'export MAPPED_EXTRA=1\n');
+  await writeFile(
+    join(element, 'package-installs.yaml'),
+    [
+      'pager:',
+      'early:\n  phase: pre-install.d',
+      'figlet:\n  phase: post-install.d',
+      'lister:\n  when: MAPPED_EXTRA = 1',
+      'bc:\n  when: MAPPED_EXTRA != 1',
+      'dc:\n  build-only: True',
+      'nano:\n  arch: ppc64',
+      'ed:\n  not-arch: ppc64, ppc64le',
+      'hello:\n  installtype: package',
+      'time:\n  - arch: arm64\n  - arch: amd64\n    when: MAPPED_EXTRA = 1',
+      '',
+    ].join('\n'),
+  );
+  const map = {
+    release: { debian: { bookworm: { early: 'cpio' } } },
+    distro: { debian: { lister: 'tree lsof' } },
+    family: { debian: { pager: 'less' }, redhat: { pager: 'more' } },
+    default: { early: 'nothing', lister: 'nothing' },
+  };
+  await writeFile(join(element, 'pkg-map'), JSON.stringify(map));
+  return { elementsPath: [join(directory, 'elements')] };
+}
+
 export const COMBINATIONS: readonly Combination[] = [
   { name: 'debian-minimal-vm', elements: ['debian-minimal', 'vm'] },
   { name: 'efi', elements: ['debian-minimal', 'vm', 'block-device-efi'] },
@@ -64,6 +97,7 @@ export const COMBINATIONS: readonly Combination[] = [
     ],
     environment: { DIB_MODPROBE_BLACKLIST: 'usb-storage' },
   },
+  { name: 'mapped-packages', elements: ['debian-minimal', 'vm', 'mapped'], prepare: mappedPackages },
   { name: 'dracut', elements: ['debian-minimal', 'vm', 'dracut-regenerate'], packages: ['dracut'] },
 ];
 
@@ -74,26 +108,34 @@ export const matrix: Matrix = async (only, report) => {
   for (const combination of chosen) {
     try {
       const both = await buildBoth(combination, cache, ['raw']);
-      const boot = await testImage({
-        directory: both.ours.directory,
-        raw: both.ours.files.find((file) => file.endsWith('.raw'))!,
-        cache: join(cache, 'builder'),
-        how: 'nspawn',
-        timeoutSeconds: 180,
-      });
+      const boot = (raw: string): Promise<BootResult> =>
+        testImage({
+          directory: both.ours.directory,
+          raw,
+          cache: join(cache, 'builder'),
+          how: 'nspawn',
+          timeoutSeconds: 180,
+        });
+      const boots = {
+        ours: await boot(both.ours.files.find((file) => file.endsWith('.raw'))!),
+        'diskimage-builder’s': await boot(both.peerTree),
+      };
+      const started = Object.entries(boots).map(([whose, { passed, seconds }]) =>
+        passed ? `${whose} up in ${seconds.toFixed(1)} s` : `${whose} NOT UP`,
+      );
       const passed =
-        both.unexplained.length === 0 && both.packages.length === 0 && both.units.length === 0 && boot.passed;
+        both.unexplained.length === 0 && both.packages.length === 0 && both.units.length === 0 && boots.ours.passed;
       report({
         name: `${combination.name}: ${combination.elements.join(' ')}`,
         passed,
         details: [
-          `${both.ours.manifest.packages.length} packages, ${both.packages.length} differ; ${both.units.length} enabled units differ; ${both.unexplained.length} unexplained differences; boot ${boot.passed ? `up in ${boot.seconds.toFixed(1)} s` : 'FAILED'}`,
+          `${both.ours.manifest.packages.length} packages, ${both.packages.length} differ; ${both.units.length} enabled units differ; ${both.unexplained.length} unexplained differences; ${started.join(', ')}`,
           ...both.unexplained.slice(0, 40),
           ...both.packages.slice(0, 20),
           ...both.units.slice(0, 20),
-          ...(boot.passed
-            ? []
-            : boot.checks.filter((check) => !check.passed).map((check) => `${check.name}: ${check.output}`)),
+          ...Object.entries(boots).flatMap(([whose, { checks }]) =>
+            checks.filter((check) => !check.passed).map((check) => `${whose}: ${check.name}: ${check.output}`),
+          ),
           ...[...both.explained].map(([reason, count]) => `explained, ${count} times: ${reason}`),
         ],
       });
