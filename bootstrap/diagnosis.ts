@@ -1,5 +1,6 @@
 /** What a check of the machine is and what it finds. */
 import type { NetworkReport, SelfHearing } from '../services/boot/index.ts';
+import type { DhcpMode } from '../services/core/config.ts';
 import type { PackageGroup } from './packages.ts';
 
 export interface Diagnosis {
@@ -21,6 +22,8 @@ export interface DoctorOptions {
   groups: readonly PackageGroup[];
   /** Address and prefix that the undercloud is to have on the interface; absent: the one that is there. */
   provisioningAddress?: string;
+  /** Who may answer DHCP there beside us; with mode `proxy` the server whose addresses we stand beside. */
+  wire?: { readonly dhcp?: DhcpMode; readonly knownServers?: readonly string[] };
   /** Listens on the provisioning interface for who else answers there; needs root. */
   probeNetwork?: (device: string) => Promise<NetworkReport>;
   /** Of an undercloud that runs: whether its own router advertisement is heard where its nodes boot. */

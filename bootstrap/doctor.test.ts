@@ -55,6 +55,19 @@ test('a foreign DHCP server blocks, a foreign router does not', async () => {
   expect(other['provisioning interface']?.remedy).toContain('ip address add 192.0.2.1/24 dev lo');
 });
 
+test('a DHCP server beside which we are meant to stand is as it should be, unless it gives boot files', async () => {
+  const theirs = { serverId: '127.0.0.9', source: '127.0.0.9', mac: null, offered: '127.0.0.200', bootFile: null };
+  const of = async (dhcpServers: NetworkReport['dhcpServers'], wire: Parameters<typeof findings>[0]['wire']) =>
+    (await findings({ provisioningInterface: 'lo', probeNetwork: async () => ({ dhcpServers, routers: [] }), wire }))[
+      'foreign DHCP server'
+    ];
+  const proxy = { dhcp: 'proxy' } as const;
+  expect(await of([theirs], proxy)).toMatchObject({ ok: true, finding: expect.stringContaining('127.0.0.9 answers') });
+  expect(await of([theirs], { knownServers: ['127.0.0.9'] })).toMatchObject({ ok: true });
+  expect(await of([{ ...theirs, bootFile: 'pxelinux.0' }], proxy)).toMatchObject({ ok: false, blocking: true });
+  expect(await of([], proxy)).toMatchObject({ ok: false, blocking: false });
+});
+
 test('an interface that is not there is named, and nobody listens on it', async () => {
   const found = await findings({
     provisioningInterface: 'nosuch0',

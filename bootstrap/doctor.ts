@@ -216,6 +216,7 @@ export async function diagnoseState(stateDir: string, wish: DoctorWish): Promise
     listen: wish.listen ?? config?.listen ?? '127.0.0.1:6385',
     groups,
     lab,
+    ...(config?.provisioning && { wire: config.provisioning }),
     ...(device && { provisioningInterface: device, probeNetwork: networkDoctor }),
     ...(config?.provisioning && isServing(stateDir) && { hearsItself: () => ownHearing(config) }),
   });

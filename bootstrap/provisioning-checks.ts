@@ -42,8 +42,22 @@ export const provisioningChecks: readonly Check[] = [
     name: 'foreign DHCP server',
     when: isWired,
     async run(options) {
-      const { provisioningInterface: device } = options;
-      const found = (await listen(options)).dhcpServers;
+      const { provisioningInterface: device, wire = {} } = options;
+      const heard = (await listen(options)).dhcpServers;
+      const found = heard.filter(({ source, bootFile }) => {
+        if (wire.knownServers?.includes(source)) return false;
+        // Beside a server that gives addresses we mean to stand; one that gives boot files too would boot our machines.
+        return wire.dhcp !== 'proxy' || bootFile !== null;
+      });
+      if (heard.length === 0 && wire.dhcp === 'proxy')
+        return ill(
+          `nobody gives addresses on ${device}, and with DHCP mode proxy we do not either`,
+          'Start the DHCP server of that network, or let us give addresses: `--dhcp reservations-only` or `server`.',
+          false,
+        );
+      const beside = heard.map(({ source }) => source).join(' and ');
+      if (heard.length > 0 && found.length === 0)
+        return well(`${beside} answers DHCP on ${device}, beside whom we are meant to stand`);
       if (found.length === 0) return well(`nobody else answers on ${device}`);
       const who = found.map((one) => `${one.source}${one.mac ? ` (${one.mac})` : ''}, which offered ${one.offered},`);
       return ill(

@@ -171,14 +171,24 @@ function withPolicies(
   options: BootstrapOptions,
 ): ProvisioningConfig | null {
   if (!made) return null;
-  const kept = Object.fromEntries(
+  const kept = keptPolicies(before, options);
+  const scanned = options.lab ? { bmcNetworks: [labBmcNetwork] } : {};
+  return { ...made, ...scanned, ...kept };
+}
+
+function keptPolicies(before: ProvisioningConfig | null, { wire }: BootstrapOptions): WirePolicies {
+  return Object.fromEntries(
     policyNames.flatMap((name) => {
-      const value = options.wire?.[name] ?? before?.[name];
+      const value = wire?.[name] ?? before?.[name];
       return value === undefined ? [] : [[name, value]];
     }),
   );
-  const scanned = options.lab ? { bmcNetworks: [labBmcNetwork] } : {};
-  return { ...made, ...scanned, ...kept };
+}
+
+/** What holds on the wire after these options, whether or not there is an interface that it can hold on. */
+export function policiesOf(options: BootstrapOptions): WirePolicies {
+  const { config } = statePaths(options.stateDir);
+  return keptPolicies(existsSync(config) ? readConfig(options.stateDir).provisioning : null, options);
 }
 
 /** Where lab BMCs listen (labAddresses.bmc). */

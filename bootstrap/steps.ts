@@ -24,7 +24,7 @@ import { ensurePackages, type PackageGroup } from './packages.ts';
 import { ensureCluster } from './postgresql.ts';
 import { ensureRamdisk } from './ramdisk.ts';
 import { ensureStarted, isOutdated, stopServices } from './services.ts';
-import { apiUrlOf, type BootstrapOptions, checkUsage, configOf, listeningNames } from './settings.ts';
+import { apiUrlOf, type BootstrapOptions, checkUsage, configOf, listeningNames, policiesOf } from './settings.ts';
 import { checkReachable, ensureUser, findUser, type Ids } from './user.ts';
 import { writeWhole } from './whole-file.ts';
 
@@ -68,7 +68,7 @@ export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summ
           throw fault('not-root', { command: 'bootstrap', why: 'installs packages and makes a service user' });
         // Directories that we make on the way must let the service user pass, whatever the operator's shell says.
         process.umask(0o022);
-        const found = await diagnose({ ...options, groups, probeNetwork: networkDoctor });
+        const found = await diagnose({ ...options, wire: policiesOf(options), groups, probeNetwork: networkDoctor });
         const faults = found.filter((one) => !one.ok && one.blocking);
         if (faults.length > 0)
           throw fault('machine-unfit', { faults: faults.map((one) => `${one.finding}. ${one.remedy}`).join(' ') });
