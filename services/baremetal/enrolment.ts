@@ -9,6 +9,7 @@ import { sealDriverInfo } from './driver-info.ts';
 import { requireHardware, requireInterface } from './drivers.ts';
 import { dropNode } from './farewell.ts';
 import { type Ground, nodeSubject } from './ground.ts';
+import type { NodeLooks } from './looks.ts';
 import type { InterfaceName, JsonObject } from './node.ts';
 import { deletableStates } from './states.ts';
 import { insertNode, type NodePatch, type NodeRow, nodeByName, nodeByUuid, patchedRow } from './store/nodes.ts';
@@ -64,7 +65,7 @@ export interface Enrolment {
   find(idOrName: string): Promise<NodeRow>;
 }
 
-export function createEnrolment(ground: Ground): Enrolment {
+export function createEnrolment(ground: Ground, looks: NodeLooks): Enrolment {
   const { db, recorder, secrets } = ground.house;
 
   function checkInterfaces(driver: string, chosen: Readonly<Partial<Record<InterfaceName, string>>>): void {
@@ -176,7 +177,7 @@ export function createEnrolment(ground: Ground): Enrolment {
       });
     },
     async find(idOrName) {
-      const node = isUuid(idOrName) ? await nodeByUuid(db, idOrName.toLowerCase()) : await nodeByName(db, idOrName);
+      const node = isUuid(idOrName) ? await looks.node(idOrName.toLowerCase()) : await nodeByName(db, idOrName);
       if (!node) throw fault('node-not-found', { node: idOrName });
       return node;
     },

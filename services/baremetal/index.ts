@@ -19,6 +19,7 @@ import { createEnrolment, type Enrolment, type NewNode } from './enrolment.ts';
 import { type Ground, nodeSubject } from './ground.ts';
 import type { DeployImages } from './image.ts';
 import { type ImportedNode, type ImportOptions, importNodes } from './import.ts';
+import { createNodeLooks, type NodeLooks } from './looks.ts';
 import type { JsonObject, Node, Port } from './node.ts';
 import { createPowerWatch, type PowerWatch } from './power-watch.ts';
 import {
@@ -141,6 +142,7 @@ export interface Baremetal {
 /** What routes are made of. */
 export interface Rooms {
   readonly ground: Ground;
+  readonly looks: NodeLooks;
   readonly enrolment: Enrolment;
   readonly provision: Provision;
   readonly baremetal: Baremetal;
@@ -163,7 +165,8 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
   const { db, recorder } = house;
   const operations = nodeOperations(ground);
   for (const operation of Object.values(operations)) house.operations.register(operation as never);
-  const enrolment = createEnrolment(ground);
+  const looks = createNodeLooks(house);
+  const enrolment = createEnrolment(ground, looks);
   const provision = createProvision(ground, operations);
   const powerWatch = createPowerWatch(ground, deps.fleet === undefined ? {} : deps.fleet);
   const consoles = createConsoles(ground, { directory: null, ...deps.consoles });
@@ -171,8 +174,8 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
   let leaveBoots = () => {};
 
   const baremetal: Baremetal = {
-    routes: async (api) => allRoutes(api, { ground, enrolment, provision, baremetal, consoles, deps }),
-    agentRoutes: async (api) => agentRoutes(api, { ground, enrolment, provision, baremetal, consoles, deps }),
+    routes: async (api) => allRoutes(api, { ground, looks, enrolment, provision, baremetal, consoles, deps }),
+    agentRoutes: async (api) => agentRoutes(api, { ground, looks, enrolment, provision, baremetal, consoles, deps }),
     nodeByMac: (mac) => nodeByMac(db, mac.toLowerCase().replaceAll('-', ':')),
     macs: () => macsOfNodes(db),
     findNode: (_context, idOrName) => enrolment.find(idOrName),

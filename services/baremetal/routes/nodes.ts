@@ -12,7 +12,6 @@ import { type Field, fieldNamed, fieldsFor, listFields, type ViewContext, viewNo
 import { readPatch } from '../patch.ts';
 import { isProvisionState } from '../states.ts';
 import { listNodes, listNodesBriefly, type NodeQuery, nodeByUuid, shardCounts } from '../store/nodes.ts';
-import { traitsOf } from '../store/ports.ts';
 import { baseOf, refuse, requireMinor, requireRoute, requireWrite, truth } from './dialect.ts';
 import { nextLink, type Query, queryOf, readPage, requireKnown } from './paging.ts';
 
@@ -55,10 +54,10 @@ export async function viewContext(
 ): Promise<ViewContext> {
   const needs = (name: string) => fields === null || fields.some((field) => field.name === name);
   const uuids = nodes.map(({ uuid }) => uuid);
-  const { db, operations } = rooms.ground.house;
+  const { looks } = rooms;
   const [traits, busy] = await Promise.all([
-    request.ironicMinor >= 37 && needs('traits') ? traitsOf(db, uuids) : new Map<string, string[]>(),
-    needs('reservation') ? operations.activities('node', uuids) : new Map<string, never>(),
+    request.ironicMinor >= 37 && needs('traits') ? looks.traits(uuids) : new Map<string, string[]>(),
+    needs('reservation') ? looks.activities(uuids) : new Map<string, never>(),
   ]);
   return {
     base: baseOf(rooms, request),
