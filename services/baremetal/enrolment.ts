@@ -12,7 +12,7 @@ import { type Ground, nodeSubject } from './ground.ts';
 import type { NodeLooks } from './looks.ts';
 import type { InterfaceName, JsonObject } from './node.ts';
 import { deletableStates } from './states.ts';
-import { insertNode, type NodePatch, type NodeRow, nodeByName, nodeByUuid, patchedRow } from './store/nodes.ts';
+import { insertNode, type NodePatch, type NodeRow, nodeByName, patchedRow } from './store/nodes.ts';
 import { addTraits, insertPort, ownersOf } from './store/ports.ts';
 
 export interface NewNode {
