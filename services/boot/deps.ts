@@ -72,6 +72,8 @@ export interface BootDeps {
   readonly speed?: number;
   /** How long the discovery ramdisk listens for its switches. Default 31 s: they speak every 30. */
   readonly lldpSeconds?: number;
+  /** ms after which a client that fetches a file and takes none of it is taken to be gone. Default a minute. */
+  readonly goneAfterMs?: number;
   /** ms between two looks for foreign DHCP servers. Default a minute. */
   readonly probeMs?: number;
 }

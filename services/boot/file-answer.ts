@@ -27,6 +27,8 @@ export interface Watch {
 
 const chunk = 256 * 1024;
 const progressMs = 1000;
+/** Who has not taken a byte for so long is not there any more: firmware that is reset says no goodbye. */
+const goneAfterMs = 60_000;
 
 /** Answers the request. Rejects with ENOENT where there is no such file. */
 export async function answerFile(
@@ -34,6 +36,7 @@ export async function answerFile(
   reply: FastifyReply,
   served: Served,
   watch: Watch,
+  patienceMs = goneAfterMs,
 ): Promise<FastifyReply> {
   const facts = await factsOf(served);
   const { size, etag } = facts;
@@ -59,7 +62,17 @@ export async function answerFile(
   // What the kernel has taken of this answer, headers aside: more than the client has, but never more than was sent.
   const gone = () => bySendfile || Math.min(expected, Math.max(0, socket.bytesWritten - before - headers));
   const isBody = status < 300 && request.method === 'GET';
-  const progress = isBody ? setInterval(() => watch.onProgress(gone(), size), progressMs) : undefined;
+  let taken = 0;
+  let stoodMs = 0;
+  const look = () => {
+    const bytes = gone();
+    stoodMs = bytes > taken ? 0 : stoodMs + progressMs;
+    // What stands still is no progress, and no sign of life.
+    if (bytes > taken) watch.onProgress(bytes, size);
+    else if (stoodMs >= patienceMs) socket.destroy();
+    taken = bytes;
+  };
+  const progress = isBody ? setInterval(look, progressMs) : undefined;
   progress?.unref();
   reply.raw.once('close', () => {
     clearInterval(progress);

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { rmSync, truncateSync } from 'node:fs';
 import http from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { fourWay, intent, macOf, nodeUuid, type Scene, scene, sent } from '../../test/setup/boot-scene.ts';
 
 /** A node that has its address, which is the test's own: 127.0.0.1. */
@@ -152,6 +153,23 @@ it('tells how far a client came that broke off', async () => {
   });
   const event = await world.heard('http.fetch', (one) => one.data.file === 'ramdisk');
   expect(event.data.text).toMatch(/^(broke off|fetched) ramdisk/);
+});
+
+it('takes who stands still in the middle of a file for gone, and tells no progress meanwhile', async () => {
+  const { base, bootDir, world } = await booted();
+  truncateSync(join(bootDir, 'ramdisk/lab/ramdisk'), 256 << 20);
+  const bytes: unknown[] = [];
+  world.recorder.subscribe(({ kind, data }) => {
+    if (kind === 'http.progress') bytes.push((data as { bytes: number }).bytes);
+  });
+  // A machine that is reset says no goodbye: the connection stays, and nothing is read from it.
+  const machine = connect(Number(new URL(base).port), '127.0.0.1');
+  onTestFinished(() => void machine.destroy());
+  machine.pause();
+  machine.write('GET /boot/tok/ramdisk HTTP/1.1\r\nHost: undercloud\r\n\r\n');
+  const event = await world.heard('http.fetch', (one) => one.data.file === 'ramdisk');
+  expect(event.data.text).toMatch(/^broke off ramdisk after .* of 268\.4 MB by HTTP$/);
+  expect(new Set(bytes).size).toBe(bytes.length);
 });
 
 it('packs the CA as a cpio that cpio reads', async () => {

@@ -364,6 +364,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       httpBase,
       trust,
       argumentsOf,
+      ...(deps.goneAfterMs !== undefined && { goneAfterMs: deps.goneAfterMs }),
     }),
     apiRoutes: createApiRoutes({
       authenticate: deps.authenticate,

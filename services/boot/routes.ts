@@ -28,6 +28,8 @@ export interface RoutesDeps {
   /** Of the ramdisk, for this machine. */
   readonly argumentsOf: (wish: Wish) => readonly (readonly [string, string | null])[];
   readonly neighbour?: (ip: string) => Promise<string | null>;
+  /** ms without a byte taken after which a client is gone. */
+  readonly goneAfterMs?: number;
 }
 
 const loaders = new Set<string>(loaderFiles);
@@ -107,10 +109,16 @@ export function createRoutes(deps: RoutesDeps): Routes {
     if (board && mac && board.nodeOf(mac) === null) await board.prepare(mac);
     const node = board?.nodeAt(caller) ?? null;
     try {
-      return await answerFile(request, reply, what, {
-        onProgress: (bytes, size) => record?.progress(node, mac ?? null, file, bytes, size),
-        onEnd: (sent) => record?.fetched(node, mac ?? null, request.method, file, sent),
-      });
+      return await answerFile(
+        request,
+        reply,
+        what,
+        {
+          onProgress: (bytes, size) => record?.progress(node, mac ?? null, file, bytes, size),
+          onEnd: (sent) => record?.fetched(node, mac ?? null, request.method, file, sent),
+        },
+        deps.goneAfterMs,
+      );
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       // It was told to fetch this, so it will get no further: its silence is to be explained by it.

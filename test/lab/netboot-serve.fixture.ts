@@ -51,11 +51,13 @@ const house = {
   clock: systemClock,
 };
 const intents = new Map<string, BootIntent['intent']>();
+/** Each intent is another power cycle, with a token of its own. */
+let cycles = 0;
 const intentOf = (mac: string): BootIntent | null => {
   const uuid = given.nodes[mac];
   if (uuid === undefined) return null;
   const intent = intents.get(mac) ?? 'none';
-  const token = `token-${mac.replaceAll(':', '')}`;
+  const token = `token-${mac.replaceAll(':', '')}-${cycles}`;
   return {
     node: { uuid, name: `node-${mac.slice(-2)}` },
     intent,
@@ -128,7 +130,10 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     // As the operation tells it that switches a machine on.
     recorder.emit('node.boot-intent', subject, { intent: 'agent', reason: 'the test wants it', powerCycle: 1 });
     recorder.emit('node.power-state', subject, { from: 'off', to: 'on' } as never);
-  } else intents.set(mac, intent as BootIntent['intent']);
+  } else {
+    cycles += 1;
+    intents.set(mac, intent as BootIntent['intent']);
+  }
   say({ kind: 'set', line });
 });
 say({ kind: 'ready', uid: process.getuid?.() });

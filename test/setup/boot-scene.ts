@@ -135,6 +135,7 @@ export async function bootOn(
     bootDir,
     provisioning: { interface: 'br0', address: '127.0.0.254', ...more.provisioning },
     authenticate: async () => world.context,
+    goneAfterMs: 2_000,
     apiUrl: 'https://127.0.0.254:6385',
     imageKey: '-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n',
     caCertificate: '-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n',
