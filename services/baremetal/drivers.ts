@@ -116,6 +116,8 @@ export const hardwareTypes: readonly HardwareType[] = [
     prefix: 'redfish',
     interfaces: {
       ...common,
+      // Serial over LAN of the same BMC, where Redfish names it.
+      console: ['ipmitool-socat', 'no-console'],
       boot: ['ipxe', 'pxe'],
       deploy: ['direct'],
       inspect: ['agent', 'no-inspect'],

@@ -5,6 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import { type BmcReply, PAYLOAD, SolEnd, type SolSteps } from '../ipmi/index.ts';
 
 const MOST_KEPT = 65_536;
+const SOL_DEACTIVATED = 0x10;
 const CHARACTERS_A_PACKET = 200;
 const RETRY_MS = 500;
 /** Repetitions before the other side counts as gone. */
@@ -60,6 +61,8 @@ export class VirtualConsole {
   deactivate(): BmcReply {
     if (this.#owner === 0) return { completionCode: 0x80 };
     this.#cancel();
+    // Whoever had it is told (table 15-2, status bit 4); of a session that has ended nothing is sent.
+    this.#options.send(this.#owner, Buffer.of(0, 0, 0, SOL_DEACTIVATED));
     this.#owner = 0;
     this.#end = undefined;
     return { completionCode: 0 };

@@ -52,6 +52,13 @@ export async function serveVirtualRedfish(options: ServeRedfishOptions = {}): Pr
   const mockup: Mockup = createRedfishMockup({
     machine,
     flavour: { ...mockupFlavours[flavour], ...options.change },
+    // As BMCs do: once, and whoever is not there has missed it.
+    onPush: (destination, event) =>
+      void fetch(destination, {
+        method: 'POST',
+        body: JSON.stringify(event),
+        headers: { 'Content-Type': 'application/json' },
+      }).catch(() => {}),
     ...(options.maxSessions !== undefined && { maxSessions: options.maxSessions }),
   });
   const { faults } = mockup;

@@ -21,8 +21,7 @@ export const bmcDrivers: Readonly<Record<BmcDriver, DriverRow>> = {
   redfish: {
     there: true,
     title: 'Redfish over HTTPS, with what its vendors do otherwise',
-    // The standard names ways to a serial console (SSH, IPMI, a WebSocket of the vendor's) and has none of its own.
-    capabilities: capabilityNames.filter((name) => name !== 'console' && name !== 'probe'),
+    capabilities: capabilityNames.filter((name) => name !== 'probe'),
   },
 };
 

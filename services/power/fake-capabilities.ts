@@ -84,7 +84,10 @@ export function fakeCapabilities(room: FakeRoom): Capabilities {
       open: (options, signal) =>
         command('Activate Payload', signal, () => {
           const its = holdings();
-          if (its.console && options.steal !== true) throw refuse('open the console', 'the console is in use');
+          if (its.console && options.steal !== true)
+            throw fault('bmc-console-in-use', {
+              ...{ bmc: name, node: access.name ?? access.key, text: 'one stream is all that it has' },
+            });
           its.console?.onClose?.('The console was taken by another.');
           its.console = options;
           const isOpen = () => its.console === options;

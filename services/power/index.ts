@@ -1,4 +1,5 @@
 /** Front door of power: one BMC object for each node, kept with its session; drivers as a table. */
+import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { House } from '../core/house.ts';
 import {
@@ -8,12 +9,13 @@ import {
   type IpmiTransport,
   openIpmiSocket,
 } from '../ipmi/index.ts';
+import { eventsOf, tellsOfPower } from '../redfish/index.ts';
 import type { Bmc, BmcAccess, PowerState } from './bmc.ts';
 import { bootWays, obeyingBmc } from './boot-ways.ts';
 import { requireDriver } from './drivers.ts';
 import { createFakeMachines, type FakeMachines } from './fake.ts';
 import { createFleet, type Fleet, type FleetHooks, type FleetSettings } from './fleet.ts';
-import { bmcName, createIpmiBmc, type IpmiBmc } from './ipmi.ts';
+import { bmcName, createIpmiBmc, type IpmiBmc, ipmiConsole } from './ipmi.ts';
 import { createRedfishBmc, type RedfishPowerBmc } from './redfish.ts';
 
 export {
@@ -50,6 +52,8 @@ export interface Power {
    * failed or took more than one datagram: a thousand healthy BMCs would be a hundred rows a second that say nothing.
    */
   fleet(hooks: FleetHooks, settings?: Partial<FleetSettings>): PowerFleet;
+  /** An event that a BMC POSTed under `pushUrl`, by the last part of its path; false: nobody asked for it. */
+  pushed(token: string, payload: unknown): boolean;
   /** The machines behind driver `fake-hardware`: tests and simulations move them. */
   readonly fakes: FakeMachines;
   close(): Promise<void>;
@@ -61,6 +65,8 @@ export interface PowerDeps {
   clock?: Clock;
   /** The one UDP socket of all IPMI sessions, opened at the first command. Default: any free port on every address. */
   socketFactory?: () => Promise<IpmiSocket & { close?(): unknown }>;
+  /** Where Redfish BMCs without an event stream POST their events: `https://…/baremetal/v1/bmc-events`. Default: they are polled. */
+  pushUrl?: string;
   /** Waits of Redfish clients (a busy BMC, a task); tests put their own. */
   redfishWait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
@@ -83,6 +89,8 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
   /** Nodes that a fleet loop asks just now. */
   const swept = new Set<string>();
   const fleets = new Set<Fleet>();
+  /** What a pushed event leads to, by the token of its destination. */
+  const pushes = new Map<string, () => void>();
   const openSocket = deps.socketFactory ?? openIpmiSocket;
   const { clock: passing = systemClock } = deps;
   const wait = (ms: number) => new Promise<void>((resolve) => passing.after(ms, resolve));
@@ -134,6 +142,7 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
       const bmc = createRedfishBmc(access, {
         onExchange: ({ bmc, command, attempts, ms, error }) =>
           hear(access.key, { bmc, command, attempts, ms: Math.round(ms * 10) / 10, error: error?.message ?? null }),
+        ipmiConsole: (its) => ipmiConsole(its, openTransport),
         ...(deps.redfishWait && { wait: deps.redfishWait }),
       });
       return { bmc, close: () => bmc.close(), hints: bmc.hints };
@@ -163,7 +172,17 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
     const found = kept.get(key);
     if (!found?.hints || found.heard) return;
     found.heard = new AbortController();
-    found.hints(() => fleet.hurry(key), found.heard.signal);
+    const onHint = () => fleet.hurry(key);
+    const { signal } = found.heard;
+    if (deps.pushUrl === undefined) {
+      found.hints(onHint, signal);
+      return;
+    }
+    const token = randomBytes(32).toString('base64url');
+    pushes.set(token, onHint);
+    signal.addEventListener('abort', () => pushes.delete(token), { once: true });
+    const prefix = `${deps.pushUrl}/${key}/`;
+    found.hints(onHint, signal, { prefix, destination: `${prefix}${token}` });
   }
 
   function sweep(key: string): Promise<PowerState> | null {
@@ -175,6 +194,11 @@ export function createPower(house: Pick<House, 'recorder'>, deps: PowerDeps = {}
 
   const power: Power = {
     fakes,
+    pushed(token, payload) {
+      const onHint = pushes.get(token);
+      if (onHint && eventsOf(payload).some(tellsOfPower)) onHint();
+      return onHint !== undefined;
+    },
     fleet(hooks, settings) {
       const clock = deps.clock ? { clock: deps.clock } : {};
       const fleet = createFleet({ power: sweep, ...clock }, hooks, settings);

@@ -158,6 +158,8 @@ export function ipmiCapabilities(room: IpmiRoom): Omit<Capabilities, 'virtualMed
         } catch (error) {
           void session.close({ deadline: 1_000 });
           if (signal?.aborted) throw signal.reason;
+          if (error instanceof IpmiError && error.step === 'Activate Payload' && error.completionCode === consoleTaken)
+            throw fault('bmc-console-in-use', { ...named(room.access), text: error.fault }, error);
           throw room.fault('open the console', error);
         }
       },
@@ -252,6 +254,9 @@ export function ipmiCapabilities(room: IpmiRoom): Omit<Capabilities, 'virtualMed
     };
   }
 }
+
+/** Completion code of Activate Payload (section 24.1): the payload is active on another session. */
+const consoleTaken = 0x80;
 
 const named = (access: BmcAccess) => ({ bmc: `${access.address}:${access.port}`, node: access.name ?? access.key });
 

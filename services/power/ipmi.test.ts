@@ -102,6 +102,33 @@ describe('IPMI', () => {
     expect(told).not.toContain(whole.password);
   });
 
+  it.each([
+    { title: 'another', kg: '0x0102030405060708' },
+    { title: 'none', kg: '' },
+  ])('says that the key K_g is wrong, and the password is not, where we have $title', async ({ kg }) => {
+    const { bmc } = await setUp({ options: { kg } }, {}, { kg: 'the key of the house' });
+    const failure = await bmc.power().catch((error) => error);
+    expect(failure.code).toBe('bmc-key');
+    expect(failure.message).toMatch(/takes the password of admin and not the key K_g: .*Set the BMC’s own key/);
+    expect(JSON.stringify([failure, failure.details])).not.toMatch(/the key of the house|0102030405060708/);
+  });
+
+  it('says whose the console is, and takes it when told', async () => {
+    const { bmc, power, access } = await setUp();
+    const ends: (string | null)[] = [];
+    await bmc.console!.open({ onData() {}, onClose: (reason) => ends.push(reason) });
+    const other = power.bmc({ ...access, key: 'other', name: 'n2' });
+    const failure = await other.console!.open({ onData() {} }).catch((error) => error);
+    expect(failure.code).toBe('bmc-console-in-use');
+    expect(failure.message).toMatch(
+      /console of node n2 is held by another session at the BMC .*in use.*Close the program/,
+    );
+    const stream = await other.console!.open({ onData() {}, steal: true });
+    await expect.poll(() => ends).toEqual([expect.stringMatching(/the BMC ended the console/)]);
+    await stream.close();
+    power.forget('other');
+  });
+
   it('says in a sentence of its own that another’s session answers', async () => {
     const { virtual, access } = await setUp();
     // Two machines with one address: the other’s answers carry ids of sessions that we never had.

@@ -2,6 +2,7 @@
 import { type ErrorCode, Fault, fault } from '../core/errors/index.ts';
 import { IpmiError, type IpmiErrorCode, type IpmiSession, type IpmiTransport, vendorOf } from '../ipmi/index.ts';
 import { type Bmc, type BmcAccess, type BootDevice, bootDeviceNames } from './bmc.ts';
+import type { ConsoleOpener } from './capabilities.ts';
 import { type AskCall, ipmiCapabilities } from './ipmi-capabilities.ts';
 
 /** What a failed exchange means to an operator; the rest is `bmc-refused`. */
@@ -49,6 +50,13 @@ const longDeadline = 120_000;
 
 export interface IpmiBmc extends Bmc {
   close(): void;
+}
+
+/** A console alone, on a session of its own. */
+export function ipmiConsole(access: BmcAccess, transport: () => Promise<IpmiTransport>): ConsoleOpener {
+  const { console } = createIpmiBmc(access, transport);
+  // The driver ipmi has one always (drivers.ts).
+  return console as ConsoleOpener;
 }
 
 export function createIpmiBmc(access: BmcAccess, transport: () => Promise<IpmiTransport>): IpmiBmc {

@@ -3,12 +3,14 @@ import type { RedfishAccount, RedfishBmc, RedfishHealth, RedfishSensor } from '.
 import type { BmcAccess } from './bmc.ts';
 import type {
   Capabilities,
+  ConsoleOpener,
   Health,
   IndicatorState,
   PowerPolicy,
   SensorReading,
   ThresholdName,
 } from './capabilities.ts';
+import { redfishConsole } from './redfish-console.ts';
 
 export interface RedfishRoom {
   readonly access: BmcAccess;
@@ -19,6 +21,8 @@ export interface RedfishRoom {
     work: (bmc: RedfishBmc, call: { deadline: number; signal?: AbortSignal; step: string }) => Promise<T>,
     long?: boolean,
   ): Promise<T>;
+  /** A console of the same BMC over IPMI. */
+  ipmiConsole(access: BmcAccess): ConsoleOpener;
 }
 
 /** Redfish's names of limits → ours. */
@@ -78,9 +82,14 @@ const policies: Readonly<Record<string, PowerPolicy>> = {
 /** Those of IPMI v2.0 and of every Redfish service that does not tell. */
 const usualLongest = 20;
 
-export function redfishCapabilities(room: RedfishRoom): Omit<Capabilities, 'console' | 'probe'> {
+export function redfishCapabilities(room: RedfishRoom): Omit<Capabilities, 'probe'> {
   const { ask, access } = room;
   return {
+    console: redfishConsole({
+      access,
+      ways: (signal) => ask('find its serial console', signal, (b, o) => b.consoles(o)),
+      ipmi: room.ipmiConsole,
+    }),
     sensors: {
       read: async (signal) => readingsOf(await ask('read its sensors', signal, (b, o) => b.sensors(o), true)),
     },

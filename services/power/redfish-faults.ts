@@ -13,7 +13,7 @@ const faults: Readonly<Partial<Record<RedfishErrorCode, ErrorCode>>> = {
   certificate: 'bmc-certificate',
   'not-redfish': 'bmc-not-redfish',
   credentials: 'bmc-credentials',
-  privilege: 'bmc-credentials',
+  privilege: 'bmc-privilege',
   'password-expired': 'bmc-password-expired',
   'system-unknown': 'bmc-system-unknown',
   'action-not-allowed': 'bmc-action-not-allowed',

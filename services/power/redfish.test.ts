@@ -1,18 +1,21 @@
+import { randomInt } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createWorld } from '../../test/setup/world.ts';
-import { type ServeRedfishOptions, serveVirtualRedfish } from '../lab/index.ts';
+import { createVirtualBmc, type ServeRedfishOptions, serveVirtualBmc, serveVirtualRedfish } from '../lab/index.ts';
 import type { BmcAccess } from './bmc.ts';
 import { bmcConformance } from './conformance.ts';
-import { createPower } from './index.ts';
+import { createPower, type PowerDeps } from './index.ts';
 
 const password = 'secret-of-admin1';
 const accounts = [{ name: 'admin', password, role: 'Administrator' }] as const;
 
 /** A BMC of our own on loopback, and power over it. Waits (a busy BMC, a task) cost no time. */
-async function setUp(served: ServeRedfishOptions = {}, access: Partial<BmcAccess> = {}) {
+async function setUp(served: ServeRedfishOptions = {}, access: Partial<BmcAccess> = {}, deps: PowerDeps = {}) {
   const world = await createWorld({ keep: true });
   const virtual = await serveVirtualRedfish({ accounts, ...served });
-  const power = createPower(world, { redfishWait: async (_, signal) => signal.throwIfAborted() });
+  const power = createPower(world, { redfishWait: async (_, signal) => signal.throwIfAborted(), ...deps });
   onTestFinished(async () => {
     // In this order: the sessions are deleted while the BMC still answers.
     virtual.mockup.faults.deaf = false;
@@ -34,6 +37,17 @@ async function setUp(served: ServeRedfishOptions = {}, access: Partial<BmcAccess
   return { world, virtual, power, access: whole, bmc: power.bmc(whole) };
 }
 
+/** Serial over LAN beside a Redfish service: the same address, as with a real BMC, and IPMI's own port. */
+async function beside(host: string, ipmiPassword = password) {
+  const virtual = createVirtualBmc({ users: [{ name: 'admin', password: ipmiPassword, privilege: 'administrator' }] });
+  const served = await serveVirtualBmc(virtual, host, 623);
+  onTestFinished(() => served.close());
+  return virtual;
+}
+
+/** An address that no other test has. */
+const loopback = (): string => `127.9.${randomInt(1, 255)}.${randomInt(1, 255)}`;
+
 async function reason(work: Promise<unknown>): Promise<readonly [string, string]> {
   const failure: { code?: string; message?: string } = await work.then(
     () => ({}),
@@ -45,8 +59,16 @@ async function reason(work: Promise<unknown>): Promise<readonly [string, string]
 // HPE’s mode is what the firmware is set to, so that it cannot keep what conformance asks for; it has a test of its own below.
 describe.each(['contoso', 'dell10', 'supermicro', 'lenovo', 'ami'] as const)('Redfish, as %s has it', (flavour) => {
   bmcConformance('redfish', async () => {
-    const { bmc, virtual } = await setUp({ flavour });
+    const host = loopback();
+    // AMI's service names no console at all; one that does is what is tested here.
+    const { bmc, virtual } = await setUp({
+      flavour,
+      host,
+      ...(flavour === 'ami' && { change: { serial: 'manager' } }),
+    });
+    const { machine } = await beside(host);
     return {
+      say: (text) => machine.console.feed(text),
       bmc,
       password,
       break() {
@@ -125,8 +147,28 @@ describe('each failure is a sentence of its own', () => {
     const { bmc } = await setUp({ accounts: [{ name: 'admin', password, role: 'ReadOnly' }] });
     expect(await bmc.power()).toBe('off');
     const [code, message] = await reason(bmc.setPower('on'));
+    expect(code).toBe('bmc-privilege');
+    expect(message).toMatch(
+      /does not let the user admin do this: .*insufficient privileges.*Make the user administrator/,
+    );
+  });
+
+  it('no console that we could open, naming those that there are', async () => {
+    const { bmc } = await setUp({ change: { serial: 'none' } });
+    expect(await reason(bmc.console!.open({ onData() {} }))).toMatchObject([
+      'bmc-console-none',
+      /The BMC 127\.0\.0\.1 of node n1 offers no serial console over IPMI: it names none at all\. Enable IPMI/,
+    ]);
+  });
+
+  it('a console whose IPMI has another password', async () => {
+    const host = loopback();
+    const { bmc } = await setUp({ host });
+    await beside(host, 'another-password');
+    const [code, message] = await reason(bmc.console!.open({ onData() {} }));
     expect(code).toBe('bmc-credentials');
-    expect(message).toContain('insufficient privileges');
+    expect(message).toMatch(/^The BMC 127\.9\.\d+\.\d+:623 of node n1 refuses the user admin: /);
+    expect(message).not.toContain(password);
   });
 
   it('a password that has to be changed first', async () => {
@@ -225,6 +267,54 @@ describe('a Redfish node in the fleet', () => {
     virtual.machine.press(true);
     expect(await second).toBe('on');
     expect(news).toEqual(['off', 'on']);
+    fleet.stop();
+  });
+
+  it('is told to POST its events where it has no stream, and is looked at when it does', async () => {
+    const posted: string[] = [];
+    let answer = 0;
+    const door = createServer((request, response) => {
+      request.setEncoding('utf8').on('data', (text) => posted.push(text));
+      request.on('end', () => {
+        const known = power.pushed(request.url?.split('/').pop() ?? '', JSON.parse(posted.join('')));
+        answer = known ? 204 : 410;
+        response.writeHead(answer).end();
+      });
+    });
+    await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve));
+    const pushUrl = `http://127.0.0.1:${(door.address() as AddressInfo).port}/events`;
+    const { virtual, power, access } = await setUp({ change: { stream: null } }, {}, { pushUrl });
+    onTestFinished(() => void door.close());
+    const news: string[] = [];
+    const fleet = power.fleet({ onState: (_, to) => void news.push(to) }, { everyMs: 3_600_000 });
+    fleet.watch(access);
+    fleet.start();
+    fleet.hurry(access.key);
+    const subscriptions = '/redfish/v1/EventService/Subscriptions';
+    await expect.poll(() => news).toEqual(['off']);
+    await expect.poll(() => virtual.mockup.requests).toContain(`POST ${subscriptions}`);
+    // Looked at again only because of what the BMC sends.
+    await expect.poll(() => virtual.mockup.subscriptions.size).toBe(1);
+    const [[path = '', { Destination } = {}] = []] = [...virtual.mockup.subscriptions];
+    expect(String(Destination)).toMatch(new RegExp(`^${pushUrl}/${access.key}/[-\\w]{43}$`));
+    virtual.machine.press(true);
+    await expect.poll(() => news).toEqual(['off', 'on']);
+    expect(answer).toBe(204);
+    expect(power.pushed('another-token', JSON.parse(posted[0]!))).toBe(false);
+    fleet.unwatch(access.key);
+    await expect.poll(() => virtual.mockup.requests).toContain(`DELETE ${path}`);
+    expect(virtual.mockup.subscriptions.size).toBe(0);
+
+    // One that a killed process left behind is ended, and no other's.
+    for (const Destination of [`${pushUrl}/${access.key}/of-a-dead-process`, 'https://192.0.2.7/their/own'])
+      virtual.mockup.subscriptions.set(`${subscriptions}/${Destination.length}`, { Destination });
+    fleet.watch(access);
+    await expect
+      .poll(() => [...virtual.mockup.subscriptions.values()].map((one) => String(one.Destination)))
+      .toEqual([
+        'https://192.0.2.7/their/own',
+        expect.stringMatching(new RegExp(`^${pushUrl}/${access.key}/[-\\w]{43}$`)),
+      ]);
     fleet.stop();
   });
 

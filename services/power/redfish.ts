@@ -11,6 +11,7 @@ import {
   tellsOfPower,
 } from '../redfish/index.ts';
 import type { Bmc, BmcAccess, BootDevice, BootDeviceName, PowerTarget } from './bmc.ts';
+import type { ConsoleOpener } from './capabilities.ts';
 import { redfishOptions } from './redfish-access.ts';
 import { redfishCapabilities } from './redfish-capabilities.ts';
 import { redfishFault } from './redfish-faults.ts';
@@ -50,14 +51,25 @@ const devices: Readonly<Record<string, BootDeviceName>> = {
 
 export interface RedfishPowerBmc extends Bmc {
   /**
-   * Calls `onHint` at each event that tells of power, until the signal; reconnects by itself, and asks again for a stream of a BMC that
-   * had none an hour ago. An event is a reason to look, never the truth: who listens reads the state.
+   * Calls `onHint` at each event that tells of power, until the signal; reconnects by itself. A BMC without a stream is asked to POST
+   * its events to `push`, where that is given; an hour later both are looked at again. An event is a reason to look, never the
+   * truth: who listens reads the state.
    */
-  hints(onHint: () => void, signal: AbortSignal): void;
+  hints(onHint: () => void, signal: AbortSignal, push?: PushAddress): void;
   close(): Promise<void>;
 }
 
+/** Where a BMC may POST its events. */
+export interface PushAddress {
+  /** What all subscriptions of this node begin with: those that a process left behind are known by it. */
+  readonly prefix: string;
+  /** Not to be guessed; the BMC keeps it. */
+  readonly destination: string;
+}
+
 export interface RedfishDeps {
+  /** A console of the same BMC over IPMI. */
+  readonly ipmiConsole: (access: BmcAccess) => ConsoleOpener;
   readonly onExchange?: (exchange: Exchange) => void;
   /** Waits of the client; tests put their own. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -66,9 +78,10 @@ export interface RedfishDeps {
 const firstPause = 5_000;
 const mostPause = 300_000;
 const noStreamPause = 3_600_000;
+const leaveMs = 1_000;
 
 /** @throws Fault `bmc-access-invalid` */
-export function createRedfishBmc(access: BmcAccess, deps: RedfishDeps = {}): RedfishPowerBmc {
+export function createRedfishBmc(access: BmcAccess, deps: RedfishDeps): RedfishPowerBmc {
   const { wait } = deps;
   const redfish = new RedfishBmc({
     ...redfishOptions(access),
@@ -97,7 +110,7 @@ export function createRedfishBmc(access: BmcAccess, deps: RedfishDeps = {}): Red
   }
 
   const bmc: RedfishPowerBmc = {
-    ...redfishCapabilities({ access, ask }),
+    ...redfishCapabilities({ access, ask, ipmiConsole: deps.ipmiConsole }),
     power: (signal) => ask('read the power state', signal, (b, o) => b.power(o)),
     setPower: (target, signal) => ask(`switch ${target}`, signal, (b, o) => b.reset(goals[target], o)),
     async bootDevice(signal): Promise<BootDevice | null> {
@@ -133,15 +146,18 @@ export function createRedfishBmc(access: BmcAccess, deps: RedfishDeps = {}): Red
         model: found.model,
       };
     },
-    hints(onHint, signal) {
+    hints(onHint, signal, push) {
       const listen = async () => {
         let pause = firstPause;
         let stream: string | null = null;
+        let subscription: string | null = null;
         while (!signal.aborted) {
           try {
             stream ??= await redfish.eventStream({ signal, step: 'find its event stream' });
-            if (stream === null) pause = noStreamPause;
-            else
+            if (stream === null) {
+              if (push) subscription = await redfish.subscribe(push, subscription, { signal });
+              pause = noStreamPause;
+            } else
               for await (const events of redfish.listen(stream, { signal })) {
                 pause = firstPause;
                 if (events.some(tellsOfPower)) onHint();
@@ -149,10 +165,11 @@ export function createRedfishBmc(access: BmcAccess, deps: RedfishDeps = {}): Red
           } catch {
             // A BMC without a working stream is polled like any other; its polls tell what is wrong.
           }
-          if (signal.aborted) return;
-          await waitMs(pause, signal);
+          if (!signal.aborted) await waitMs(pause, signal);
           pause = pause === noStreamPause ? firstPause : Math.min(pause * 2, mostPause);
         }
+        // The BMC would go on to knock at a door that is not ours any more.
+        if (subscription !== null) await redfish.unsubscribe(subscription, { deadline: leaveMs }).catch(() => {});
       };
       void listen();
     },

@@ -14,7 +14,7 @@ import { type BootOutcome, setBootOverride } from './boot-override.ts';
 import { type AskOptions, type ClientOptions, RedfishClient } from './client.ts';
 import { RedfishError } from './errors.ts';
 import { clearLog, findLog, type RedfishLogEntry, readLog, timeOf } from './event-log.ts';
-import { eventService, listen, type RedfishEvent } from './events.ts';
+import { eventService, listen, type RedfishEvent, subscribe, subscriptionsOf } from './events.ts';
 import { type Found, findSystem } from './find.ts';
 import { type RedfishFirmware, type RedfishInventory, readFirmware, readInventory } from './inventory.ts';
 import { chooseSlot, ejectMedia, insertMedia, mediaSlots, type RedfishMedia } from './media.ts';
@@ -319,6 +319,29 @@ export class RedfishBmc {
 
   listen(stream: string, options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<RedfishEvent[]> {
     return listen(this.client, stream, options);
+  }
+
+  /**
+   * Has the BMC POST its events; the subscription's path, null where it has none. `held` is the one from before: it is kept if it is still
+   * there. Others whose destination begins with `prefix` were left behind by a process that died, and are ended.
+   */
+  async subscribe(
+    { prefix, destination }: { readonly prefix: string; readonly destination: string },
+    held: string | null,
+    options: AskOptions = {},
+  ): Promise<string | null> {
+    const ask = { step: 'subscribe to its events', ...options };
+    const { root } = await this.find(ask);
+    const { subscriptions } = await eventService(this.client, root, ask);
+    if (subscriptions === null) return null;
+    const there = await subscriptionsOf(this.client, subscriptions, prefix, ask);
+    if (held !== null && there.includes(held)) return held;
+    for (const path of there) await this.unsubscribe(path, ask);
+    return subscribe(this.client, subscriptions, { destination, context: 'undercloud' }, ask);
+  }
+
+  async unsubscribe(path: string, options: AskOptions = {}): Promise<void> {
+    await this.client.delete(path, { step: 'end its subscription', ...options });
   }
 
   close(options: { readonly deadline?: number } = {}): Promise<void> {

@@ -106,6 +106,30 @@ export async function* listen(
   }
 }
 
+const mostSubscriptions = 100;
+
+/** Paths of those subscriptions whose destination begins so. */
+export async function subscriptionsOf(
+  client: RedfishClient,
+  subscriptions: string,
+  prefix: string,
+  options: AskOptions,
+): Promise<string[]> {
+  const { json } = await client.get(subscriptions, options);
+  const found: string[] = [];
+  for (const member of list(json.Members).slice(0, mostSubscriptions)) {
+    const path = linkOf(member);
+    if (path === null) continue;
+    // One that has gone meanwhile, or that only its maker may read, is none of ours.
+    const one = await client.get(path, options).catch((error) => {
+      if (error instanceof RedfishError && (error.status === 404 || error.status === 403)) return null;
+      throw error;
+    });
+    if ((text(one?.json.Destination) ?? '').startsWith(prefix)) found.push(path);
+  }
+  return found;
+}
+
 /** Has the BMC POST its events to `destination`; returns the subscription's path, which `client.delete` ends. */
 export async function subscribe(
   client: RedfishClient,

@@ -48,7 +48,13 @@ export function bootOf(machine: MockupMachine, flavour: MockupFlavour): Body {
   };
 }
 
-export function mockupTree(machine: MockupMachine, flavour: MockupFlavour, sessions: () => readonly string[]): Tree {
+/** Names or paths of what comes and goes. */
+export interface NamedMembers {
+  sessions(): readonly string[];
+  subscriptions(): readonly string[];
+}
+
+export function mockupTree(machine: MockupMachine, flavour: MockupFlavour, named: NamedMembers): Tree {
   const tree = new Map<string, () => Body>();
   const paths = pathsOf(flavour);
   const { system, manager, chassis } = paths;
@@ -230,7 +236,7 @@ export function mockupTree(machine: MockupMachine, flavour: MockupFlavour, sessi
     SessionTimeout: 1_800,
     Sessions: link(sessionsPath),
   }));
-  collect(sessionsPath, 'SessionCollection', sessions);
+  collect(sessionsPath, 'SessionCollection', named.sessions);
   const accounts = `${root}/AccountService/Accounts`;
   add(`${root}/AccountService`, 'AccountService.v1_10_0.AccountService', () => ({
     ServiceEnabled: true,
@@ -253,7 +259,7 @@ export function mockupTree(machine: MockupMachine, flavour: MockupFlavour, sessi
     ...(flavour.stream && { ServerSentEventUri: flavour.stream }),
     Subscriptions: link(`${root}/EventService/Subscriptions`),
   }));
-  collect(`${root}/EventService/Subscriptions`, 'EventDestinationCollection', () => []);
+  collect(`${root}/EventService/Subscriptions`, 'EventDestinationCollection', named.subscriptions);
   add(`${root}/UpdateService`, 'UpdateService.v1_8_3.UpdateService', () => ({
     ServiceEnabled: true,
     FirmwareInventory: link(`${root}/UpdateService/FirmwareInventory`),

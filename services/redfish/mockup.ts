@@ -23,6 +23,8 @@ export interface Mockup {
   /** Requests answered, by method and path without query: tests count. */
   readonly requests: readonly string[];
   readonly sessions: number;
+  /** By path; a test may put some there. */
+  readonly subscriptions: Map<string, Readonly<Record<string, unknown>>>;
   handle(request: MockupRequest): MockupAnswer;
   /** Whether this GET opens the event stream; `send` is then called with each piece, until the returned function. Null: it does not. */
   stream(request: MockupRequest, send: (text: string) => void): (() => void) | null;
@@ -49,6 +51,8 @@ export function createRedfishMockup(options: {
   readonly flavour: MockupFlavour;
   readonly random?: (bytes: number) => Buffer;
   readonly maxSessions?: number;
+  /** An event for a subscriber: who serves the mock-up POSTs it. */
+  readonly onPush?: (destination: string, event: object) => void;
 }): Mockup {
   const { machine, flavour, random = randomBytes, maxSessions = 8 } = options;
   const faults = noFaults();
@@ -56,10 +60,13 @@ export function createRedfishMockup(options: {
   const tasks = new Map<string, Task>();
   const listeners = new Set<(text: string) => void>();
   const requests: string[] = [];
-  const subscriptions = new Map<string, Body>();
+  const subscriptions: Mockup['subscriptions'] = new Map();
   let named = 0;
   let events = 0;
-  const tree = mockupTree(machine, flavour, () => [...sessions.values()].map(({ id }) => id));
+  const tree = mockupTree(machine, flavour, {
+    sessions: () => [...sessions.values()].map(({ id }) => id),
+    subscriptions: () => [...subscriptions.keys()],
+  });
   const paths = pathsOf(flavour);
   const context: WriteContext = { machine, flavour, faults };
 
@@ -84,6 +91,7 @@ export function createRedfishMockup(options: {
         },
       ],
     };
+    for (const { Destination } of subscriptions.values()) options.onPush?.(String(Destination), event);
     for (const send of listeners) send(`id: ${events}\ndata: ${JSON.stringify(event)}\n\n`);
   });
 
@@ -285,6 +293,8 @@ export function createRedfishMockup(options: {
       );
     if (method === 'GET' || method === 'HEAD') {
       const task = tasks.get(path);
+      const subscription = subscriptions.get(path);
+      if (subscription) return { status: 200, headers: {}, body: { ...subscription, '@odata.id': path } };
       return task ? lookAtTask(path, task) : get(path, request.url);
     }
     if (method === 'DELETE') {
@@ -329,6 +339,7 @@ export function createRedfishMockup(options: {
     faults,
     flavour,
     requests,
+    subscriptions,
     get sessions() {
       return sessions.size;
     },

@@ -64,7 +64,8 @@ export async function createServices(
     deliveryUrl: provisioning ? `http://${provisioning.address}:${bootPort}` : null,
     users: async (imageId) => (await compute.serversOf(imageId)).map((server) => `server ${server.name}`),
   });
-  const power = createPower(house);
+  // A BMC that is asked to send its events needs a name for us that it can reach.
+  const power = createPower(house, config.publicUrl ? { pushUrl: `${config.publicUrl}/baremetal/v1/bmc-events` } : {});
   const network = createNetwork(house, common);
   if (provisioning) {
     const { cidr, pool, gateway, nameservers } = provisioning;

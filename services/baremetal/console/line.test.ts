@@ -46,10 +46,7 @@ function bmc() {
       async open(options) {
         state.opens += 1;
         if (state.heldElsewhere && !options.steal)
-          throw fault('bmc-refused', {
-            ...{ bmc: 'b', node: 'n1', command: 'open the console' },
-            text: 'Activate Payload: that the console is in use by another session',
-          });
+          throw fault('bmc-console-in-use', { bmc: 'b', node: 'n1', text: 'it is in use by another session' });
         state.heldElsewhere = false;
         state.stream = options;
         queueMicrotask(() => state.opened());

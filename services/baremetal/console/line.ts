@@ -54,9 +54,7 @@ const retryMs = [1_000, 2_000, 5_000, 10_000, 30_000] as const;
 const heldRetryMs = 30_000;
 const noteEveryMs = 5_000;
 
-/** Told by the driver's sentence where the code is the general one. */
-export const isInUse = (error: Fault): boolean =>
-  (error.code as string) === 'bmc-console-in-use' || /the console is in use/.test(error.message);
+export const isInUse = (error: Fault): boolean => error.code === 'bmc-console-in-use';
 
 export class ConsoleLine {
   readonly node: string;
@@ -226,7 +224,7 @@ export class ConsoleLine {
         this.#hooks.onRefused(failure.message);
         for (const party of this.#parties) if (again) party.tell({ type: 'note', text: failure.message });
       }
-      this.#later(isInUse(failure));
+      this.#later(failure.code === 'console-in-use' || failure.code === 'bmc-console-none');
       throw failure;
     }
     if (signal.aborted) {

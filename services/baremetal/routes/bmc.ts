@@ -160,6 +160,16 @@ export function bmcRoutes(api: Api, rooms: Rooms, v: string): void {
   api.get(`${v}/bmcs/fleet`, async () => baremetal.fleetCounts());
 }
 
+/** Events that BMCs POST: the token in the path is the key, so that no other is asked for. */
+export function bmcEventRoutes(api: Api, { ground }: Rooms): void {
+  api.post('/v1/bmc-events/:node/:token', async (request, reply) => {
+    const { token } = request.params as { token: string };
+    // Gone: a BMC that is told so ends its subscription.
+    if (!ground.power.pushed(token, request.body)) return reply.code(410).send();
+    return reply.code(204).send();
+  });
+}
+
 /** With what boots have shown since. */
 const cardView = (
   { vendor, model, firmware, rows, quirks, node, takenAt }: StoredCard,

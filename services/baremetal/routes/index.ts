@@ -3,7 +3,7 @@ import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import type { Rooms } from '../index.ts';
 import { ramdiskRoutes } from './agent.ts';
-import { bmcRoutes } from './bmc.ts';
+import { bmcEventRoutes, bmcRoutes } from './bmc.ts';
 import { consoleRoutes, consoleSocket } from './console.ts';
 import { letIn, requireRoute, speakIronic } from './dialect.ts';
 import { driverRoutes } from './drivers.ts';
@@ -31,6 +31,7 @@ export async function allRoutes(api: Api, rooms: Rooms): Promise<void> {
   speakIronic(api, { fallback: true });
   versionRoutes(api, rooms);
   ramdiskRoutes(api, rooms);
+  bmcEventRoutes(api, rooms);
   await api.register(async (inner) => consoleSocket(inner as unknown as Api, rooms));
   await api.register(async (inner) => {
     const closed = inner as unknown as Api;

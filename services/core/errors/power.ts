@@ -37,7 +37,8 @@ export const powerErrors = {
   'bmc-privilege': {
     status: 400,
     sentence: 'The BMC {bmc} of node {node} does not let the user {user} do this: {text}.',
-    remedy: 'Make the user administrator on the BMC’s LAN channel, or name the level that it has (ipmi_priv_level).',
+    remedy:
+      'Make the user administrator on the BMC (with IPMI, on its LAN channel), or name the level that it has (ipmi_priv_level).',
   },
   'bmc-key': {
     status: 400,
@@ -54,6 +55,17 @@ export const powerErrors = {
     status: 503,
     sentence: 'The BMC {bmc} of node {node} has no free session: {text}.',
     remedy: 'Close other consoles and tools on it; idle sessions are dropped by most BMCs after a minute.',
+  },
+  'bmc-console-in-use': {
+    status: 409,
+    sentence: 'The console of node {node} is held by another session at the BMC {bmc}: {text}.',
+    remedy: 'Close the program that holds it (`ipmitool … sol deactivate` ends it), or take it over.',
+  },
+  'bmc-console-none': {
+    status: 400,
+    sentence: 'The BMC {bmc} of node {node} offers no serial console over IPMI: {ways}.',
+    remedy:
+      'Enable IPMI and its serial over LAN on the BMC and see that Redfish’s SerialConsole names it; or manage the node by the driver ipmi.',
   },
   'bmc-foreign-session': {
     status: 502,
