@@ -26,14 +26,14 @@ export interface Noun<R> {
   readonly without: Readonly<Record<string, readonly unknown[]>>;
 }
 
-const text = Type.String({ maxLength: 255 });
-const orNull = (schema: TSchema) => Type.Union([schema, Type.Null()]);
+export const text = Type.String({ maxLength: 255 });
+export const orNull = (schema: TSchema) => Type.Union([schema, Type.Null()]);
 const stamp = (at: Date) => at.toISOString().replace(/\.\d+Z$/, 'Z');
 const either = [true, false, null];
-const none = [null, '', 'None'];
-const empty = [[], null];
+export const none = [null, '', 'None'];
+export const empty = [[], null];
 
-function standing<
+export function standing<
   R extends {
     id: string;
     projectId: string;
@@ -246,8 +246,15 @@ export const portNoun: Noun<PortRecord> = {
             : [{ name: one.opt_name, value: one.opt_value, ipVersion: Number(one.ip_version ?? 4) }],
         ),
     },
-    { name: 'security_groups', show: () => [] },
-    { name: 'security_group_ids', show: () => [] },
+    {
+      name: 'security_groups',
+      show: (r) => r.securityGroups,
+      field: 'securityGroups',
+      schema: orNull(Type.Array(text, { maxItems: 100 })),
+      read: listOrNull,
+    },
+    { name: 'security_group_ids', show: (r) => r.securityGroups },
+    // Nothing filters between a bare-metal node and its switch port here, whatever groups the port has.
     { name: 'port_security_enabled', show: () => false },
     { name: 'allowed_address_pairs', show: () => [] },
     { name: 'qos_policy_id', show: () => null },
@@ -257,8 +264,6 @@ export const portNoun: Noun<PortRecord> = {
     { name: 'ip_allocation', show: (r) => (r.fixedIps.length > 0 ? 'immediate' : 'none') },
   ],
   without: {
-    // Nothing filters between a bare-metal node and its switch port here, and to say otherwise would be a lie.
-    security_groups: empty,
     port_security_enabled: either,
     allowed_address_pairs: empty,
     qos_policy_id: none,

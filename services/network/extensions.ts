@@ -17,12 +17,16 @@ export const extensions = [
   ['provider', 'Provider Network'],
   ['router', 'Neutron L3 Router'],
   ['security-group', 'security-group'],
+  ['security-groups-normalized-cidr', 'Normalized CIDR field for security group rules'],
+  ['segment', 'Segment'],
   ['sorting', 'Sorting support'],
   ['pagination', 'Pagination support'],
+  ['stateful-security-group', 'Stateful security group'],
   ['standard-attr-description', 'standard-attr-description'],
   ['standard-attr-revisions', 'Resource revision numbers'],
   ['standard-attr-tag', 'Tag support for resources with standard attribute'],
   ['standard-attr-timestamp', 'Resource timestamps'],
+  ['trunk', 'Trunk Extension'],
 ].map(([alias, name]) => ({ alias, name, description: name, updated: '2017-01-01T00:00:00-00:00', links: [] }));
 
 /** GET answers `{name: []}`, one of them 404: there are none here. */
@@ -36,11 +40,7 @@ export const emptyCollections: Readonly<Record<string, string>> = {
   '/qos/policies': 'policies',
   '/rbac-policies': 'rbac_policies',
   '/routers': 'routers',
-  '/security-group-rules': 'security_group_rules',
-  '/security-groups': 'security_groups',
-  '/segments': 'segments',
   '/subnetpools': 'subnetpools',
-  '/trunks': 'trunks',
 };
 
 /** Neutron's names of our errors, which clients show and some judge by. */
@@ -48,6 +48,15 @@ export const errorTypes: Readonly<Record<string, string>> = {
   'network-not-found': 'NetworkNotFound',
   'subnet-not-found': 'SubnetNotFound',
   'network-port-not-found': 'PortNotFound',
+  'security-group-not-found': 'SecurityGroupNotFound',
+  'security-group-rule-not-found': 'SecurityGroupRuleNotFound',
+  'security-group-in-use': 'SecurityGroupInUse',
+  'security-group-default': 'SecurityGroupCannotRemoveDefault',
+  'security-group-rule-exists': 'SecurityGroupRuleExists',
+  'segment-not-found': 'SegmentNotFound',
+  'trunk-not-found': 'TrunkNotFound',
+  'port-in-trunk': 'PortInUse',
+  'vlan-in-trunk': 'DuplicateSubPort',
   'network-invalid': 'InvalidInput',
   'network-in-use': 'NetworkInUse',
   'subnet-in-use': 'SubnetInUse',

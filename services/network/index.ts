@@ -8,6 +8,7 @@ import type { Tx } from '../core/database/index.ts';
 import type { House } from '../core/house.ts';
 import type { Authenticate, Routes } from '../core/http/index.ts';
 import type { LeaseStore } from '../dhcp/index.ts';
+import { createSecurityGroups, type SecurityGroups } from './groups.ts';
 import { createLeaseStore } from './leases.ts';
 import type {
   HeldAddress,
@@ -25,10 +26,15 @@ import { createNetworks } from './networks.ts';
 import { createPorts } from './ports.ts';
 import { createProvisioning, type ProvisioningNetwork } from './provisioning.ts';
 import { createRoutes } from './routes.ts';
+import { createSegments, type Segments } from './segments.ts';
 import { createSubnets } from './subnets.ts';
+import { createTrunks, type Trunks } from './trunks.ts';
 
+export type { SecurityGroupFields, SecurityGroupRuleWish, SecurityGroups } from './groups.ts';
 export type * from './model.ts';
 export type { ProvisioningNetwork } from './provisioning.ts';
+export type { Segments } from './segments.ts';
+export type { SubPortWish, TrunkFields, Trunks } from './trunks.ts';
 
 export interface NetworkDeps {
   authenticate: Authenticate;
@@ -59,6 +65,10 @@ export interface Network {
   createPort(context: Context, fields: PortFields, tx?: Tx): Promise<PortRecord>;
   updatePort(context: Context, id: string, changes: PortChanges, tx?: Tx): Promise<PortRecord>;
   deletePort(context: Context, id: string, tx?: Tx): Promise<void>;
+  /** What projects have written down; nothing enforces it. */
+  readonly securityGroups: SecurityGroups;
+  readonly segments: Segments;
+  readonly trunks: Trunks;
   /** Of a server or a node, oldest first. */
   portsOf(deviceId: string): Promise<PortRecord[]>;
   /** The port takes the node's MAC; from the commit on DHCP gives that MAC the port's address. */
@@ -97,9 +107,14 @@ export function createNetwork(house: House, deps: NetworkDeps): Network {
   const networks = createNetworks(db);
   const subnets = createSubnets(db);
   const ports = createPorts({ db, recorder, tell });
+  const records = {
+    securityGroups: createSecurityGroups(db),
+    segments: createSegments(db),
+    trunks: createTrunks(db),
+  };
   const provisioning = createProvisioning({ db, recorder, networks, subnets, ports, tell });
   return {
-    routes: createRoutes({ networks, subnets, ports, ...deps }),
+    routes: createRoutes({ networks, subnets, ports, ...records, ...deps }),
     findNetwork: (context, idOrName) => networks.find(context, idOrName),
     listNetworks: networks.list,
     createNetwork: networks.create,
@@ -115,6 +130,7 @@ export function createNetwork(house: House, deps: NetworkDeps): Network {
     createPort: ports.create,
     updatePort: ports.update,
     deletePort: ports.remove,
+    ...records,
     portsOf: ports.ofDevice,
     bindPort: ports.bind,
     unbindPort: ports.unbind,

@@ -1,4 +1,5 @@
 /** The nouns of the network service, as other services see them; routes.ts turns them into Neutron's snake case. */
+import type { Standing } from './store/records.ts';
 
 /** Neutron's `fixed_ips` entry. */
 export interface FixedIp {
@@ -128,6 +129,8 @@ export interface PortRecord {
   readonly bindingProfile: Readonly<Record<string, unknown>>;
   readonly dnsName: string;
   readonly extraDhcpOptions: readonly { readonly name: string; readonly value: string; readonly ipVersion: 4 | 6 }[];
+  /** Ids of those that were asked for; no port gets one by itself, since nothing would enforce it. */
+  readonly securityGroups: readonly string[];
   /** Kept for a MAC by the DHCP service, made once and never given to another. */
   readonly kept: boolean;
   readonly tags: readonly string[];
@@ -151,6 +154,7 @@ export interface PortFields {
   readonly bindingProfile?: Readonly<Record<string, unknown>>;
   readonly dnsName?: string;
   readonly extraDhcpOptions?: PortRecord['extraDhcpOptions'];
+  readonly securityGroups?: readonly string[];
 }
 
 export type PortChanges = Omit<PortFields, 'networkId' | 'projectId'>;
@@ -168,4 +172,49 @@ export interface HeldAddress {
   readonly kept: boolean;
   /** The port's `dns_name`, as the DHCP host name. */
   readonly hostName: string | null;
+}
+
+/** A group of rules that ports name. Written down, shown, and enforced by nothing: no switch driver reads it. */
+export interface SecurityGroupRecord extends Standing {
+  readonly stateful: boolean;
+  /** Each project has one, made when it is first looked for. */
+  readonly isDefault: boolean;
+  readonly rules: readonly SecurityGroupRuleRecord[];
+}
+
+export interface SecurityGroupRuleFields {
+  readonly direction: string;
+  readonly ethertype: string;
+  readonly protocol: string | null;
+  readonly portRangeMin: number | null;
+  readonly portRangeMax: number | null;
+  readonly remoteIpPrefix: string | null;
+  readonly remoteGroupId: string | null;
+}
+
+export interface SecurityGroupRuleRecord extends Standing, SecurityGroupRuleFields {
+  readonly groupId: string;
+  readonly isOfDefault: boolean;
+}
+
+/** A stretch of wire that a network is on. */
+export interface SegmentRecord extends Standing {
+  readonly networkId: string;
+  readonly networkType: string;
+  readonly physicalNetwork: string | null;
+  readonly segmentationId: number | null;
+}
+
+export interface SubPort {
+  readonly portId: string;
+  /** `vlan`, or `inherit`: the VLAN of the port's own network. */
+  readonly segmentationType: string;
+  readonly segmentationId: number;
+}
+
+/** A port that carries the VLANs of others. */
+export interface TrunkRecord extends Standing {
+  readonly portId: string;
+  readonly adminStateUp: boolean;
+  readonly subPorts: readonly SubPort[];
 }

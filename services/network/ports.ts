@@ -8,9 +8,11 @@ import { type Allotment, allot, planOf } from './allotment.ts';
 import type { ListFilters, NetworkRecord, PortChanges, PortFields, PortRecord } from './model.ts';
 import { confinedTo, inside, invalid, projectFor, requireOwner, theOne } from './scope.ts';
 import { giveBack } from './store/addresses.ts';
+import { setPortGroups, usableGroups } from './store/groups.ts';
 import { networksNamed } from './store/networks.ts';
 import * as store from './store/ports.ts';
 import { listSubnets } from './store/subnets.ts';
+import { trunkOf } from './store/trunks.ts';
 
 export interface PortsDeps {
   readonly db: Database;
@@ -96,9 +98,16 @@ export function createPorts({ db, recorder, tell }: PortsDeps) {
     };
     const id = await insert(tx, row, mac);
     await allot(tx, allotment, plan, id);
+    if (fields.securityGroups?.length) await setPortGroups(tx.kysely, id, fields.securityGroups);
     const port = await reread(tx, id);
     announce(tx, port.macAddress);
     return port;
+  }
+
+  async function requireGroups(tx: Tx, context: Context, ids: readonly string[] = []): Promise<void> {
+    const usable = ids.length === 0 ? [] : await usableGroups(tx.kysely, ids, confinedTo(context));
+    const missing = ids.find((id) => !usable.includes(id));
+    if (missing !== undefined) throw fault('security-group-not-found', { id: missing });
   }
 
   async function lock(tx: Tx, id: string) {
@@ -117,6 +126,7 @@ export function createPorts({ db, recorder, tell }: PortsDeps) {
       inside(db, tx, async (inner) => {
         const rows = await networksNamed(inner.kysely, fields.networkId, confinedTo(context));
         const network = theOne(rows, 'network', fields.networkId);
+        await requireGroups(inner, context, fields.securityGroups);
         return make(inner, network, fields, { projectId: projectFor(context, fields.projectId), kept: false });
       }),
 
@@ -130,7 +140,7 @@ export function createPorts({ db, recorder, tell }: PortsDeps) {
       requireOwner(context, seen, 'update_port');
       return inside(db, tx, async (inner) => {
         const { ownMac, ...before } = await lock(inner, seen.id);
-        const { fixedIps, macAddress, ...rest } = changes;
+        const { fixedIps, macAddress, securityGroups, ...rest } = changes;
         const mac = macAddress === undefined ? before.macAddress : requireMac(macAddress);
         if (mac !== before.macAddress) {
           if (before.nodeId !== null)
@@ -140,6 +150,10 @@ export function createPorts({ db, recorder, tell }: PortsDeps) {
         }
         const isOwn = before.nodeId === null || before.kept;
         await store.updatePort(inner.kysely, { ...before, ...rest, macAddress: mac }, isOwn ? mac : ownMac);
+        if (securityGroups) {
+          await requireGroups(inner, context, securityGroups);
+          await setPortGroups(inner.kysely, before.id, securityGroups);
+        }
         if (fixedIps) {
           const allotment = await allotmentOf(inner, before.networkId);
           const plan = planOf(allotment, fixedIps);
@@ -163,6 +177,8 @@ export function createPorts({ db, recorder, tell }: PortsDeps) {
       requireOwner(context, port, 'delete_port');
       await inside(db, tx, async (inner) => {
         await lock(inner, port.id);
+        const trunk = await trunkOf(inner.kysely, port.id);
+        if (trunk) throw fault('port-in-trunk', { id: port.id, trunk: trunk.id, as: trunk.as });
         await giveBack(inner.kysely, port.id);
         await store.deletePort(inner.kysely, port.id);
         announce(inner, port.macAddress);

@@ -1,18 +1,18 @@
 /** Neutron v2.0 over HTTP: shapes and status codes. Mounted at /network; serves versions at / and /v2.0. */
 import type { FastifyRequest } from 'fastify';
-import type { Context } from '../core/context.ts';
 import { fault } from '../core/errors/index.ts';
 import { type Api, type Authenticate, baseUrl, errorsAs, type Routes, requireToken } from '../core/http/index.ts';
-import { type Noun, networkNoun, portNoun, read, show, subnetNoun } from './dialect.ts';
+import { collection, required } from './collection.ts';
+import { networkNoun, portNoun, subnetNoun } from './dialect.ts';
 import { emptyCollections, errorTypes, extensions } from './extensions.ts';
-import type { ListFilters, NetworkFields, PortFields, SubnetFields } from './model.ts';
+import type { NetworkFields, PortFields, SubnetFields } from './model.ts';
 import type { createNetworks } from './networks.ts';
-import { pageOf, type Query } from './paging.ts';
 import type { Ports } from './ports.ts';
+import { type RecordRules, recordRoutes } from './record-routes.ts';
 import { invalid } from './scope.ts';
 import type { createSubnets } from './subnets.ts';
 
-interface Deps {
+interface Deps extends RecordRules {
   readonly networks: ReturnType<typeof createNetworks>;
   readonly subnets: ReturnType<typeof createSubnets>;
   readonly ports: Ports;
@@ -20,18 +20,9 @@ interface Deps {
   readonly publicUrl?: string;
 }
 
-/** What the generic routes need of a noun's rules; the dialect has checked the fields' types. */
-interface Rules<R> {
-  list(context: Context, filters: ListFilters): Promise<R[]>;
-  find(context: Context, id: string): Promise<R>;
-  create(context: Context, fields: Record<string, unknown>): Promise<R>;
-  update(context: Context, id: string, changes: Record<string, unknown>): Promise<R>;
-  remove(context: Context, id: string): Promise<void>;
-}
-
-type Tagged = { readonly id: string; readonly tags: readonly string[] };
-
-const isId = (text: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+const routesNothing = ': it routes nothing, the gateways of its networks are routers and switches of the site';
+/** What to do without them. */
+const absent: Readonly<Record<string, string>> = { routers: routesNothing, floatingips: routesNothing };
 
 export function createRoutes(deps: Deps): Routes {
   const { networks, subnets, ports } = deps;
@@ -49,7 +40,11 @@ export function createRoutes(deps: Deps): Routes {
       versions: [{ id: 'v2.0', status: 'CURRENT', links: [{ href: `${link(request)}/`, rel: 'self' }] }],
     }));
     api.get('/v2.0', async (request) => ({
-      resources: [...['network', 'subnet', 'port', 'extension'].map((name) => `${name}s`)].map((name) => ({
+      resources: [
+        ...['network', 'subnet', 'port', 'security-group', 'security-group-rule', 'segment', 'trunk', 'extension'].map(
+          (name) => `${name}s`,
+        ),
+      ].map((name) => ({
         name: name.slice(0, -1),
         collection: name,
         links: [{ href: `${link(request)}/${name}`, rel: 'self' }],
@@ -65,12 +60,14 @@ export function createRoutes(deps: Deps): Routes {
         });
         collection(inner, subnetNoun, {
           ...subnets,
-          create: (context, fields) => subnets.create(context, required(fields, ['networkId', 'cidr']) as SubnetFields),
+          create: (context, fields) =>
+            subnets.create(context, required(subnetNoun, fields, ['networkId', 'cidr']) as SubnetFields),
         });
         collection(inner, portNoun, {
           ...ports,
-          create: (context, fields) => ports.create(context, required(fields, ['networkId']) as PortFields),
+          create: (context, fields) => ports.create(context, required(portNoun, fields, ['networkId']) as PortFields),
         });
+        recordRoutes(inner, deps);
         inner.get('/extensions', async () => ({ extensions }));
         inner.get<{ Params: { alias: string } }>('/extensions/:alias', async (request) => {
           const extension = extensions.find((one) => one.alias === request.params.alias);
@@ -83,125 +80,14 @@ export function createRoutes(deps: Deps): Routes {
             throw fault('not-found', { what: `${name}: ${request.params.id}` });
           });
           inner.post(path, async () => {
-            throw invalid(name, 'this undercloud serves bare metal on flat and VLAN networks and has none of these');
+            throw invalid(
+              name,
+              `this undercloud serves bare metal on flat and VLAN networks and has none of these${absent[name] ?? ''}`,
+            );
           });
         }
       },
       { prefix: '/v2.0' },
     );
   };
-}
-
-const words: Readonly<Record<string, string>> = { networkId: 'network_id', cidr: 'cidr' };
-
-function required(fields: Record<string, unknown>, names: readonly string[]): unknown {
-  for (const name of names)
-    if (fields[name] === undefined)
-      throw invalid(words[name] ?? name, `Failed to parse request. Required attribute '${words[name]}' not specified`);
-  return fields;
-}
-
-function collection<R extends Tagged>(api: Api, noun: Noun<R>, rules: Rules<R>): void {
-  const path = `/${noun.many}`;
-  type ById = { Params: { id: string } };
-  const fieldsOf = (query: Query): readonly string[] => {
-    const { fields = [] } = query;
-    return typeof fields === 'string' ? [fields] : fields;
-  };
-  /** Only ids in paths, as Neutron: a client that has a name asks the list. */
-  const idOf = (request: FastifyRequest<ById>): string => {
-    if (!isId(request.params.id)) throw fault(notFound[noun.one] ?? 'not-found', { id: request.params.id });
-    return request.params.id.toLowerCase();
-  };
-
-  api.get<{ Querystring: Query }>(path, async (request) => {
-    const records = await rules.list(request.context, request.query);
-    const wanted = tagFilter(records, request.query);
-    const { rows, links } = pageOf(
-      wanted.map((record) => show(noun, record)),
-      request.query,
-    );
-    const only = fieldsOf(request.query);
-    const self = request.url.split('?')[0];
-    const shown = only.length === 0 ? rows : rows.map((row) => pick(row, only));
-    const here = `${request.protocol}://${request.headers.host ?? 'localhost'}${self}`;
-    return {
-      [noun.many]: shown,
-      ...(links.length > 0 && {
-        [`${noun.many}_links`]: links.map(({ rel, query }) => ({ rel, href: `${here}?${query}` })),
-      }),
-    };
-  });
-
-  api.post(path, async (request, reply) => {
-    const body = request.body as Record<string, unknown> | undefined;
-    reply.status(201);
-    const many = body?.[noun.many];
-    if (Array.isArray(many)) {
-      const made: R[] = [];
-      for (const one of many) made.push(await rules.create(request.context, read(noun, one, 'create')));
-      return { [noun.many]: made.map((record) => show(noun, record)) };
-    }
-    return { [noun.one]: show(noun, await rules.create(request.context, read(noun, body?.[noun.one], 'create'))) };
-  });
-
-  api.get<ById & { Querystring: Query }>(`${path}/:id`, async (request) => ({
-    [noun.one]: show(noun, await rules.find(request.context, idOf(request)), fieldsOf(request.query)),
-  }));
-
-  api.put<ById>(`${path}/:id`, async (request) => {
-    const body = request.body as Record<string, unknown> | undefined;
-    const changes = read(noun, body?.[noun.one], 'update');
-    return { [noun.one]: show(noun, await rules.update(request.context, idOf(request), changes)) };
-  });
-
-  api.delete<ById>(`${path}/:id`, async (request, reply) => {
-    await rules.remove(request.context, idOf(request));
-    return reply.status(204).send();
-  });
-
-  const setTags = (request: FastifyRequest<ById>, tags: readonly string[]) => {
-    const tooLong = tags.find((tag) => typeof tag !== 'string' || tag.length === 0 || tag.length > 60);
-    if (tooLong !== undefined || tags.length > 50) throw invalid('tags', 'at most 50 of 1 to 60 characters each');
-    return rules.update(request.context, idOf(request), { tags: [...new Set(tags)] });
-  };
-  api.get<ById>(`${path}/:id/tags`, async (request) => ({
-    tags: (await rules.find(request.context, idOf(request))).tags,
-  }));
-  api.put<ById>(`${path}/:id/tags`, async (request) => {
-    const { tags } = (request.body ?? {}) as { tags?: unknown };
-    if (!Array.isArray(tags)) throw invalid('tags', 'the body has to be {"tags": […]}');
-    return { tags: (await setTags(request, tags)).tags };
-  });
-  api.delete<ById>(`${path}/:id/tags`, async (request, reply) => {
-    await setTags(request, []);
-    return reply.status(204).send();
-  });
-}
-
-const notFound = {
-  network: 'network-not-found',
-  subnet: 'subnet-not-found',
-  port: 'network-port-not-found',
-} as Readonly<Record<string, 'network-not-found' | 'subnet-not-found' | 'network-port-not-found'>>;
-
-const pick = (row: Readonly<Record<string, unknown>>, names: readonly string[]) =>
-  Object.fromEntries(Object.entries(row).filter(([name]) => names.includes(name)));
-
-/** `tags`: all of them; `tags-any`: one of them; `not-tags`, `not-tags-any`: the opposite. */
-function tagFilter<R extends Tagged>(records: readonly R[], query: Query): readonly R[] {
-  const given = (name: string) => {
-    const value = query[name];
-    return value === undefined ? [] : (typeof value === 'string' ? [value] : value).flatMap((one) => one.split(','));
-  };
-  const tests: readonly [string, (tags: readonly string[], wanted: readonly string[]) => boolean][] = [
-    ['tags', (tags, wanted) => wanted.every((one) => tags.includes(one))],
-    ['tags-any', (tags, wanted) => wanted.some((one) => tags.includes(one))],
-    ['not-tags', (tags, wanted) => !wanted.every((one) => tags.includes(one))],
-    ['not-tags-any', (tags, wanted) => !wanted.some((one) => tags.includes(one))],
-  ];
-  return tests.reduce<readonly R[]>((kept, [name, holds]) => {
-    const wanted = given(name);
-    return wanted.length === 0 ? kept : kept.filter((record) => holds(record.tags, wanted));
-  }, records);
 }

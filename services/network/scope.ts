@@ -39,14 +39,15 @@ export async function inside<T>(db: Database, tx: Tx | undefined, work: (tx: Tx)
   }
 }
 
+export type Kind = 'network' | 'subnet' | 'port' | 'security-group' | 'security-group-rule' | 'segment' | 'trunk';
+
+export const notFoundOf = (kind: Kind) =>
+  kind === 'port' ? ('network-port-not-found' as const) : (`${kind}-not-found` as const);
+
 /** Picks the one row that an id or a name means. @throws Fault */
-export function theOne<T extends { readonly id: string }>(
-  rows: readonly T[],
-  kind: 'network' | 'subnet' | 'port',
-  idOrName: string,
-): T {
+export function theOne<T extends { readonly id: string }>(rows: readonly T[], kind: Kind, idOrName: string): T {
   const [first, second] = rows;
-  if (!first) throw fault(kind === 'port' ? 'network-port-not-found' : `${kind}-not-found`, { id: idOrName });
+  if (!first) throw fault(notFoundOf(kind), { id: idOrName });
   if (second && first.id !== idOrName) throw fault('network-ambiguous', { kind, name: idOrName });
   return first;
 }

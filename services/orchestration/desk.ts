@@ -39,6 +39,9 @@ export interface OrchestrationDeps {
     | 'updatePort'
     | 'deletePort'
     | 'provisioning'
+    | 'securityGroups'
+    | 'segments'
+    | 'trunks'
   >;
   readonly identity: Pick<Identity, 'createStackUser' | 'deleteStackUser' | 'issue' | 'accounts' | 'signer'>;
   readonly images: Pick<Images, 'find' | 'create' | 'update' | 'delete' | 'import'>;

@@ -5,6 +5,7 @@ import type { Desk } from './desk.ts';
 import type { Definition } from './model.ts';
 import type { Question, Source } from './reading/ask.ts';
 import { handlerOf, isNested } from './resources/index.ts';
+import { unmadeReason } from './resources/unmade.ts';
 
 export interface Checked {
   readonly definition: Definition;
@@ -41,7 +42,7 @@ async function answer(desk: Desk, context: Context, source: Source, question: Qu
   if (handler && (isNested(handler) || !handler.validate)) return;
   try {
     // Before anything of the stack is begun: what else is in it may not need this one.
-    if (!handler) throw fault('resource-type-parsed-only', { type, why: 'its service is not here' });
+    if (!handler) throw fault('resource-type-parsed-only', { type, why: unmadeReason(type) });
     await handler.validate?.({ desk, context, name: resource, property: (name) => properties[name] });
   } catch (thrown) {
     if (!(thrown instanceof HouseFault)) throw thrown;

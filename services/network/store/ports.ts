@@ -26,6 +26,7 @@ interface PortRow {
   created_at: Date;
   updated_at: Date;
   fixed_ips: FixedIp[];
+  security_groups: string[];
 }
 
 const toRecord = (row: PortRow): PortRecord => ({
@@ -46,6 +47,7 @@ const toRecord = (row: PortRow): PortRecord => ({
   bindingProfile: row.binding_profile,
   dnsName: row.dns_name,
   extraDhcpOptions: row.extra_dhcp_options,
+  securityGroups: row.security_groups,
   kept: row.kept,
   tags: row.tags,
   revision: row.revision,
@@ -55,7 +57,9 @@ const toRecord = (row: PortRow): PortRecord => ({
 
 const selected = sql`select p.*, coalesce((
     select jsonb_agg(jsonb_build_object('subnetId', a.subnet_id, 'ipAddress', host(a.address)) order by a.position)
-    from network.addresses a where a.port_id = p.id), '[]') as fixed_ips
+    from network.addresses a where a.port_id = p.id), '[]') as fixed_ips,
+  array(select g.security_group_id::text from network.port_security_groups g where g.port_id = p.id order by 1)
+    as security_groups
   from network.ports p`;
 
 const columns: FilterColumns = {
@@ -74,6 +78,14 @@ const columns: FilterColumns = {
   'binding:host_id': sql`p.host_id`,
   'binding:vnic_type': sql`p.vnic_type`,
 };
+
+/** `security_groups=ID`: ports that have one of those given. */
+function bySecurityGroups({ security_groups: given }: ListFilters) {
+  if (given === undefined) return sql`true`;
+  const ids = typeof given === 'string' ? [given] : given;
+  return sql`exists (select 1 from network.port_security_groups g
+    where g.port_id = p.id and g.security_group_id::text = any(${ids}::text[]))`;
+}
 
 /** `fixed_ips=ip_address=…` and `fixed_ips=subnet_id=…`: every one given has to hold. */
 function byFixedIps(filters: ListFilters) {
@@ -101,7 +113,7 @@ export async function listPorts(
   project: string | null | undefined,
 ): Promise<PortRecord[]> {
   const { rows } = await sql<PortRow>`${selected}
-    where ${filterBy(columns, filters)} and ${byFixedIps(filters)} and ${visible(project, ofOwnNetwork(project))}
+    where ${filterBy(columns, filters)} and ${byFixedIps(filters)} and ${bySecurityGroups(filters)} and ${visible(project, ofOwnNetwork(project))}
     order by p.created_at, p.id`.execute(on);
   return rows.map(toRecord);
 }
@@ -121,7 +133,10 @@ export async function lockPort(on: Executor, id: string): Promise<(PortRecord & 
   return row ? { ...toRecord(row), ownMac: row.own_mac } : null;
 }
 
-export type NewPort = Omit<PortRecord, 'id' | 'fixedIps' | 'tags' | 'revision' | 'createdAt' | 'updatedAt'>;
+export type NewPort = Omit<
+  PortRecord,
+  'id' | 'fixedIps' | 'securityGroups' | 'tags' | 'revision' | 'createdAt' | 'updatedAt'
+>;
 
 /** Null when the MAC is taken on that network. */
 export async function insertPort(on: Executor, port: NewPort): Promise<string | null> {

@@ -7,6 +7,7 @@ import { breathing } from '../../core/breath.ts';
 import { fault } from '../../core/errors/index.ts';
 import type { Resource } from '../language/index.ts';
 import { handlerOf, isNested } from '../resources/index.ts';
+import { unmadeReason } from '../resources/unmade.ts';
 import {
   type Crew,
   call,
@@ -192,15 +193,14 @@ async function drive(way: Way, live: Live): Promise<End> {
   const { crew, node } = way;
   const resource = node.analysis.resources.get(live.row.name) as Resource;
   const handler = handlerOf(resource.type.name);
-  if (!handler) {
-    const why = resource.type.service
-      ? `it needs the service ${resource.type.service}, or a part of it that is not here`
-      : 'it is not built yet';
-    throw fault('resource-type-parsed-only', { type: resource.type.name, why });
-  }
+  if (!handler)
+    throw fault('resource-type-parsed-only', { type: resource.type.name, why: unmadeReason(resource.type.name) });
   if (isNested(handler)) return driveChild(way, resource, live, handler);
   const work = workOf(crew, node, live);
-  const outcome = await call(crew, handler, live, () => act(handler, work, live));
+  const outcome = await call(crew, handler, live, () => act(handler, work, live)).catch(async (error: unknown) => {
+    if (handler.toldOnFailure) live.state.attributes = (await handler.attributes?.(work)) ?? {};
+    throw error;
+  });
   if (outcome.kind === 'wait') {
     await waited(crew, node, live, handler, outcome.wait);
     return 'wait';

@@ -3,6 +3,7 @@ import type { Handler, NestedHandler } from '../engine/handler.ts';
 import { autoScalingGroup } from './auto-scaling-group.ts';
 import { awsAutoScalingGroup, instanceGroup, launchConfiguration } from './aws/auto-scaling.ts';
 import { awsInstance } from './aws/instance.ts';
+import { awsSecurityGroup } from './aws/security-group.ts';
 import { awsWaitCondition, awsWaitConditionHandle } from './aws/wait-condition.ts';
 import { cloudConfig } from './cloud-config.ts';
 import { delay } from './delay.ts';
@@ -22,6 +23,9 @@ import { randomString } from './random-string.ts';
 import { resourceChain } from './resource-chain.ts';
 import { resourceGroup } from './resource-group.ts';
 import { awsScalingPolicy, scalingPolicy } from './scaling-policy.ts';
+import { securityGroup } from './security-group.ts';
+import { securityGroupRule } from './security-group-rule.ts';
+import { segment } from './segment.ts';
 import { server } from './server.ts';
 import { serverGroup } from './server-group.ts';
 import { softwareComponent } from './software-component.ts';
@@ -34,6 +38,7 @@ import { subnet } from './subnet.ts';
 import { swiftSignal, swiftSignalHandle } from './swift-signal.ts';
 import { templateResource } from './template-resource.ts';
 import { testResource } from './test-resource.ts';
+import { trunk } from './trunk.ts';
 import { value } from './value.ts';
 import { waitCondition } from './wait-condition.ts';
 import { updateWaitConditionHandle, waitConditionHandle } from './wait-condition-handle.ts';
@@ -84,6 +89,11 @@ const handlers = new Map<string, Handler | NestedHandler>(
     net,
     subnet,
     port,
+    securityGroup,
+    securityGroupRule,
+    segment,
+    trunk,
+    awsSecurityGroup,
   ].map((handler) => [handler.type, handler]),
 );
 

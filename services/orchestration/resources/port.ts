@@ -16,8 +16,19 @@ async function wishes(work: Work): Promise<PortFields['fixedIps']> {
   );
 }
 
-function fields({ properties }: Work, fixedIps: PortFields['fixedIps']): Omit<PortFields, 'networkId'> {
+async function groupsOf(work: Work): Promise<string[] | undefined> {
+  const named = work.properties.security_groups as string[] | null | undefined;
+  if (!named) return undefined;
+  return Promise.all(named.map(async (one) => (await work.desk.network.securityGroups.find(work.context, one)).id));
+}
+
+function fields(
+  { properties }: Work,
+  fixedIps: PortFields['fixedIps'],
+  securityGroups: string[] | undefined,
+): Omit<PortFields, 'networkId'> {
   const all: Record<string, Plain | undefined | PortFields['fixedIps']> = {
+    securityGroups,
     name: properties.name,
     adminStateUp: properties.admin_state_up,
     deviceId: properties.device_id || undefined,
@@ -40,7 +51,7 @@ const shown = (port: PortRecord): { [key: string]: Plain } => ({
   device_id: port.deviceId,
   device_owner: port.deviceOwner,
   allowed_address_pairs: [],
-  security_groups: [],
+  security_groups: [...port.securityGroups],
   dns_assignment: null,
   port_security_enabled: false,
   propagate_uplink_status: null,
@@ -62,11 +73,12 @@ export const port: Handler = {
       String(properties.network ?? properties.network_id),
     );
     const fixedIps = await wishes(work);
+    const groups = await groupsOf(work);
     const mac = properties.mac_address ? { macAddress: String(properties.mac_address) } : {};
     await work.commit(async (tx) => {
       const made = await work.desk.network.createPort(
         work.context,
-        { networkId: network.id, name: work.physicalName, ...fields(work, fixedIps), ...mac },
+        { networkId: network.id, name: work.physicalName, ...fields(work, fixedIps, groups), ...mac },
         tx,
       );
       return { physicalId: made.id };
@@ -75,8 +87,9 @@ export const port: Handler = {
   },
   async update(work) {
     const fixedIps = await wishes(work);
+    const groups = await groupsOf(work);
     await work.commit(async (tx) => {
-      await work.desk.network.updatePort(work.context, work.physicalId ?? '', fields(work, fixedIps), tx);
+      await work.desk.network.updatePort(work.context, work.physicalId ?? '', fields(work, fixedIps, groups), tx);
       return {};
     });
     return done;

@@ -6,11 +6,11 @@
 const reasons: readonly (readonly [types: RegExp, why: string])[] = [
   [
     /^OS::Neutron::(Router|RouterInterface|ExtraRoute|ExtraRouteSet|AddressScope|SubnetPool)$|^AWS::EC2::(VPC|InternetGateway|VPCGatewayAttachment|RouteTable|Subnet|SubnetRouteTableAssociation)$/,
-    'this undercloud routes nothing: the gateways of its networks are routers and switches of the site',
+    'it routes nothing: the gateways of its networks are routers and switches of the site',
   ],
   [
-    /^OS::Neutron::FloatingIP|^AWS::EC2::EIP/,
-    'this undercloud routes nothing, so it has no floating addresses: a port’s own address is what others reach',
+    /^OS::(Neutron|Nova)::FloatingIP|^AWS::EC2::EIP/,
+    'it routes nothing, and so has no floating addresses: a port’s own address is what others reach',
   ],
   [/^OS::Neutron::(LBaaS|.*Pool)|^OS::Octavia::|^AWS::ElasticLoadBalancing::/, 'it has no load balancer'],
   [/^OS::Neutron::(QoS|Metering)/, 'it neither limits nor counts what passes a switch port'],
@@ -32,6 +32,7 @@ const reasons: readonly (readonly [types: RegExp, why: string])[] = [
     /^OS::Keystone::(Region|Service|Endpoint)$/,
     'its catalog lists what it serves itself, and nothing else can be entered there',
   ],
+  [/^OS::Heat::HARestarter$/, 'Heat has dropped it'],
   [/^OS::Glance::Image$/, 'Heat has dropped it; use OS::Glance::WebImage'],
   [/^OS::Zaqar::/, 'it has no message queues; use OS::Heat::SwiftSignal or a wait condition'],
   [/^OS::Mistral::/, 'it has no workflows of Mistral’s'],
