@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { ensurePackages } from './packages.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -44,7 +44,26 @@ interface VitestReport {
   numFailedTests: number;
   numPendingTests: number;
   numTodoTests: number;
-  testResults: { status: string; assertionResults: unknown[] }[];
+  testResults: { name: string; status: string; message: string; assertionResults: Assertion[] }[];
+}
+
+interface Assertion {
+  fullName: string;
+  status: string;
+  failureMessages: string[];
+}
+
+/** What failed, said again where a reader of the output's end finds it: a long log is often cut at its beginning. */
+const failures: string[] = [];
+
+function remember(report: VitestReport): void {
+  const firstLine = (text = '') => text.split('\n', 1)[0];
+  for (const { name, status, message, assertionResults } of report.testResults) {
+    const file = relative(root, name);
+    if (status === 'failed' && assertionResults.length === 0) failures.push(`${file}: ${firstLine(message)}`);
+    for (const { fullName, status: one, failureMessages } of assertionResults)
+      if (one !== 'passed') failures.push(`${file}: ${fullName}: ${firstLine(failureMessages[0]) || one}`);
+  }
 }
 
 /** A file that does not load has no tests to fail, and a skipped test is a promise that nobody checks: both count as failed. */
@@ -66,6 +85,7 @@ async function tests(name: string, args: readonly string[]): Promise<Count> {
     const empty = result.testResults.filter(
       (file) => file.status === 'failed' && file.assertionResults.length === 0,
     ).length;
+    remember(result);
     const failed = result.numFailedTests + result.numPendingTests + result.numTodoTests + empty;
     console.log(
       `== ${name}: ${result.numPassedTests} passed, ${failed} failed after ${((Date.now() - started) / 1000).toFixed(1)} s`,
@@ -92,5 +112,6 @@ else {
 }
 const passed = counts.reduce((sum, count) => sum + count.passed, 0);
 const failed = counts.reduce((sum, count) => sum + count.failed, 0);
+for (const failure of failures) console.log(`failed: ${failure}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
