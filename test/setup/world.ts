@@ -28,6 +28,8 @@ export interface World {
 export interface WorldOptions {
   clock?: Clock;
   probe?: (moment: Moment) => void;
+  /** Carries wakes to other processes. */
+  tell?: (owner: string, operation: string) => void;
   owner?: string;
   /** Another world's database, to play a second process or a restart. */
   databaseUrl?: string;
@@ -56,6 +58,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     owner: options.owner ?? `test-${randomUUID().slice(0, 8)}`,
     clock,
     ...(options.probe && { probe: options.probe }),
+    ...(options.tell && { tell: options.tell }),
   });
   const heardSoFar: Omit<RecordedEvent, 'id'>[] = [];
   recorder.subscribe((event) => heardSoFar.push(event));

@@ -19,6 +19,17 @@ export const chain = (count: number): Template =>
     ),
   );
 
+/** Each second one needs the one before it. */
+export const pairs = (count: number): Template =>
+  template(
+    Object.fromEntries(
+      Array.from({ length: count }, (_, at) => [
+        [`a${number(at)}`, none],
+        [`b${number(at)}`, { ...none, depends_on: `a${number(at)}` }],
+      ]).flat() as [string, Template][],
+    ),
+  );
+
 export const group = (count: number): Template =>
   template({ g: { type: 'OS::Heat::ResourceGroup', properties: { count, resource_def: none } } });
 

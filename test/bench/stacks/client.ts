@@ -46,6 +46,9 @@ export async function ask(heat: Heat, method: string, path: string, body?: objec
   });
 }
 
+/** Nothing that is measured here takes longer. */
+const mostSeconds = 180;
+
 /** Seconds from the request to the end of the action, as a client sees it that asks every `everyMs`. */
 export async function timed(
   heat: Heat,
@@ -66,6 +69,7 @@ export async function timed(
     }
     const { stack } = (await look.json()) as { stack: { stack_status: string; stack_status_reason: string } };
     if (stack.stack_status.endsWith('_COMPLETE')) return seconds;
+    if (seconds > mostSeconds) throw new Error(`${name} is ${stack.stack_status} after ${mostSeconds} s`);
     if (stack.stack_status.endsWith('_FAILED')) throw new Error(`${name}: ${stack.stack_status_reason}`);
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
@@ -101,4 +105,23 @@ export async function update(heat: Heat, name: string, body: Template, everyMs: 
 export async function remove(heat: Heat, name: string, everyMs: number): Promise<number> {
   const id = await idOf(heat, name);
   return timed(heat, name, { method: 'DELETE', path: `/stacks/${name}/${id}` }, everyMs);
+}
+
+/** Validations of a template of twenty resources in a second, four at once. */
+export async function validations(heat: Heat, count: number): Promise<number> {
+  const text = { length: 8 };
+  const one = { type: 'OS::Heat::RandomString', properties: text };
+  const whole = template(Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`r${at}`, one])));
+  const from = performance.now();
+  let left = count;
+  const work = async () => {
+    for (; left > 0; ) {
+      left -= 1;
+      const answer = await ask(heat, 'POST', '/validate', { template: whole, files: {}, environment: {} });
+      if (!answer.ok) throw new Error(`validate: ${answer.status} ${await answer.text()}`);
+      await answer.arrayBuffer();
+    }
+  };
+  await Promise.all(Array.from({ length: 4 }, work));
+  return count / ((performance.now() - from) / 1_000);
 }
