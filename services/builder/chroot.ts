@@ -42,7 +42,8 @@ own_devices() {
 // Hooks outside the tree run as root with the machine's own programs. A slip of theirs (a variable that is empty) must not reach the machine: it becomes "Read-only file system".
 const GUARD = `${OWN_DEVICES}
 set -e
-for d in "$@"; do mkdir -p "$d"; mount --bind "$d" "$d"; done
+# With what is mounted below: a state directory on a disk of its own may lie under one of them.
+for d in "$@"; do mkdir -p "$d"; mount --rbind "$d" "$d"; done
 kept=$(for d in "$@" /proc; do printf '%s\\n' "$d"; done)
 awk '{print $5}' /proc/self/mountinfo | while IFS= read -r m; do
   m=$(printf '%b' "$m")

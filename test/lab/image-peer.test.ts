@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { ensurePackages } from '../../bootstrap/packages.ts';
 import { buildImage, definitionOf, planImage, testImage, verifyImage } from '../../services/builder/index.ts';
 import { buildBoth } from '../conformance/images/build-both.ts';
@@ -164,6 +164,68 @@ describe('a hook that misbehaves', () => {
     const shell = /: (\S+\/shell) opens a shell in it/.exec(String(failure))?.[1];
     const inside = execFileSync(shell!, { input: 'cat /etc/evidence\n', encoding: 'utf8' });
     expect(inside).toContain('evidence');
+  });
+
+  it('finds the disk full, says so, and goes on from its finished layers when there is room', async () => {
+    const small = join(work, 'small');
+    await mkdir(small);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=40m', 'small', small]);
+    onTestFinished(() => void execFileSync('umount', [small]));
+    await writeScript('large', 'install.d/20-early', '#!/bin/sh\necho early >/etc/early\n');
+    await writeScript(
+      'large',
+      'install.d/50-large',
+      '#!/bin/sh\nbusybox dd if=/dev/zero of=/usr/large bs=1048576 count=60\n',
+    );
+    const options = { ...tiny('large', 'large'), cache: join(small, 'cache') };
+    // A script meets it first ...
+    await expect(buildImage(options)).rejects.toThrow(
+      /Script install\.d\/50-large of element "large" .*The disk is full: free space below the cache directory/s,
+    );
+    expect(await readdir(join(small, 'cache/work'))).toEqual([]);
+    // ... then the builder itself, which has no room for the archive beside the layer ...
+    execFileSync('mount', ['-o', 'remount,size=100m', small]);
+    await expect(buildImage(options)).rejects.toThrow(
+      /Image "large": the disk is full\. Free space below \S+, or name another directory with --image-cache/,
+    );
+    expect(await readdir(join(small, 'cache/work'))).toEqual([]);
+    expect((await readdir(work)).filter((name) => name.includes('large.'))).toEqual([]);
+    // ... and with room nothing that was finished is done again.
+    execFileSync('mount', ['-o', 'remount,size=400m', small]);
+    const { steps } = await buildImage(options);
+    expect(steps.filter(({ state }) => state === 'miss')).toEqual([]);
+  });
+
+  it('is interrupted in one script and goes on from those before it', async () => {
+    await writeScript('slow', 'install.d/20-early', '#!/bin/sh\necho early >/etc/early\n');
+    await writeScript('slow', 'install.d/50-slow', '#!/bin/sh\necho waiting\nsleep 4321\n');
+    const options = tiny('slow', 'slow');
+    // What the kept tree of another test has.
+    const before = await readdir(join(options.cache, 'work')).catch(() => []);
+    const abort = new AbortController();
+    const building = buildImage({
+      ...options,
+      signal: abort.signal,
+      onProgress: ({ line }) => {
+        if (line === 'waiting') abort.abort();
+      },
+    });
+    await expect(building).rejects.toThrow(/was interrupted; the layers that were finished stay in the cache/);
+    expect(await readdir(join(options.cache, 'work'))).toEqual(before);
+    await writeScript('slow', 'install.d/50-slow', '#!/bin/sh\necho done\n');
+    const { steps } = await buildImage(options);
+    const states = Object.fromEntries(steps.map(({ script, state }) => [script, state]));
+    expect(states).toMatchObject({ '20-early': 'hit', '50-slow': 'miss' });
+  });
+
+  it('meets another of its name: two hooks, two operating systems', async () => {
+    await writeScript('second', 'install.d/50-stray', '#!/bin/sh\n');
+    await writeScript('third', 'install.d/50-stray', '#!/bin/sh\n');
+    await expect(buildImage(tiny('both', 'second', 'third'))).rejects.toThrow(
+      /Elements "second" and "third" both bring install\.d\/50-stray/,
+    );
+    await writeScript('other-tiny', 'element-provides', 'operating-system\n');
+    await expect(buildImage(tiny('both', 'other-tiny'))).rejects.toThrow(/both provide "operating-system"/);
   });
 
   it.each([
