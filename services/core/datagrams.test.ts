@@ -82,6 +82,19 @@ for (const pacedMs of [0, 2]) {
   });
 }
 
+it('gathers datagrams while it is asked to and busy, answers each in order, and goes on by the doorbell', async () => {
+  const { server, client, serverNumber } = await pair();
+  for (const isWanted of [true, false, true]) {
+    server.port.gather(isWanted);
+    const before = client.heard.length;
+    for (let i = 0; i < 400; i++) {
+      client.port.send(Buffer.from(`n${i}`), loopback, serverNumber);
+      if (i % 40 === 39) await client.until(before + i + 1);
+    }
+    expect(client.heard.slice(before).map(({ text }) => text)).toEqual(Array.from({ length: 400 }, (_, i) => `n${i}`));
+  }
+});
+
 it('sends one long buffer as several datagrams, the last one shorter', async () => {
   const { server, client, serverNumber } = await pair();
   const before = server.heard.length;

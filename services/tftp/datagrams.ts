@@ -13,6 +13,8 @@ export interface DatagramPort {
 
 /** A port of our own: `close` resolves when what was sent has left. */
 export interface TransferPort extends DatagramPort {
+  /** Told when many transfers begin to be under way, and when they are few again: answers to many may wait for one another. */
+  gather?(isWanted: boolean): void;
   close(): Promise<void>;
 }
 

@@ -71,6 +71,8 @@ const TICK_MS = 25;
 const PROGRESS_MS = 1000;
 const REPORT_MS = 10_000;
 const KINDS_REMEMBERED = 1000;
+/** So many transfers at once are answered together. */
+const MANY = 12;
 
 /** Serves read requests from sockets that are already open. */
 export function serveTftp(options: ServeTftpOptions): TftpServing {
@@ -84,6 +86,8 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
   const requests = portOver(options.socket);
   const sockets: (Promise<TransferPort> | undefined)[] = new Array(options.transferSockets ?? 4).fill(undefined);
   const told = new Map<string, { at: number; held: number }>();
+  const ports: TransferPort[] = [];
+  let isGathering = false;
   let turn = 0;
   let ticker: NodeJS.Timeout | undefined;
   let stopping: Promise<void> | undefined;
@@ -164,6 +168,7 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
       },
       onEnd: (end, reason) => {
         if (sessions.get(key) === session) sessions.delete(key);
+        gather();
         admission.leave(remote.address);
         if (sessions.size === 0) {
           clearInterval(ticker);
@@ -182,6 +187,7 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
       },
     });
     sessions.set(key, session);
+    gather();
     ticker ??= setInterval(tick, TICK_MS);
     open(session, index, request, remote).catch((error: unknown) => {
       session.end('failed', error instanceof Error ? error.message : String(error));
@@ -204,11 +210,20 @@ export function serveTftp(options: ServeTftpOptions): TftpServing {
     session.begin(answer, socket);
   }
 
+  function gather(): void {
+    const isWanted = sessions.size >= MANY;
+    if (isWanted === isGathering) return;
+    isGathering = isWanted;
+    for (const port of ports) port.gather?.(isWanted);
+  }
+
   function transferSocket(index: number): Promise<TransferPort> {
     const known = sockets[index];
     if (known) return known;
     const made = options.createTransferSocket().then((socket) => {
       const port = transferPort(socket);
+      ports.push(port);
+      port.gather?.(isGathering);
       port.listen((bytes, from, source) => {
         const session = sessions.get(keyOf(from, source));
         // From nobody we serve: late ACKs of a transfer that is over, mostly. RFC 1350 has ERROR 5 for them, but a ROM that has
