@@ -174,14 +174,14 @@ describe('the CFN endpoint', () => {
         w: { type: 'OS::Heat::WaitCondition', properties: { handle: { get_resource: 'wh' }, timeout: 600, count: 2 } },
       },
       outputs: {
-        url: { value: { get_attr: ['wh', 'signal', 'alarm_url'] } },
+        signal: { value: { get_attr: ['wh', 'signal'] } },
         data: { value: { get_attr: ['w', 'data'] } },
       },
     };
     await orchestration.createStack(context, 's', { template });
     await world.heard('resource.waiting', ({ data }) => data.name === 'w');
-    const url = (await orchestration.outputs(context, 's')).find(({ output_key }) => output_key === 'url')
-      ?.output_value as string;
+    const signal = (await orchestration.outputs(context, 's')).find(({ output_key }) => output_key === 'signal');
+    const { alarm_url: url } = JSON.parse(signal?.output_value as string) as { alarm_url: string };
     const put = (to: string, body: string, method = 'PUT') => fetch(to, { method, body });
     expect(url.startsWith(`${cfnUrl}/waitcondition/arn%3Aopenstack%3Aheat%3A%3A`)).toBe(true);
     expect((await put(url, '{}', 'POST')).status).toBe(404);
@@ -220,14 +220,13 @@ describe('the CFN endpoint', () => {
         wh: { type: 'OS::Heat::WaitConditionHandle', properties: { signal_transport: 'CFN_SIGNAL' } },
         inner: { type: 'child.yaml', properties: { handle: { get_resource: 'wh' } } },
       },
-      outputs: { url: { value: { get_attr: ['wh', 'signal', 'alarm_url'] } } },
+      outputs: { signal: { value: { get_attr: ['wh', 'signal'] } } },
     };
     await orchestration.createStack(context, 's', { template, files: { 'child.yaml': child } });
     await world.heard('resource.waiting', ({ data }) => data.name === 'w');
-    const [url] = await orchestration.outputs(context, 's');
-    expect((await fetch(url?.output_value as string, { method: 'PUT', body: '{"status":"SUCCESS"}' })).status).toBe(
-      200,
-    );
+    const [signal] = await orchestration.outputs(context, 's');
+    const { alarm_url } = JSON.parse(signal?.output_value as string) as { alarm_url: string };
+    expect((await fetch(alarm_url, { method: 'PUT', body: '{"status":"SUCCESS"}' })).status).toBe(200);
     expect(await atRest(world, orchestration, 's')).toBe('CREATE_COMPLETE');
   });
 

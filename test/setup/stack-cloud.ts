@@ -11,10 +11,11 @@ import { createWorld, type WorldOptions } from './world.ts';
 
 export type Row = Record<string, unknown>;
 
-export async function stackCloud(options: WorldOptions = {}) {
+/** The API alone, for requests of one's own: its address, an administrator's token and project. */
+export async function stackApi(options: WorldOptions = {}) {
   const world = await createWorld(options);
   const identity = createIdentity(world, { region: 'RegionOne' });
-  await identity.ensureAdmin('secret');
+  const { user, project } = await identity.ensureAdmin('secret');
   const { orchestration } = stage(world, { authenticate: identity.authenticate });
   const api = createApi();
   api.register(identity.routes, { prefix: '/identity' });
@@ -22,14 +23,20 @@ export async function stackCloud(options: WorldOptions = {}) {
   const listener = await listen(api, { host: '127.0.0.1', port: 0 });
   await world.operations.run({ sole: true });
   await orchestration.start();
-  const dir = mkdtempSync(join(tmpdir(), 'uc-heat-'));
   onTestFinished(async () => {
     await listener.close();
     await api.close();
-    rmSync(dir, { recursive: true });
   });
   const { port } = listener.address as { port: number };
-  const client = stockClient({ url: `http://127.0.0.1:${port}`, password: 'secret', cwd: dir });
+  const token = await identity.issue(user.id, project.id);
+  return { world, orchestration, url: `http://127.0.0.1:${port}`, token, project: project.id };
+}
+
+export async function stackCloud(options: WorldOptions = {}) {
+  const { world, orchestration, url } = await stackApi(options);
+  const dir = mkdtempSync(join(tmpdir(), 'uc-heat-'));
+  onTestFinished(() => rmSync(dir, { recursive: true }));
+  const client = stockClient({ url, password: 'secret', cwd: dir });
   const file = (name: string, text: string) => {
     writeFileSync(join(dir, name), text);
     return name;

@@ -1,6 +1,6 @@
 /** The actions of Heat's CFN API for a user who signs with a key of their own; names and order of elements are Heat's. */
 import { type Context, isAdmin } from '../../core/context.ts';
-import { type Fault, fault } from '../../core/errors/index.ts';
+import { fault } from '../../core/errors/index.ts';
 import type { Desk } from '../desk.ts';
 import { openDefinition } from '../engine/definition.ts';
 import type { Live } from '../engine/state.ts';
@@ -15,6 +15,7 @@ import { heatTime } from '../software/configs.ts';
 import type { Stacks } from '../stacks.ts';
 import { resourcesFor } from '../store/resources.ts';
 import type * as store from '../store/stacks.ts';
+import { cfnFault } from './fault.ts';
 import { type Element, members, write } from './xml.ts';
 
 export interface Asked {
@@ -22,26 +23,6 @@ export interface Asked {
   readonly stacks: Stacks;
   readonly context: Context;
   readonly params: Readonly<Record<string, string>>;
-}
-
-export const cfnFault = (code: string, reason: string, status = 400): Fault =>
-  fault('cfn-invalid', { code, reason, status });
-
-/** Keystone's: a signed request is good for a quarter of an hour. */
-const freshMs = 15 * 60_000;
-
-/** @throws Fault `cfn-invalid` for a request without a time, or of another one */
-export function checkFresh(params: Readonly<Record<string, string>>, now: number): void {
-  const text = params.Expires ?? params.Timestamp;
-  const at = text === undefined ? Number.NaN : Date.parse(/[zZ]|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
-  if (Number.isNaN(at))
-    throw cfnFault('IncompleteSignature', 'The request has no Timestamp or Expires that can be read as a time.');
-  const late = params.Expires !== undefined ? at < now : Math.abs(at - now) > freshMs;
-  if (late)
-    throw cfnFault(
-      'RequestExpired',
-      `The request is of ${text}; here it is ${new Date(now).toISOString()}. Set the clock.`,
-    );
 }
 
 const arn = ({ project_id, name, id }: Stack): string => stackArn({ project: project_id, name, id });
@@ -178,7 +159,7 @@ async function eventsOf({ desk }: Asked, stack: store.StackRow): Promise<Element
     .map((event) => [
       ['EventId', eventId(event.id)],
       ['LogicalResourceId', event.resource],
-      ['PhysicalResourceId', event.physicalId],
+      ['PhysicalResourceId', event.physicalId ?? ''],
       ['ResourceStatusReason', event.reason],
       ['ResourceType', event.type],
       ['StackId', arn(stack)],

@@ -112,6 +112,8 @@ export interface Handler {
   /** What a change means for the machine behind it, for the plan. */
   readonly impact?: (change: 'create' | 'update' | 'replace' | 'delete', changed: readonly string[]) => Impact | null;
   readonly attributes?: (work: Work) => Promise<Record<string, Plain>> | Record<string, Plain>;
+  /** Its attributes say why it failed, so they are worked out then as well. */
+  readonly toldOnFailure?: true;
   /** What get_resource gives once it is made; default: the physical id. */
   readonly reference?: (of: {
     physicalId: string | null;

@@ -192,6 +192,7 @@ async function farewell(work: Work, kind: DeploymentKind): Promise<Outcome> {
 export const deploymentHandler = (kind: DeploymentKind): Handler => ({
   type: kind.type,
   backend: 'database',
+  toldOnFailure: true,
   create: (work) => run(work, kind),
   update: (work) => run(work, kind),
   suspend: (work) => run(work, kind),

@@ -2,11 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import { fault } from '../../core/errors/index.ts';
 import { done, type Handler, type Signal, type Work } from '../engine/handler.ts';
+import { dumps, fromPlain } from '../language/index.ts';
 import type { Plain } from '../model.ts';
 import { dropCredential, ensureCredential, type Holder, refuseZaqar, signalUrl } from '../software/credentials.ts';
 import { tempUrl } from '../temp-urls/sign.ts';
 
 const holderOf = (work: Work): Holder => ({ id: work.id, name: work.name, stack: work.stack });
+/** Heat gives it as a text of JSON, as Python writes it. */
+const told = (signal: { [key: string]: Plain }): string => dumps(fromPlain(signal));
+
 const transportOf = ({ properties }: Work): string => String(properties.signal_transport ?? 'TOKEN_SIGNAL');
 
 export interface Report {
@@ -92,12 +96,12 @@ function base(type: string): Handler {
         case 'CFN_SIGNAL':
         case 'TEMP_URL_SIGNAL':
           return {
-            signal: { alarm_url: url },
+            signal: told({ alarm_url: url }),
             curl_cli: `curl -i -X PUT -H 'Content-Type: application/json' '${url}'`,
           };
         case 'HEAT_SIGNAL':
           return {
-            signal: {
+            signal: told({
               auth_url: desk.authUrl,
               username: user?.id ?? '',
               user_id: user?.id ?? '',
@@ -106,13 +110,13 @@ function base(type: string): Handler {
               stack_id: `${stack.name}/${stack.id}`,
               resource_name: name,
               region_name: desk.region,
-            },
+            }),
           };
         case 'TOKEN_SIGNAL': {
           const endpoint = `${desk.heatUrl}/${user?.projectId}/stacks/${encodeURIComponent(stack.name)}/${stack.id}/resources/${encodeURIComponent(name)}/signal`;
           const token = String(data.token ?? '');
           const curl = `curl -i -X POST -H 'X-Auth-Token: ${token}' -H 'Content-Type: application/json' -H 'Accept: application/json' ${endpoint}`;
-          return { endpoint, token, curl_cli: curl, signal: { token, endpoint } };
+          return { endpoint, token, curl_cli: curl, signal: told({ token, endpoint }) };
         }
         default:
           return {};

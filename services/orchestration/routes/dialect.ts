@@ -1,5 +1,5 @@
 /** Heat's shapes: links, times, error bodies. */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isAdmin } from '../../core/context.ts';
 import { type Fault, fault } from '../../core/errors/index.ts';
 import { baseUrl } from '../../core/http/index.ts';
@@ -69,6 +69,14 @@ export function heatError(error: Fault): unknown {
     error: { type: kind, message: error.message.trim(), traceback: null },
   };
 }
+
+/** As Heat's framework words it, which some clients parse. */
+export const accepted = (reply: FastifyReply) =>
+  reply.status(202).send({
+    message: 'The request is accepted for processing.<br /><br />\n\n\n',
+    code: '202 Accepted',
+    title: 'Accepted',
+  });
 
 export const base = (desk: Desk, request: FastifyRequest, project: string): string =>
   `${baseUrl(request, '/orchestration', desk.publicUrl)}/v1/${project}`;

@@ -40,7 +40,7 @@ interface Told {
   readonly node: StackNode;
   readonly resource: string;
   readonly type: string;
-  readonly physicalId: string;
+  readonly physicalId: string | null;
   readonly status: string;
   readonly reason: string;
 }
@@ -67,7 +67,7 @@ export function told(node: StackNode, event: RecordedEvent): Told[] {
         ...common,
         resource: data.name,
         type: data.type,
-        physicalId: data.physicalId ?? '',
+        physicalId: data.physicalId ?? null,
         status: `${data.action}_${data.status}`,
         reason: data.reason,
       },
@@ -82,7 +82,7 @@ export function told(node: StackNode, event: RecordedEvent): Told[] {
         ...common,
         resource: data.name,
         type: data.type,
-        physicalId: '',
+        physicalId: null,
         status: data.state,
         reason: `waits for ${data.on}`,
       },
@@ -95,7 +95,7 @@ export function told(node: StackNode, event: RecordedEvent): Told[] {
         ...common,
         resource: data.name,
         type: data.type,
-        physicalId: '',
+        physicalId: null,
         status: 'SIGNAL_COMPLETE',
         reason: `Signal: ${data.text}`,
       },

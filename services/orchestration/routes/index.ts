@@ -7,6 +7,7 @@ import { actionRoutes } from './actions.ts';
 import { heatError, mayUse } from './dialect.ts';
 import { eventRoutes } from './events.ts';
 import { planRoutes } from './plans.ts';
+import { previewRoutes } from './previews.ts';
 import { resourceRoutes } from './resources.ts';
 import { snapshotRoutes } from './snapshots.ts';
 import { softwareRoutes } from './software.ts';
@@ -23,6 +24,10 @@ export function createRoutes(desk: Desk, stacks: Stacks, authenticate: Authentic
       const href = `${baseUrl(request, '/orchestration', desk.publicUrl)}/v1/`;
       return reply.status(300).send({ versions: [{ id: 'v1.0', status: 'CURRENT', links: [{ rel: 'self', href }] }] });
     });
+    // Heat asks who it is before it says that there is nothing without a project.
+    api.get('/v1', { onRequest: requireToken(authenticate) }, () => {
+      throw fault('not-found', { what: 'GET /v1 without a project' });
+    });
     await api.register(
       async (scope) => {
         const v1 = scope as unknown as Api;
@@ -30,6 +35,7 @@ export function createRoutes(desk: Desk, stacks: Stacks, authenticate: Authentic
         v1.addHook('onRequest', mayUse);
         templateRoutes(v1, desk);
         stackRoutes(v1, desk, stacks);
+        previewRoutes(v1, desk, stacks);
         planRoutes(v1, desk, stacks);
         snapshotRoutes(v1, desk, stacks);
         resourceRoutes(v1, desk, stacks);

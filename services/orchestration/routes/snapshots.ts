@@ -8,7 +8,7 @@ import { showTree } from '../show.ts';
 import type { Stacks } from '../stacks.ts';
 import * as store from '../store/snapshots.ts';
 import type { StackRow } from '../store/stacks.ts';
-import { type StackPath, time } from './dialect.ts';
+import { accepted, type StackPath, time } from './dialect.ts';
 import { bodyOf } from './wishes.ts';
 
 type SnapshotPath = StackPath & { Params: { snapshot: string } };
@@ -68,7 +68,7 @@ export function snapshotRoutes(api: Api, desk: Desk, stacks: Stacks): void {
     const body = openSnapshot(secrets, row);
     if (!body) throw fault('snapshot-unfinished', { snapshot: row.id, stack: stack.name, status: row.status });
     await stacks.restore(request.context, stack, body);
-    return reply.status(202).send();
+    return accepted(reply);
   });
 
   api.get<StackPath>(`${path}/export`, async (request) =>

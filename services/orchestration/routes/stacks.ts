@@ -7,13 +7,13 @@ import type { Desk } from '../desk.ts';
 import { openDefinition } from '../engine/definition.ts';
 import type { StackNode } from '../engine/tree.ts';
 import { registryTree, toPlain } from '../language/index.ts';
-import type { Plain, Stack, StackWish } from '../model.ts';
-import type { PlannedResource } from '../plan/resources.ts';
-import { handOver, shownParameters } from '../reading/hand-over.ts';
+import type { Plain, Stack } from '../model.ts';
+import { shownParameters } from '../reading/hand-over.ts';
 import { showOutputs, showTree, stackActivity } from '../show.ts';
 import type { Stacks } from '../stacks.ts';
 import * as store from '../store/stacks.ts';
 import {
+  accepted,
   detailedStack,
   flag,
   type Links,
@@ -23,7 +23,6 @@ import {
   number,
   one,
   type Query,
-  requiredIn,
   type StackPath,
   stackLink,
 } from './dialect.ts';
@@ -52,7 +51,7 @@ const filtersOf = (query: Query): Partial<store.StackFilters> => {
 };
 
 export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
-  const { db, secrets, clock } = desk.house;
+  const { db, secrets } = desk.house;
 
   async function listed(request: FastifyRequest<{ Querystring: Query }>): Promise<Stack[]> {
     const all = flag(request.query.global_tenant);
@@ -95,82 +94,6 @@ export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
       .send({ stack: stackLink(link, stack) });
   });
 
-  api.post('/stacks/preview', async (request) => {
-    const body = bodyOf(request.body);
-    const name = stackName(body);
-    const wish = stackWish(body);
-    const { resources, outputs, parameters, description } = await previewNew(request, name, wish);
-    const now = new Date(clock.now());
-    const row = previewRow(request, name, description, now, wish.tags ?? []);
-    const {
-      stack_status: _status,
-      stack_status_reason: _reason,
-      ...stack
-    } = detailedStack(linksFor(desk, request), row, parameters);
-    const dependants = requiredIn(resources);
-    return { stack: { ...stack, outputs, resources: resources.map((entry) => previewed(entry, row, dependants)) } };
-  });
-
-  async function previewNew(request: FastifyRequest, name: string, { files = {}, ...wish }: StackWish) {
-    const stack = { id: 'None', name, project_id: request.context.projectId ?? '' };
-    return desk.reader.ask('preview', { source: { wish, present: null, files, stack }, tree: null });
-  }
-
-  function previewRow(
-    request: FastifyRequest,
-    name: string,
-    description: string,
-    now: Date,
-    tags: readonly string[],
-  ): Stack {
-    return {
-      id: 'None',
-      root_id: 'None',
-      parent_id: null,
-      parent_resource: null,
-      project_id: request.context.projectId ?? '',
-      user_id: request.context.userId ?? '',
-      owner_name: request.context.userId ?? '',
-      name,
-      description,
-      action: 'CREATE',
-      status: 'COMPLETE',
-      reason: '',
-      generation: 0,
-      disable_rollback: true,
-      timeout_mins: null,
-      tags,
-      user_project_id: null,
-      created_at: now,
-      updated_at: null,
-      deleted_at: null,
-    };
-  }
-
-  const previewed = (entry: PlannedResource, stack: Stack, dependants: ReadonlyMap<string, readonly string[]>) => ({
-    updated_time: null,
-    creation_time: null,
-    resource_name: entry.name,
-    physical_resource_id: entry.physical_id ?? '',
-    resource_action: 'INIT',
-    resource_status: 'COMPLETE',
-    resource_status_reason: entry.because ?? '',
-    resource_type: entry.type,
-    resource_identity: {
-      tenant: stack.project_id,
-      stack_name: stack.name,
-      stack_id: stack.id,
-      path: `/resources/${entry.name}`,
-    },
-    stack_identity: { tenant: stack.project_id, stack_name: stack.name, stack_id: stack.id, path: '' },
-    stack_name: stack.name,
-    required_by: dependants.get(entry.name) ?? [],
-    description: '',
-    metadata: {},
-    attributes: {},
-    properties: Object.fromEntries(entry.properties.map(({ name, to }) => [name, to])),
-  });
-
   const paths = ['/stacks/:stack', '/stacks/:stack/:id'];
   const keyOf = ({ stack, id }: StackPath['Params']): string => id ?? stack;
 
@@ -191,7 +114,7 @@ export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
             keyOf(request.params),
             stackUpdate(bodyOf(request.body), method === 'PATCH'),
           );
-          return reply.status(202).send();
+          return accepted(reply);
         },
       });
     }
@@ -243,36 +166,6 @@ export function stackRoutes(api: Api, desk: Desk, stacks: Stacks): void {
       const output = showOutputs(await showTree(desk, row)).find((one) => one.output_key === request.params.key);
       if (!output) throw fault('output-not-found', { key: request.params.key });
       return { output };
-    });
-  }
-
-  for (const method of ['PUT', 'PATCH'] as const) {
-    api.route<StackPath>({
-      method,
-      url: '/stacks/:stack/:id/preview',
-      handler: async (request) => {
-        const row = await stacks.find(request.context, request.params.id);
-        const wish = stackUpdate(bodyOf(request.body), method === 'PATCH');
-        const present = openDefinition(secrets, row.id, row.definition);
-        const kept = wish.existing ? await store.filesOf(db, row.files_id) : {};
-        const { files: given, ...own } = wish;
-        const { id, name, project_id } = row;
-        const source = { wish: own, present, files: { ...kept, ...given }, stack: { id, name, project_id } };
-        const tree = handOver(await showTree(desk, row));
-        const { resources: planned } = await desk.reader.ask('preview', { source, tree });
-        const dependants = requiredIn(planned);
-        const of = (...changes: string[]) =>
-          planned.filter(({ change }) => changes.includes(change)).map((entry) => previewed(entry, row, dependants));
-        return {
-          resource_changes: {
-            unchanged: of('keep'),
-            updated: of('update'),
-            replaced: of('replace'),
-            added: of('create'),
-            deleted: of('delete'),
-          },
-        };
-      },
     });
   }
 }

@@ -1,4 +1,6 @@
 /** What the language knows, told to clients: validation, resource types, template versions and their functions. */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
@@ -24,8 +26,27 @@ const schemaOf = (schema: PropertySchema): Record<string, unknown> => ({
   immutable: schema.immutable === true,
 });
 
+/** What is hidden is understood in old templates, and told to nobody. */
+const toldOf = (schemas: PropertySchemas): [name: string, schema: PropertySchema][] =>
+  Object.entries(schemas).filter(([, { support }]) => support?.status !== 'HIDDEN');
+
 const schemasOf = (schemas: PropertySchemas): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, schemaOf(schema)]));
+  Object.fromEntries(toldOf(schemas).map(([name, schema]) => [name, schemaOf(schema)]));
+
+/** A property's bounds as a parameter's: a list in HOT, MinValue and its like in CFN. */
+function boundsOf({ constraints = [] }: PropertySchema, hot: boolean): Record<string, unknown> {
+  if (hot) return constraints.length > 0 ? { constraints } : {};
+  const out: Record<string, unknown> = {};
+  for (const one of constraints as readonly Record<string, unknown>[]) {
+    const { min, max } = (one.range ?? one.length ?? {}) as { min?: number; max?: number };
+    const word = one.range ? 'Value' : 'Length';
+    if (min !== undefined && min !== null) out[`Min${word}`] = min;
+    if (max !== undefined && max !== null) out[`Max${word}`] = max;
+    if (one.allowed_values) out.AllowedValues = one.allowed_values;
+    if (one.allowed_pattern) out.AllowedPattern = one.allowed_pattern;
+  }
+  return out;
+}
 
 const support = (given: ResourceType['support']) => ({
   status: given?.status ?? 'SUPPORTED',
@@ -84,20 +105,23 @@ function exampleOf(type: ResourceType, family: string): Record<string, unknown> 
       };
   const parameters: Record<string, unknown> = {};
   const properties: Record<string, unknown> = {};
-  for (const [property, schema] of Object.entries(type.properties)) {
+  for (const [property, schema] of toldOf(type.properties)) {
     parameters[property] = {
       [words.type]: kinds[schema.type] ?? schema.type,
       ...(schema.description && { [words.description]: schema.description }),
       ...(schema.default !== undefined && schema.default !== null && { [words.default]: schema.default }),
+      ...boundsOf(schema, hot),
     };
-    properties[property] = { [words.param]: property };
+    const given = { [words.param]: property };
+    properties[property] = hot || schema.type !== 'List' ? given : { 'Fn::Split': [',', given] };
   }
-  const outputs = Object.fromEntries(
+  const outputs: Record<string, unknown> = Object.fromEntries(
     Object.entries(type.attributes).map(([attribute, { description }]) => [
       attribute,
       { ...(description && { [words.description]: description }), [words.value]: { [words.attr]: [name, attribute] } },
     ]),
   );
+  outputs['OS::stack_id'] = { [words.value]: { [hot ? 'get_resource' : 'Ref']: name } };
   const text = `Initial template of ${name}`;
   return hot
     ? {
@@ -207,5 +231,25 @@ export function templateRoutes(api: Api, desk: Desk): void {
   );
 
   api.get('/build_info', async () => ({ api: { revision: 'undercloud' }, engine: { revision: 'undercloud' } }));
-  api.get('/services', async () => ({ services: [] }));
+  // One engine, in this very process: who reads this lives in what it asks about.
+  const started = new Date(desk.house.clock.now());
+  const id = randomUUID();
+  const moment = (at: Date): string => at.toISOString().replace('Z', '000');
+  api.get('/services', async () => ({
+    services: [
+      {
+        id,
+        binary: 'heat-engine',
+        engine_id: id,
+        host: hostname(),
+        hostname: hostname(),
+        topic: 'engine',
+        report_interval: 60,
+        created_at: moment(started),
+        updated_at: moment(new Date(desk.house.clock.now())),
+        deleted_at: null,
+        status: 'up',
+      },
+    ],
+  }));
 }

@@ -9,6 +9,7 @@ export interface ConfigInput {
   readonly description?: string;
   readonly default?: Plain;
   readonly value?: Plain;
+  readonly replace_on_change?: boolean;
 }
 export interface ConfigOutput {
   readonly name: string;
@@ -49,7 +50,14 @@ export const configDocument = (desk: Desk, row: ConfigRow) => ({
   name: row.name,
   group: row.group_name,
   creation_time: heatTime(row.created_at),
-  ...openConfig(desk, row),
+  ...shownBody(openConfig(desk, row)),
+});
+
+/** A description that nobody gave is an empty one; what only the update of a stack looks at is told to nobody. */
+const shownBody = ({ inputs, outputs, ...rest }: ConfigBody) => ({
+  ...rest,
+  inputs: inputs.map(({ replace_on_change: _own, ...one }) => ({ ...one, description: one.description ?? '' })),
+  outputs: outputs.map((one) => ({ ...one, description: one.description ?? '' })),
 });
 
 const textOf = (value: Plain | undefined): string =>

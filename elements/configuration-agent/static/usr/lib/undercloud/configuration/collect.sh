@@ -132,8 +132,7 @@ collect() {
 refresh() {
   for script in "$root/usr/libexec/os-refresh-config/$1.d"/*; do
     [ -f "$script" ] && [ -x "$script" ] || continue
-    printf '["%s"]\n' "$run/document.json" >"$run/os_config_files.json"
-    OS_CONFIG_FILES=$run/os_config_files.json "$script" >"$run/refresh.log" 2>&1 || {
+    OS_CONFIG_FILES=$run/document.json "$script" >"$run/refresh.log" 2>&1 || {
       say "os-refresh-config $1.d/$(basename "$script") failed: $(tail -n 1 "$run/refresh.log")"
       return 1
     }

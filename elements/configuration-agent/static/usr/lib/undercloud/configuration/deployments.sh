@@ -42,7 +42,8 @@ run_script() {
 }
 
 run_hook() {
-  if "$2" <"$1" >"$work/$id.hook" 2>"$work/$id.hook-errors" && jq -e 'type == "object"' "$work/$id.hook" >/dev/null 2>&1; then
+  # os-apply-config and its like read the whole document from there.
+  if OS_CONFIG_FILES=$run/document.json "$2" <"$1" >"$work/$id.hook" 2>"$work/$id.hook-errors" && jq -e 'type == "object"' "$work/$id.hook" >/dev/null 2>&1; then
     cat "$work/$id.hook"
   else
     tail_of "$work/$id.hook-errors" >"$work/$id.err"
