@@ -1,5 +1,6 @@
 /** CFN's API for a user who signs: the stock client makes the key, and each action is asked as boto would ask it. */
 import { execFile } from 'node:child_process';
+import { createHash, createHmac } from 'node:crypto';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import { openAgents } from '../../../test/setup/stack-agents.ts';
@@ -131,4 +132,36 @@ it('answers what is wrong with AWS’s error documents, and forgets a key that w
   expect(await openstack('show', key.access, '-f', 'json')).toContain(key.secret);
   await openstack('delete', key.access);
   expect(await code('ListStacks')).toEqual([403, 'AccessDenied']);
+});
+
+it('takes version 4 of the signature as it takes version 2, for as long as it is good', async () => {
+  const { cfnUrl, key, world } = await signing();
+  const { host } = new URL(cfnUrl);
+  const hash = (text: string) => createHash('sha256').update(text).digest('hex');
+  const hmac = (from: string | Buffer, text: string) => createHmac('sha256', from).update(text).digest();
+  /** As AWS's documentation puts it together, apart from the code that proves it. */
+  async function ask(body: string, { at = world.clock.now(), secret = key.secret, sent = body } = {}) {
+    const date = `${new Date(at).toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+    const scope = `${date.slice(0, 8)}/RegionOne/cloudformation/aws4_request`;
+    const signed = 'content-type;host;x-amz-date';
+    const type = 'application/x-www-form-urlencoded';
+    const canonical = `POST\n/cfn/v1/\n\ncontent-type:${type}\nhost:${host}\nx-amz-date:${date}\n\n${signed}\n${hash(body)}`;
+    const own = scope.split('/').reduce<string | Buffer>((from, part) => hmac(from, part), `AWS4${secret}`);
+    const signature = hmac(own, `AWS4-HMAC-SHA256\n${date}\n${scope}\n${hash(canonical)}`).toString('hex');
+    const authorization = `AWS4-HMAC-SHA256 Credential=${key.access}/${scope}, SignedHeaders=${signed}, Signature=${signature}`;
+    const headers = { 'content-type': type, 'x-amz-date': date, authorization };
+    const answer = await fetch(`${cfnUrl}/`, { method: 'POST', headers, body: sent });
+    const text = await answer.text();
+    return [answer.status, textIn(text, 'Code') || text.slice(0, 20)];
+  }
+  const list = 'Action=ListStacks&Version=2010-05-15';
+  expect(await ask(list)).toEqual([200, '<ListStacksResponse>']);
+  expect(await ask(list, { sent: `${list}&NextToken=x` })).toEqual([403, 'SignatureDoesNotMatch']);
+  expect(await ask(list, { secret: 'wrong' })).toEqual([403, 'SignatureDoesNotMatch']);
+  expect(await ask(list, { at: world.clock.now() - 16 * 60_000 })).toEqual([400, 'RequestExpired']);
+  expect(await ask(list, { at: world.clock.now() + 16 * 60_000 })).toEqual([400, 'RequestExpired']);
+  expect(await ask('Action=CreateStack&StackName=x&TemplateURL=http%3A%2F%2F169.254.169.254%2F')).toEqual([
+    400,
+    'InvalidParameterValue',
+  ]);
 });

@@ -15,11 +15,12 @@ import { signal } from '../signals.ts';
 import { heatTime } from '../software/configs.ts';
 import { secretOf } from '../software/credentials.ts';
 import { newerDocument, type Read } from '../software/long-poll.ts';
-import { isSigned } from '../software/signature.ts';
 import type { Stacks } from '../stacks.ts';
 import { credentialByKey, type FoundResource, resource } from '../store/resources.ts';
 import * as stackStore from '../store/stacks.ts';
-import { act, cfnFault, checkFresh } from './actions.ts';
+import { act } from './actions.ts';
+import { cfnFault } from './fault.ts';
+import { proofOf } from './proof.ts';
 import { type Element, write } from './xml.ts';
 
 const awsCodes: Readonly<Record<number, string>> = {
@@ -87,26 +88,15 @@ function paramsOf(query: string): Record<string, string> {
 export function createCfnRoutes(desk: Desk, stacks: Stacks): Routes {
   const { db } = desk.house;
 
-  function isSignedWith(secret: string, request: FastifyRequest, params: Record<string, string>): boolean {
-    let path: string;
-    try {
-      path = decodeURIComponent(request.url.split('?')[0] ?? '');
-    } catch {
-      return false;
-    }
-    const signed = { verb: request.method, host: request.headers.host ?? '', path, params };
-    // Behind a proxy the host that was signed is the one that we hand out.
-    return isSigned(secret, signed) || isSigned(secret, { ...signed, host: new URL(desk.cfnUrl).host });
-  }
-
   /** A user's own key: any action, in the key's project, while the request is fresh. Null: the key is not a user's. */
   async function asUser(request: FastifyRequest, extra: Record<string, string> = {}): Promise<string | null> {
     const params = { ...paramsOf(request.url.split('?')[1] ?? ''), ...extra };
-    const found = params.AWSAccessKeyId ? await desk.identity.signer(params.AWSAccessKeyId, request.id) : undefined;
+    const proof = proofOf(request, params, new URL(desk.cfnUrl).host);
+    const found = proof.accessKey ? await desk.identity.signer(proof.accessKey, request.id) : undefined;
     if (!found) return null;
-    if (!isSignedWith(found.secret, request, params))
+    if (!proof.isOf(found.secret))
       throw cfnFault('SignatureDoesNotMatch', 'The signature that was calculated here is another one.', 403);
-    checkFresh(params, desk.house.clock.now());
+    proof.checkFresh(desk.house.clock.now());
     return act({ desk, stacks, context: found.context, params });
   }
 
@@ -116,8 +106,10 @@ export function createCfnRoutes(desk: Desk, stacks: Stacks): Routes {
     extra: Readonly<Record<string, string>> = {},
   ): Promise<FoundResource & { params: Record<string, string> }> {
     const params = { ...paramsOf(request.url.split('?')[1] ?? ''), ...extra };
-    const row = params.AWSAccessKeyId ? await credentialByKey(db, params.AWSAccessKeyId) : undefined;
-    if (!row || !isSignedWith(secretOf(desk, row), request, params)) throw fault('cfn-denied');
+    // Behind a proxy the host that was signed is the one that we hand out.
+    const proof = proofOf(request, params, new URL(desk.cfnUrl).host);
+    const row = proof.accessKey ? await credentialByKey(db, proof.accessKey) : undefined;
+    if (!row || !proof.isOf(secretOf(desk, row))) throw fault('cfn-denied');
     return { id: row.id, name: row.name, type: row.type, stack_id: row.stack_id, root_id: row.root_id, params };
   }
 
