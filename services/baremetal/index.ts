@@ -242,12 +242,12 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
       await powerWatch.start();
     },
     async stop() {
-      powerWatch.stop();
+      const released = powerWatch.stop();
       leave();
       leaveBoots();
       leave = () => {};
       leaveBoots = () => {};
-      await consoles.stop();
+      await Promise.all([consoles.stop(), released]);
     },
     operations,
   };

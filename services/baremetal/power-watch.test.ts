@@ -10,9 +10,9 @@ const never = async () => {
   throw new Error('no image is wanted here');
 };
 
-async function setUp(nodes: number) {
+async function setUp(nodes: number, databaseUrl?: string) {
   const { clock, pass } = handClock();
-  const world = await createWorld({ clock, keep: true });
+  const world = await createWorld({ clock, keep: true, ...(databaseUrl && { databaseUrl }) });
   const power = createPower(world, { clock });
   const baremetal = createBaremetal(world, {
     power,
@@ -169,6 +169,31 @@ describe('the fleet loop over nodes', () => {
     }
     // The breaker's own pause would be minutes by now.
     expect(waited).toBeLessThan(20);
+  });
+
+  it('is left to one of several processes, and taken over when that one stops, or dies', async () => {
+    const first = await setUp(1);
+    const second = await setUp(0, first.world.databaseUrl);
+    const [uuid = ''] = first.uuids;
+    expect([first.baremetal.fleetCounts().watched, second.baremetal.fleetCounts().watched]).toEqual([1, 0]);
+    await second.wait(60_000);
+    expect(second.baremetal.bmcView(uuid)).toBeNull();
+
+    await first.baremetal.stop();
+    second.machine(uuid).power = 'on';
+    await second.until(async () => (await second.show(uuid)).powerState === 'on');
+    await first.baremetal.start();
+    expect(first.baremetal.fleetCounts().watched).toBe(0);
+
+    // It dies: its lease runs out by the database's clock, and is not renewed.
+    await second.world.db.pool.query(
+      `update baremetal.fleet_holder set until = clock_timestamp() - interval '1 second'`,
+    );
+    await first.until(() => first.baremetal.fleetCounts().watched === 1);
+    // Dead it was not: it finds out, and looks no more.
+    await second.until(() => second.baremetal.fleetCounts().watched === 0);
+    const { rows } = await first.world.db.pool.query('select owner from baremetal.fleet_holder');
+    expect(rows).toEqual([{ owner: `${first.world.operations.owner}, process ${process.pid}` }]);
   });
 
   it('follows nodes that come, change their access, and go, and those of other processes within a minute', async () => {

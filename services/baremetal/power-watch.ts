@@ -11,6 +11,7 @@ import { type Batch, createBatch } from '../core/database/batch.ts';
 import type { AppendedEvent, EventKind } from '../core/events/index.ts';
 import type { FleetSettings, FleetView, PowerFleet, PowerState } from '../power/index.ts';
 import { accessOf } from './driver-info.ts';
+import { createFleetHolder } from './fleet-holder.ts';
 import { type Ground, nodeSubject, seenByFleet } from './ground.ts';
 import {
   changedSince,
@@ -24,9 +25,10 @@ import {
 } from './store/power.ts';
 
 export interface PowerWatch {
-  /** Reads all nodes and begins to look at them. */
+  /** Reads all nodes and begins to look at them, now or when this process has become the one that does. */
   start(): Promise<void>;
-  stop(): void;
+  /** Nothing is looked at any more when it is called; resolves when another process may. */
+  stop(): Promise<void>;
   /** Looks at every watched BMC now; how many states had changed. */
   sweep(): Promise<number>;
   /** What the loop knows of a node; null: it does not look at it. */
@@ -178,29 +180,42 @@ export function createPowerWatch(ground: Ground, settings: Partial<FleetSettings
     for (const uuid of fleet.keys()) if (!there.has(uuid)) fleet.unwatch(uuid);
   }
 
+  async function begin(): Promise<void> {
+    if (running) return;
+    running = true;
+    leave = recorder.subscribe(({ subject, kind, data }) => {
+      if (subject.type !== 'node') return;
+      if (kind === 'node.power-state') fleet.know(subject.id, (data as { to: PowerState }).to);
+      else if (kind === 'node.deleted') fleet.unwatch(subject.id);
+      else if (readAgain.has(kind)) readSoon(subject.id);
+    });
+    since = (await changedSince(db, null)).now;
+    for (const row of await watchedRows(db, null)) if (running) take(row);
+    if (!running) return;
+    fleet.start();
+    round();
+  }
+
+  function end(): void {
+    running = false;
+    leave();
+    cancelRead();
+    cancelRound();
+    dirty.clear();
+    fleet.stop();
+    // Event streams and counts are those of whoever looks at them next.
+    for (const uuid of [...fleet.keys()]) fleet.unwatch(uuid);
+  }
+
+  // Two processes on one machine bear one name.
+  const owner = `${operations.owner}, process ${process.pid}`;
+  const holder = createFleetHolder({ db, clock, owner, onHeld: begin, onLost: end });
+
   return {
     async start() {
-      if (running || settings === null) return;
-      running = true;
-      leave = recorder.subscribe(({ subject, kind, data }) => {
-        if (subject.type !== 'node') return;
-        if (kind === 'node.power-state') fleet.know(subject.id, (data as { to: PowerState }).to);
-        else if (kind === 'node.deleted') fleet.unwatch(subject.id);
-        else if (readAgain.has(kind)) readSoon(subject.id);
-      });
-      since = (await changedSince(db, null)).now;
-      for (const row of await watchedRows(db, null)) take(row);
-      fleet.start();
-      round();
+      if (settings !== null) await holder.start();
     },
-    stop() {
-      running = false;
-      leave();
-      cancelRead();
-      cancelRound();
-      dirty.clear();
-      fleet.stop();
-    },
+    stop: () => holder.stop(),
     async sweep() {
       // What has just happened is read before, or its nodes would be left out.
       cancelRead();

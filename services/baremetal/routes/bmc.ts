@@ -21,6 +21,7 @@ import type { Rooms } from '../index.ts';
 import { allBoots, bootsOf } from '../store/boots.ts';
 import { cardOf, listCards, type Model, type StoredCard } from '../store/cards.ts';
 import { type NodeRow, nodeByUuid } from '../store/nodes.ts';
+import { fleetHolder } from '../store/power.ts';
 import { record, refuse, requireWrite } from './dialect.ts';
 import { findNode } from './nodes.ts';
 import { queryOf, requireKnown } from './paging.ts';
@@ -157,7 +158,10 @@ export function bmcRoutes(api: Api, rooms: Rooms, v: string): void {
       one.vendor === card.vendor && one.model === card.model && one.firmware === card.firmware;
     return { cards: cards.map((card) => cardView(card, boots.filter(isOf(card)))) };
   });
-  api.get(`${v}/bmcs/fleet`, async () => baremetal.fleetCounts());
+  api.get(`${v}/bmcs/fleet`, async () => ({
+    ...baremetal.fleetCounts(),
+    looked_at_by: await fleetHolder(db),
+  }));
 }
 
 /** Events that BMCs POST: the token in the path is the key, so that no other is asked for. */

@@ -92,3 +92,23 @@ export async function putBack(tx: Tx, uuids: readonly string[]): Promise<string[
   );
   return rows.map(({ uuid }) => uuid);
 }
+
+/** Takes the lease of the fleet loop, or renews it; whether the owner has it now. */
+export async function takeFleet(db: Where, owner: string, leaseMs: number): Promise<boolean> {
+  const { rows } = await sql`insert into baremetal.fleet_holder as held (owner, until)
+    values (${owner}, clock_timestamp() + ${leaseMs} * interval '1 ms')
+    on conflict (sole) do update set owner = excluded.owner, until = excluded.until
+      where held.owner = excluded.owner or held.until < clock_timestamp() returning owner`.execute(db.kysely);
+  return rows.length > 0;
+}
+
+export async function leaveFleet(db: Where, owner: string): Promise<void> {
+  await sql`delete from baremetal.fleet_holder where owner = ${owner}`.execute(db.kysely);
+}
+
+/** Who looks at the BMCs; null: nobody, just now. */
+export async function fleetHolder(db: Where): Promise<string | null> {
+  const { rows } = await sql<{ owner: string }>`select owner from baremetal.fleet_holder
+    where until > clock_timestamp()`.execute(db.kysely);
+  return rows[0]?.owner ?? null;
+}

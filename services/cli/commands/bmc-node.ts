@@ -260,9 +260,13 @@ export function bmcNodeCommands(bmc: Command): void {
     .description('how many BMCs are looked at, and how many do not answer')
     .action(
       action(async (session) => {
-        const counts = await (await session.cloud()).get<Record<string, number>>('baremetal', '/v1/bmcs/fleet');
+        const counts = await (await session.cloud()).get<Record<string, number> & { looked_at_by: string | null }>(
+          'baremetal',
+          '/v1/bmcs/fleet',
+        );
         session.output.result(counts, () =>
           fields([
+            ['looked at by', counts.looked_at_by ?? 'nobody'],
             ['watched', counts.watched],
             ['asked less often', counts.open],
             ['silent for long', counts.silent],
