@@ -64,6 +64,9 @@ const serverNews: ReadonlySet<string> = new Set([
   'operation.succeeded',
 ]);
 
+/** As often as operations are swept. */
+const sweepMs = 5_000;
+
 export function createOrchestration(
   house: House,
   deps: OrchestrationDeps & { authenticate: Authenticate },
@@ -78,6 +81,7 @@ export function createOrchestration(
   };
   const stacks = createStacks(desk);
   let leave = () => {};
+  let endSweep = () => {};
   return {
     routes: createRoutes(desk, stacks, deps.authenticate),
     cfnRoutes: createCfnRoutes(desk, stacks),
@@ -103,8 +107,17 @@ export function createOrchestration(
           .catch(() => {});
       });
       await stacks.startPending();
+      const sweep = () => {
+        endSweep = house.clock.after(sweepMs, () => {
+          sweep();
+          // The database may be away: the next one asks it again.
+          stacks.startPending().catch(() => {});
+        });
+      };
+      sweep();
     },
     stop() {
+      endSweep();
       desk.bell.close();
       leave();
     },

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Context, isAdmin } from '../core/context.ts';
 import type { Tx } from '../core/database/index.ts';
-import { fault } from '../core/errors/index.ts';
+import { fault, toFault } from '../core/errors/index.ts';
 import type { Operation } from '../core/operations/index.ts';
 import type { Desk } from './desk.ts';
 import { adoptedLives } from './engine/adoption.ts';
@@ -73,7 +73,7 @@ export interface Stacks {
   count(context: Context, filters?: Partial<store.StackFilters>): Promise<number>;
   /** Begins an update with the definition that the stack has, in the caller's transaction. */
   redo: Redo;
-  /** Takes up what a dead process left between two actions. */
+  /** Takes up what stands between two actions: a process died there, or the second could not be begun. */
   startPending(): Promise<void>;
 }
 
@@ -85,7 +85,7 @@ const pendingOwner = (id: string): string => `stack ${id} pending`;
 export function createStacks(desk: Desk): Stacks {
   const { house } = desk;
   const { db, operations, recorder, secrets, clock } = house;
-  const afterEnd = (id: string) => void startPendingOf(id).catch(() => {});
+  const afterEnd = (id: string) => void startPendingOf(id).catch((error) => tellHeldUp(id, error));
   const actions = createActions({ desk, afterEnd });
   for (const operation of Object.values(actions)) operations.register(operation);
   const visits = visitOperations(desk, afterEnd);
@@ -167,13 +167,23 @@ export function createStacks(desk: Desk): Stacks {
     if (!(await operations.activity(stackSubject(row.id)))) await startPendingOf(row.id);
   }
 
+  /** Where it fails, the sweep of `startPending` tries again. */
   async function startPendingOf(id: string): Promise<void> {
+    // What is still under way starts it at its end.
+    if (await operations.activity(stackSubject(id))) return;
     await db.transaction(async (tx) => {
       const row = await store.lockStack(tx, id);
       if (!row?.pending || row.deleted_at) return;
       const wanted = JSON.parse(secrets.open(row.pending, pendingOwner(id))) as Pending;
       await begin(tx, row, wanted);
     });
+  }
+
+  /** Whoever looks at the stack meanwhile is told why nothing moves. Best effort: it is perhaps the database that is away. */
+  async function tellHeldUp(id: string, error: unknown): Promise<void> {
+    const { sentence } = toFault(error);
+    const reason = `What was asked for next could not be begun, and is tried again: ${sentence}`;
+    await store.patchStack(db, id, { reason }).catch(() => {});
   }
 
   function refuseNested(row: store.StackRow): void {
@@ -358,7 +368,8 @@ export function createStacks(desk: Desk): Stacks {
     count: (context, filters = {}) => store.countStacks(db, { ...filters, projectId: context.projectId }),
     redo: (tx, row, context) => begin(tx, row, { action: 'UPDATE', context }),
     async startPending() {
-      for (const { id } of await store.stacksWithPending(db)) await startPendingOf(id).catch(() => {});
+      for (const { id } of await store.stacksWithPending(db))
+        await startPendingOf(id).catch((error) => tellHeldUp(id, error));
     },
   };
 }
