@@ -89,7 +89,8 @@ async function described({ desk }: Asked, stack: store.StackRow): Promise<Elemen
     ['Capabilities', []],
     ['CreationTime', heatTime(stack.created_at)],
     ['Description', stack.description],
-    ['DisableRollback', stack.disable_rollback ? 'True' : 'False'],
+    // AWS's spelling: botocore takes nothing else for true, and boto takes any.
+    ['DisableRollback', String(stack.disable_rollback)],
     ['NotificationARNs', []],
     members(
       'Parameters',
@@ -101,7 +102,8 @@ async function described({ desk }: Asked, stack: store.StackRow): Promise<Elemen
     ['StackId', arn(stack)],
     ['StackName', stack.name],
     ['StackStatusReason', stack.reason],
-    ['TimeoutInMinutes', stack.timeout_mins === null ? 'None' : String(stack.timeout_mins)],
+    // Heat writes `None`, on which botocore fails.
+    ...(stack.timeout_mins === null ? [] : [['TimeoutInMinutes', String(stack.timeout_mins)] as const]),
     ...(stack.updated_at ? [['LastUpdatedTime', heatTime(stack.updated_at)] as const] : []),
     ['StackStatus', `${stack.action}_${stack.status}`],
     members(
