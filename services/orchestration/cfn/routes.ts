@@ -11,6 +11,7 @@ import { stackArn } from '../language/index.ts';
 import type { Plain } from '../model.ts';
 import { loadOne } from '../one-resource.ts';
 import { documentOf } from '../routes/resources.ts';
+import { resourceIn, showTree } from '../show.ts';
 import { signal } from '../signals.ts';
 import { heatTime } from '../software/configs.ts';
 import { secretOf } from '../software/credentials.ts';
@@ -20,6 +21,7 @@ import { credentialByKey, type FoundResource, resource } from '../store/resource
 import * as stackStore from '../store/stacks.ts';
 import { act } from './actions.ts';
 import { cfnFault } from './fault.ts';
+import { isStackKey, mayRead } from './policy.ts';
 import { proofOf } from './proof.ts';
 import { type Element, write } from './xml.ts';
 
@@ -113,6 +115,13 @@ export function createCfnRoutes(desk: Desk, stacks: Stacks): Routes {
     return { id: row.id, name: row.name, type: row.type, stack_id: row.stack_id, root_id: row.root_id, params };
   }
 
+  /** @throws Fault `cfn-denied`, `resource-not-found` */
+  async function readable(row: stackStore.StackRow, key: FoundResource, wanted: string) {
+    const node = await showTree(desk, row);
+    if (!mayRead(node, key.name, wanted)) throw fault('cfn-denied');
+    return { node, live: resourceIn(node, wanted) };
+  }
+
   async function describe(request: FastifyRequest, extra: Readonly<Record<string, string>> = {}): Promise<Read> {
     const found = await signer(request, extra);
     const { params } = found;
@@ -122,11 +131,11 @@ export function createCfnRoutes(desk: Desk, stacks: Stacks): Routes {
         code: 'InvalidAction',
       });
     const row = await stackStore.stack(db, found.stack_id);
-    if (!row || (params.LogicalResourceId !== undefined && params.LogicalResourceId !== found.name))
-      throw fault('cfn-denied');
+    const wanted = params.LogicalResourceId ?? found.name;
+    if (!row || (wanted !== found.name && !isStackKey(found.type))) throw fault('cfn-denied');
     if (params.StackName !== undefined && ![row.name, row.id, `${row.name}/${row.id}`].includes(params.StackName))
       throw fault('cfn-denied');
-    const { node, live } = await loadOne(desk, found);
+    const { node, live } = isStackKey(found.type) ? await readable(row, found, wanted) : await loadOne(desk, found);
     const document = await documentOf(desk, node, live);
     const detail: Element[] = [
       ['Description', ''],

@@ -1,7 +1,9 @@
 /** The resource types that this undercloud makes, one file each. A new one: its file, and a line here. */
 import type { Handler, NestedHandler } from '../engine/handler.ts';
+import { accessPolicy } from './access-policy.ts';
 import { autoScalingGroup } from './auto-scaling-group.ts';
 import { awsAutoScalingGroup, instanceGroup, launchConfiguration } from './aws/auto-scaling.ts';
+import { iamAccessKey, iamUser } from './aws/iam.ts';
 import { awsInstance } from './aws/instance.ts';
 import { awsSecurityGroup } from './aws/security-group.ts';
 import { awsWaitCondition, awsWaitConditionHandle } from './aws/wait-condition.ts';
@@ -94,6 +96,9 @@ const handlers = new Map<string, Handler | NestedHandler>(
     segment,
     trunk,
     awsSecurityGroup,
+    accessPolicy,
+    iamUser,
+    iamAccessKey,
   ].map((handler) => [handler.type, handler]),
 );
 
