@@ -3,7 +3,9 @@
  * entry and the value at fault. The mapping is tripleo-common's (nodes.py), as far as this release has drivers.
  */
 import { fault } from '../core/errors/index.ts';
+import { isSecretName } from './driver-info.ts';
 import type { JsonObject } from './node.ts';
+import { maskedSecret } from './store/nodes.ts';
 
 export interface EnvEntry {
   /** `node 2 (“compute-1”)`: for sentences. */
@@ -66,7 +68,11 @@ function textOf(entry: Record<string, unknown>, key: string, where: string): str
   if (value === undefined || value === null || value === '') return null;
   if (typeof value === 'string') return value;
   if (typeof value === 'number') return String(value);
-  return refuse(where, `${key} is ${shown(value)}, no text.`, `Write ${key} as a string.`);
+  return refuse(
+    where,
+    `${key} is ${isSecretName(key) ? maskedSecret : shown(value)}, no text.`,
+    `Write ${key} as a string.`,
+  );
 }
 
 /** Numbers come as strings in most files. */

@@ -3,6 +3,8 @@
  * operations in, the new document out, or a refusal in Ironic's words.
  */
 import { fault } from '../core/errors/index.ts';
+import { isSecretName } from './driver-info.ts';
+import { maskedSecret } from './store/nodes.ts';
 
 export interface PatchStep {
   readonly op: 'add' | 'replace' | 'remove';
@@ -17,7 +19,12 @@ const stepsMax = 1_000;
 
 const refuse = (reason: string) => fault('bad-request', { reason });
 
-/** Python's way of writing values, because the sentences are Ironic's. */
+/** A patch step's value is as secret as the field that its path names. */
+const isSecretOf = (whole: object, key: string): boolean =>
+  isSecretName(key) || (key === 'value' && 'path' in whole && String(whole.path).split('/').some(isSecretName));
+
+/** Python's way of writing values, because the sentences are Ironic's. Those that are secret by their names are masked: a
+ *  refusal is logged, and shown to others than who sent it. */
 export function python(value: unknown): string {
   if (value === null || value === undefined) return 'None';
   if (value === true) return 'True';
@@ -26,7 +33,7 @@ export function python(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(python).join(', ')}]`;
   if (typeof value === 'object')
     return `{${Object.entries(value)
-      .map(([key, inner]) => `'${key}': ${python(inner)}`)
+      .map(([key, inner]) => `'${key}': ${isSecretOf(value, key) ? `'${maskedSecret}'` : python(inner)}`)
       .join(', ')}}`;
   return String(value);
 }
