@@ -74,6 +74,7 @@ function shown(row: CandidateRow) {
 }
 
 const foreignShown = (server: ForeignServer) => ({
+  interface: server.interface,
   mac: server.mac,
   address: server.address,
   kind: server.kind,

@@ -15,6 +15,8 @@ import { forgetForeign, keepForeign, readForeign } from './store/foreign.ts';
 import type { Wire } from './wire.ts';
 
 export interface ForeignServer {
+  /** Where it answers: `br0`. */
+  readonly interface: string;
   readonly mac: string;
   readonly address: string;
   readonly kind: 'DHCP' | 'ProxyDHCP';
@@ -75,6 +77,7 @@ export function createWatch(deps: WatchDeps): Watch {
     const at = new Date(clock.now());
     const isOurs = probed.length > 0 && Buffer.compare(packet.chaddr.subarray(0, 6), probed) === 0;
     const server: ForeignServer = {
+      interface: device,
       mac,
       address,
       kind: packet.yiaddr === 0 ? 'ProxyDHCP' : 'DHCP',

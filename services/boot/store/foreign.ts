@@ -16,6 +16,7 @@ export async function readForeign(db: Database, device: string): Promise<Foreign
   }>`select mac, address, kind, offered, boot_file, how, first_seen, last_seen from boot.foreign_servers
      where interface = ${device} and gone_at is null`.execute(db.kysely);
   return rows.map((row) => ({
+    interface: device,
     mac: row.mac,
     address: row.address,
     kind: row.kind,

@@ -15,8 +15,8 @@ import { runSteps } from '../steps.ts';
 interface BootstrapFlags {
   listen: string;
   publicUrl?: string;
-  provisioningInterface?: string;
-  provisioningAddress?: string;
+  provisioningInterface?: string[];
+  provisioningAddress?: string[];
   lab?: boolean;
   databaseUrl?: string;
   redisUrl?: string;
@@ -49,15 +49,34 @@ const wireOf = (flags: BootstrapFlags) => ({
   ...(flags.dhcpRange && { dhcpRanges: flags.dhcpRange }),
 });
 
+/** The first is the one at whose address machines of all of them reach us. @throws Fault `usage` */
+function linksOf(interfaces: readonly string[] = [], addresses: readonly string[] = []) {
+  if (interfaces.length > 1 && addresses.length > 0 && addresses.length !== interfaces.length)
+    throw fault('usage', {
+      reason: `${interfaces.length} times --provisioning-interface and ${addresses.length} times --provisioning-address: give each interface its address, or none.`,
+    });
+  const [first, ...others] = interfaces;
+  const [address, ...rest] = addresses;
+  return {
+    ...(first !== undefined && { provisioningInterface: first }),
+    ...(address !== undefined && { provisioningAddress: address }),
+    ...(others.length > 0 && {
+      furtherInterfaces: others.map((device, i) => ({
+        interface: device,
+        ...(rest[i] !== undefined && { address: rest[i] }),
+      })),
+    }),
+  };
+}
+
 /** Only these commands need it, and it is most of the program: whoever lists nodes should not wait for it. */
 const bootstrapRoom = () => import('../../../bootstrap/index.ts');
 
 const stateOf = (state: string | undefined): string => resolve(state ?? defaultState);
 
 interface WireStanding {
-  interface: string;
   policy: string;
-  foreign_servers: { kind: string; address: string; mac: string; last_seen: string }[];
+  foreign_servers: { interface: string; kind: string; address: string; mac: string; last_seen: string }[];
 }
 
 /** Asked over the API; an undercloud that does not answer yet has its processes shown all the same. */
@@ -75,8 +94,14 @@ export function applianceCommands(program: Command): void {
     .description('make this machine an undercloud; safe to run again, also after an interruption')
     .option('--listen <addr:port>', 'where the API listens', '127.0.0.1:6385')
     .option('--public-url <url>', 'what links and the catalog say (behind a proxy)')
-    .option('--provisioning-interface <if>', 'the network interface that the nodes boot from')
-    .option('--provisioning-address <addr/prefix>', 'the undercloud’s address on it (default: the one it has)')
+    .option(
+      '--provisioning-interface <if...>',
+      'the network interface that the nodes boot from; several, each with a subnet of its own',
+    )
+    .option(
+      '--provisioning-address <addr/prefix...>',
+      'the undercloud’s address on it (default: the one it has); of several, in the same order',
+    )
     .option('--lab', 'provision virtual bare metal in a network namespace of its own')
     .option('--database-url <url>', 'an external PostgreSQL instead of a private one')
     .option('--redis-url <url>', 'an external Redis instead of a private one')
@@ -98,8 +123,10 @@ export function applianceCommands(program: Command): void {
     .action(
       action(async (session, flags: BootstrapFlags) => {
         const { bootstrapSteps } = await (await bootstrapRoom()).loadSteps();
+        const { provisioningInterface, provisioningAddress, ...others } = flags;
         const { steps, summary } = bootstrapSteps({
-          ...flags,
+          ...others,
+          ...linksOf(provisioningInterface, provisioningAddress),
           lab: flags.lab === true,
           stateDir: stateOf(session.state),
           wire: wireOf(flags),
@@ -161,7 +188,7 @@ export function applianceCommands(program: Command): void {
             : []),
           ...(wire?.foreign_servers ?? []).map(
             (server) =>
-              `Foreign ${server.kind} server on ${wire?.interface}: ${server.address} (${server.mac}), last seen ${server.last_seen}.${wire?.policy === 'hold' ? ' Deploys wait until it is gone.' : ''} Stop it, or put the nodes on a network of their own.`,
+              `Foreign ${server.kind} server on ${server.interface}: ${server.address} (${server.mac}), last seen ${server.last_seen}.${wire?.policy === 'hold' ? ' Deploys wait until it is gone.' : ''} Stop it, or put the nodes on a network of their own.`,
           ),
         ]);
         return now.running && now.children.every((child) => child.pid !== null) ? exitCodes.ok : exitCodes.failed;
