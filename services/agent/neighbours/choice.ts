@@ -2,7 +2,7 @@
  * Which piece of an image is asked for next, and of whom: the store or a neighbour. Pure, so that a rack of 500 can be simulated with it.
  *
  * Nodes that begin together take pieces of the store in a random order, so that each soon has what the others lack. A piece that a neighbour
- * has is left to neighbours; the store is asked for those that none of them has, by one connection, and for any piece when no neighbour
+ * has is left to neighbours; the store is asked for those that none of them has, by fewer connections, and for any piece when no neighbour
  * has a place free. There is no rarest-first: with random order no piece stays rare (see the simulation in test/bench/delivery).
  */
 import type { Frame, Span } from '../chunk-plan.ts';
@@ -18,7 +18,7 @@ export interface ChoiceOptions {
 export interface Choice {
   /** Nothing is wanted any more, and nothing that is under way can come back. */
   over(): boolean;
-  /** How many connections the store may have now. */
+  /** How many connections the store may have now: one less for each neighbour that has something. */
   storeConnections(): number;
   /** Frames that lie one behind the other in one object; undefined: nothing now. */
   fromStore(now: number): Span | undefined;
@@ -35,9 +35,13 @@ export interface Choice {
 /** Bytes of one request to the store: alone, long enough that its overhead vanishes; in company, short enough that pieces spread. */
 const SPAN_ALONE = 8 * 1_048_576;
 const SPAN_SHARED = 2 * 1_048_576;
-/** Transfers from neighbours at one time, and from one of them. */
-export const FROM_NEIGHBOURS = 6;
+/** Transfers from neighbours at one time, as many as a node gives, and from one of them. */
+export const FROM_NEIGHBOURS = 4;
 const FROM_ONE = 2;
+/** Neighbours that are looked at at one time; the others are taken when one of these is gone. */
+export const MOST_NEIGHBOURS = 16;
+/** ms that a neighbour is left alone after it said that it cannot now. */
+export const BUSY_MS = 250;
 /** Draws before what is wanted is looked through, and how much of it is: of a terabyte a part will do. */
 const DRAWS = 24;
 const LOOKED = 16_384;
@@ -107,7 +111,7 @@ export function createChoice(given: readonly Frame[], { shared, connections, ran
 
   return {
     over: () => count === 0 && underWay === 0,
-    storeConnections: () => (neighbours.size > 0 ? 1 : connections),
+    storeConnections: () => Math.max(1, connections - neighbours.size),
     fromStore(now) {
       if (count === 0) return undefined;
       if (!shared) {

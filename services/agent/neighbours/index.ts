@@ -17,7 +17,7 @@ import type { Frame } from '../chunk-plan.ts';
 import { reasonOf } from '../failure.ts';
 import type { Fetcher } from '../fetcher.ts';
 import { type AskTiming, createAsker, NeighbourFault } from './ask.ts';
-import type { Choice } from './choice.ts';
+import { BUSY_MS, type Choice, MOST_NEIGHBOURS } from './choice.ts';
 import { type Share, type ShareLimits, shareChunks } from './share.ts';
 
 export interface NeighbourOptions {
@@ -55,9 +55,6 @@ export interface Neighbours {
   close(): Promise<void>;
 }
 
-/** ms that a neighbour is left alone after it said that it cannot now. */
-const BUSY_MS = 200;
-
 /** Undefined, with a line in the log, where it cannot be done. */
 export async function joinNeighbours(options: JoinOptions): Promise<Neighbours | undefined> {
   const { url, index, indexSha256, log, lookMs = 1000 } = options;
@@ -90,7 +87,7 @@ export async function joinNeighbours(options: JoinOptions): Promise<Neighbours |
     token = list.tokens[0]!;
     for (const neighbour of list.neighbours) {
       const name = neighbourName(neighbour);
-      if (dropped.has(name) || known.has(name)) continue;
+      if (dropped.has(name) || known.has(name) || known.size >= MOST_NEIGHBOURS) continue;
       known.set(name, neighbour);
       if (following) look(name);
     }
