@@ -21,6 +21,7 @@ import type { DeployImages } from './image.ts';
 import { type ImportedNode, type ImportOptions, importNodes } from './import.ts';
 import { createNodeLooks, type NodeLooks } from './looks.ts';
 import type { JsonObject, Node, Port } from './node.ts';
+import { createNodePorts, type NodePorts } from './node-ports.ts';
 import { createPowerWatch, type PowerWatch } from './power-watch.ts';
 import {
   createProvision,
@@ -42,6 +43,7 @@ export type { NewNode } from './enrolment.ts';
 export type { DeployImages, DeployInfo } from './image.ts';
 export type { ImportedNode, ImportOptions } from './import.ts';
 export type { Boot, InterfaceName, JsonObject, Node, Port } from './node.ts';
+export type { NodePortFields, NodePorts } from './node-ports.ts';
 export type { DeployRequest } from './provision.ts';
 export { isProvisionState, type ProvisionEvent, type ProvisionState, provisionStates } from './states.ts';
 export type { NodeQuery as NodeFilters } from './store/nodes.ts';
@@ -100,6 +102,7 @@ export interface Baremetal {
   findNode(context: Context, idOrName: string): Promise<Node>;
   listNodes(context: Context, filters?: NodeQuery): Promise<Node[]>;
   portsOf(nodeUuid: string): Promise<Port[]>;
+  readonly nodePorts: NodePorts;
   createNode(context: Context, fields: NewNode): Promise<Node>;
   updateNode(context: Context, uuid: string, fields: Partial<NewNode>): Promise<Node>;
   deleteNode(context: Context, uuid: string): Promise<void>;
@@ -181,6 +184,7 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
     findNode: (_context, idOrName) => enrolment.find(idOrName),
     listNodes: (_context, filters = {}) => listNodes(db, filters),
     portsOf: (nodeUuid) => listPorts(db, { nodeUuid }),
+    nodePorts: createNodePorts(ground),
     createNode: (context, fields) => db.transaction((tx) => enrolment.create(tx, context, fields)),
     updateNode: (context, uuid, fields) => db.transaction((tx) => enrolment.update(tx, context, uuid, fields)),
     deleteNode: (context, uuid) => enrolment.remove(context, uuid),

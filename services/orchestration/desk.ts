@@ -1,4 +1,5 @@
 /** What the rooms of orchestration share. */
+import type { Baremetal } from '../baremetal/index.ts';
 import type { Compute } from '../compute/index.ts';
 import type { House } from '../core/house.ts';
 import type { Identity } from '../identity/index.ts';
@@ -11,6 +12,7 @@ import type { SignalTarget } from './signals.ts';
 import type { Bell } from './software/bell.ts';
 
 export interface OrchestrationDeps {
+  readonly baremetal: Pick<Baremetal, 'nodePorts'>;
   readonly compute: Pick<
     Compute,
     | 'createServer'

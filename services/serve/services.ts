@@ -113,6 +113,7 @@ export async function createServices(
   });
   const orchestration = createOrchestration(house, {
     ...common,
+    baremetal,
     compute,
     network,
     identity,

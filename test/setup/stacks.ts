@@ -56,6 +56,7 @@ export function stage(
     identity?: OrchestrationDeps['identity'];
     compute?: OrchestrationDeps['compute'];
     images?: OrchestrationDeps['images'];
+    baremetal?: OrchestrationDeps['baremetal'];
     builds?: 'at once' | 'when told';
   } = {},
 ): Stage {
@@ -173,6 +174,7 @@ export function stage(
   } as unknown as OrchestrationDeps['network'];
   const orchestration = createOrchestration(world, {
     compute: options.compute ?? compute,
+    baremetal: options.baremetal ?? ({} as OrchestrationDeps['baremetal']),
     network: options.network ?? network,
     identity,
     images:

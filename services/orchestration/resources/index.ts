@@ -19,6 +19,7 @@ import { user } from './keystone/user.ts';
 import { userRoleAssignment } from './keystone/user-role-assignment.ts';
 import { multipartMime } from './multipart-mime.ts';
 import { net } from './net.ts';
+import { nodePort } from './node-port.ts';
 import { none } from './none.ts';
 import { port } from './port.ts';
 import { randomString } from './random-string.ts';
@@ -96,6 +97,7 @@ const handlers = new Map<string, Handler | NestedHandler>(
     segment,
     trunk,
     awsSecurityGroup,
+    nodePort,
     accessPolicy,
     iamUser,
     iamAccessKey,
