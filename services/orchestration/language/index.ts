@@ -28,6 +28,7 @@ export { childEnvironment, type EnvironmentFile, mergeEnvironments } from './mer
 export { childParameters, facadeOf, nestedAnalysis, validateDeep } from './nested.ts';
 export type { Output } from './outputs.ts';
 export { Parameter, Parameters, parameterSchemas, type StackIdentity, stackArn } from './parameters.ts';
+export { compileSearch, execPattern } from './pattern.ts';
 export {
   type PropertyContext,
   type PropertySchema,

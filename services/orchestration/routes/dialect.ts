@@ -81,6 +81,15 @@ export const accepted = (reply: FastifyReply) =>
 export const base = (desk: Desk, request: FastifyRequest, project: string): string =>
   `${baseUrl(request, '/orchestration', desk.publicUrl)}/v1/${project}`;
 
+/** PostgreSQL's codes for a text with the character NUL, which no name or id of ours has. */
+const nulCodes = new Set(['22021', '22P05']);
+
+/** What only the database saw was wrong with the request. */
+export const refused = (error: unknown): unknown =>
+  nulCodes.has(String((error as { code?: unknown } | null)?.code))
+    ? fault('bad-request', { reason: 'A text of the request holds the character NUL: leave it out.' }, error as Error)
+    : error;
+
 export type Links = (of: Pick<Stack, 'name' | 'id' | 'project_id'>) => string;
 
 /** Links name the project that the caller speaks of, so that an agent's stay in its own. */
@@ -225,5 +234,7 @@ export function number(query: Query, name: string): number | undefined {
   const text = one(query[name]);
   if (text === undefined || text === '') return undefined;
   if (!/^\d+$/.test(text)) throw fault('bad-request', { reason: `${name} has to be a whole number, not “${text}”.` });
-  return Number(text);
+  const found = Number(text);
+  if (found > 2 ** 31 - 1) throw fault('bad-request', { reason: `${name} is at most ${2 ** 31 - 1}, not ${text}.` });
+  return found;
 }

@@ -4,7 +4,8 @@ import { type Api, type Authenticate, baseUrl, errorsAs, type Routes, requireTok
 import type { Desk } from '../desk.ts';
 import type { Stacks } from '../stacks.ts';
 import { actionRoutes } from './actions.ts';
-import { heatError, mayUse } from './dialect.ts';
+import { refuseDeepBody, refusingLargeBodies } from './bounds.ts';
+import { heatError, mayUse, refused } from './dialect.ts';
 import { eventRoutes } from './events.ts';
 import { planRoutes } from './plans.ts';
 import { previewRoutes } from './previews.ts';
@@ -16,7 +17,8 @@ import { templateRoutes } from './templates.ts';
 
 export function createRoutes(desk: Desk, stacks: Stacks, authenticate: Authenticate): Routes {
   return async (api) => {
-    api.setErrorHandler(errorsAs(heatError));
+    const answer = refusingLargeBodies(errorsAs(heatError));
+    api.setErrorHandler((error, request, reply) => answer(refused(error), request, reply));
     api.setNotFoundHandler((request) => {
       throw fault('not-found', { what: `${request.method} ${request.url.split('?')[0]}` });
     });
@@ -33,6 +35,7 @@ export function createRoutes(desk: Desk, stacks: Stacks, authenticate: Authentic
         const v1 = scope as unknown as Api;
         v1.addHook('onRequest', requireToken(authenticate));
         v1.addHook('onRequest', mayUse);
+        v1.addHook('preValidation', refuseDeepBody);
         templateRoutes(v1, desk);
         stackRoutes(v1, desk, stacks);
         previewRoutes(v1, desk, stacks);

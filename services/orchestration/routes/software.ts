@@ -7,7 +7,8 @@ import type { Api } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
 import type { Plain } from '../model.ts';
 import {
-  type ConfigBody,
+  type ConfigInput,
+  type ConfigOutput,
   configDocument,
   heatTime,
   openDeployment,
@@ -24,6 +25,16 @@ const listOf = (value: Plain | undefined, name: string): Plain[] => {
   if (value === undefined || value === null) return [];
   if (Array.isArray(value)) return value;
   throw fault('bad-request', { reason: `"${name}" has to be a list.` });
+};
+/** Inputs or outputs: each a map with a name. */
+const namedOf = <T>(value: Plain | undefined, name: string): T[] => {
+  const all = listOf(value, name);
+  for (const one of all)
+    if (typeof one !== 'object' || one === null || Array.isArray(one) || typeof one.name !== 'string')
+      throw fault('bad-request', {
+        reason: `Each of "${name}" has to be a map with a name, not ${JSON.stringify(one)}.`,
+      });
+  return all as T[];
 };
 const mapOf = (value: Plain | undefined, name: string): { [key: string]: Plain } => {
   if (value === undefined || value === null) return {};
@@ -84,8 +95,8 @@ export function softwareRoutes(api: Api, desk: Desk): void {
     const id = randomUUID();
     const sealed = sealConfig(desk, id, {
       config: body.config ?? '',
-      inputs: listOf(body.inputs, 'inputs') as unknown as ConfigBody['inputs'],
-      outputs: listOf(body.outputs, 'outputs') as unknown as ConfigBody['outputs'],
+      inputs: namedOf<ConfigInput>(body.inputs, 'inputs'),
+      outputs: namedOf<ConfigOutput>(body.outputs, 'outputs'),
       options: mapOf(body.options, 'options'),
     });
     const row = await store.insertConfig(db, {

@@ -4,7 +4,10 @@ import { hostname } from 'node:os';
 import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
+import { explained } from '../engine/faults.ts';
 import {
+  compileSearch,
+  execPattern,
   type FaultKind,
   FORMATS,
   type PropertySchema,
@@ -168,6 +171,17 @@ function formatOf(name: string): TemplateFormat {
   return format;
 }
 
+/** Those that a pattern is found in. A stranger's pattern is matched in bounded time. @throws Fault `template-invalid` */
+function named(names: string[], pattern: string | undefined): string[] {
+  if (!pattern) return names;
+  try {
+    const compiled = compileSearch(pattern);
+    return names.filter((name) => execPattern(compiled, name) !== null);
+  } catch (thrown) {
+    throw explained(thrown);
+  }
+}
+
 export function templateRoutes(api: Api, desk: Desk): void {
   api.post<{ Querystring: Query }>('/validate', async (request) => {
     const { files = {}, ...wish } = stackWish(bodyOf(request.body));
@@ -186,8 +200,7 @@ export function templateRoutes(api: Api, desk: Desk): void {
   api.get<{ Querystring: Query }>('/resource_types', async (request) => {
     const { query } = request;
     const name = one(query.name);
-    const pattern = name ? new RegExp(name) : null;
-    const wanted = [...desk.types.names()].filter((type) => !pattern || pattern.test(type)).sort();
+    const wanted = named([...desk.types.names()].sort(), name);
     if (!flag(query.with_description)) return { resource_types: wanted };
     return {
       resource_types: wanted.map((type) => ({
