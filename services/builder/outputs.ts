@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, createReadStream, createWriteStream, openSync } from 'node:fs';
 import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
@@ -70,6 +71,9 @@ export async function digestFile(path: string, ...algorithms: string[]): Promise
   return hashes.map((hash) => hash.digest('hex'));
 }
 
+/** One for each processor: more only take turns, and cost a fifth more CPU (5.0 s for 870 MB at 8, 4.2 at 1). qemu-img knows at most 16. */
+const COMPRESSORS = String(Math.min(16, availableParallelism()));
+
 /**
  * Clusters are written in their order (no -W): out of order, two runs place them differently. zstd, which readers since QEMU 5.1 know, costs a fifth of zlib's CPU;
  * --qemu-img-options compression_type=zlib is for older ones.
@@ -82,7 +86,7 @@ async function convert(
 ): Promise<void> {
   await runCommand(
     'qemu-img',
-    ['convert', '-f', 'raw', '-O', format, ...extra, '-m', '8', options.raw!, target],
+    ['convert', '-f', 'raw', '-O', format, ...extra, '-m', COMPRESSORS, options.raw!, target],
     options.signal === undefined ? {} : { signal: options.signal },
   );
 }

@@ -1,6 +1,6 @@
 /** `undercloud image build|plan`: gold images from definitions or elements, made in this process. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { ensurePackages, missingPackages, type PackageGroup } from '../../../bootstrap/packages.ts';
 import type { BuildOptions, BuiltImage, ImageDefinition, ImageType, StepRecord } from '../../builder/index.ts';
@@ -20,6 +20,7 @@ export interface BuildFlags {
   elementsPath?: string;
   imageCache?: string;
   signingKey?: string;
+  lock?: string;
   image?: string;
   // diskimage-builder's own.
   a?: string;
@@ -188,6 +189,7 @@ export async function buildOptions(
     keepOld: process.env.OVERWRITE_OLD_IMAGE === undefined || process.env.OVERWRITE_OLD_IMAGE === '0',
     ...(elementsPath && { elementsPath }),
     ...(key && { signingKey: key }),
+    ...(flags.lock !== undefined && { lock: resolve(flags.lock) }),
     signal: session.interrupted,
   };
 }
@@ -235,6 +237,7 @@ export function buildCommand(image: Command): void {
     .option('--register', 'put the result into the store (the default for a definition with chunks and without -o)')
     .option('--no-register', 'build only; needs no undercloud')
     .option('--no-cache', 'from nothing: no cached layer')
+    .option('--lock <file>', 'a lock.json: its packages from the package store, instead of the mirrors’ newest')
     .option('--keep', 'leave the tree of a failed script behind, with a command that opens a shell in it')
     .option(
       '--signing-key <file>',
