@@ -156,6 +156,8 @@ export interface NestedHandler {
     readonly data: Readonly<Record<string, Plain>>;
     /** Properties of another resource of the same stack, by what refers to it; undefined while it is not made. */
     peer(reference: Plain): Properties | undefined;
+    /** One of the files that came with the stack. */
+    file(name: string): string | undefined;
   }): Child;
   /** Attributes of a group; `resource.NAME…` is read before. Without it the type has those of a template. */
   readonly attribute?: (group: Group, name: string, path: readonly Value[]) => Value;

@@ -42,6 +42,7 @@ export function childDefinition(
           removed: (data.removed ?? []) as string[],
           data,
           peer: (reference) => propertiesOf(node, reference),
+          file: (name) => node.analysis.files.get(name),
         });
   const { environment } = node.analysis;
   const registry = registryTree(childRegistry(environment.registry, resource.name, resource.found));

@@ -6,6 +6,7 @@ import { awsAutoScalingGroup, instanceGroup, launchConfiguration } from './aws/a
 import { iamAccessKey, iamUser } from './aws/iam.ts';
 import { awsInstance } from './aws/instance.ts';
 import { awsSecurityGroup } from './aws/security-group.ts';
+import { awsStack } from './aws/stack.ts';
 import { awsWaitCondition, awsWaitConditionHandle } from './aws/wait-condition.ts';
 import { cloudConfig } from './cloud-config.ts';
 import { delay } from './delay.ts';
@@ -98,6 +99,7 @@ const handlers = new Map<string, Handler | NestedHandler>(
     trunk,
     awsSecurityGroup,
     nodePort,
+    awsStack,
     accessPolicy,
     iamUser,
     iamAccessKey,
