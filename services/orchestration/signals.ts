@@ -7,6 +7,7 @@ import { openSignal, sealSignal, unsetHook } from './engine/session.ts';
 import type { Live } from './engine/state.ts';
 import { type Plain, stackSubject } from './model.ts';
 import { handlerOf, isNested } from './resources/index.ts';
+import { isDeeper } from './routes/bounds.ts';
 import { deploymentEnd, openConfig, openDeployment, sealDeployment } from './software/configs.ts';
 import { type FoundResource, insertSignal, signalsOfTree } from './store/resources.ts';
 import * as software from './store/software.ts';
@@ -19,6 +20,7 @@ export interface SignalTarget extends FoundResource {
 export async function signal(desk: Desk, target: SignalTarget, body: Plain, by: Context | null): Promise<void> {
   const handler = handlerOf(target.type);
   if (!handler || isNested(handler) || !handler.signal) throw fault('signal-unsupported');
+  if (isDeeper(body)) throw fault('signal-invalid', { resource: target.name, reason: 'It is nested too deeply.' });
   const text = handler.signal(body, { name: target.name });
   const { house } = desk;
   await house.db.transaction(async (tx) => {

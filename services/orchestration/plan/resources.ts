@@ -11,7 +11,7 @@ import { childDefinition } from '../engine/nesting.ts';
 import { metadataOf, presentOf, propertiesOf } from '../engine/opening.ts';
 import type { Live, Properties } from '../engine/state.ts';
 import { type StackNode, viewOf } from '../engine/tree.ts';
-import { type Analysis, type Node, type Resource, references } from '../language/index.ts';
+import { type Analysis, DEFAULT_LIMITS, Fault, type Node, type Resource, references } from '../language/index.ts';
 import type { Plain } from '../model.ts';
 import { handlerOf, isNested } from '../resources/index.ts';
 
@@ -44,8 +44,12 @@ type Files = Readonly<Record<string, string>>;
 
 const secretName = /passw|secret|token|credential|private|_key$|^key$/i;
 const hidden = '******';
-/** Stacks nested deeper are planned when they are made. */
-const deepest = 10;
+/** Of all stacks within a stack together: small templates multiply without end. */
+interface Budget {
+  left: number;
+}
+
+const exceeded = (reason: string) => new Fault('RequestLimitExceeded', `Request limit exceeded: ${reason}.`);
 
 /** Secrets are told by their names, wherever in a value they stand. */
 export function masked(name: string, value: Plain): Plain {
@@ -78,15 +82,24 @@ function isHidden(analysis: Analysis, value: Plain): boolean {
 }
 
 /** @param present the stack as it is; null for one that is not there. @throws language Fault */
-export function plan(present: StackNode | null, analysis: Analysis, files: Files, depth = 0): PlannedResource[] {
+export const plan = (present: StackNode | null, analysis: Analysis, files: Files): PlannedResource[] =>
+  planLevel({ present, analysis, files, depth: 0, budget: { left: DEFAULT_LIMITS.resources } });
+
+interface Level extends Pick<Here, 'analysis' | 'files' | 'depth' | 'budget'> {
+  readonly present: StackNode | null;
+}
+
+function planLevel({ present, analysis, files, depth, budget }: Level): PlannedResource[] {
   const order = analysis.graph.order();
+  budget.left -= order.length;
+  if (budget.left < 0) throw exceeded(`Maximum resources per stack exceeded (${DEFAULT_LIMITS.resources})`);
   const node = present && ({ ...present, analysis } as StackNode);
   if (node) analysis.scope.see((name) => viewOf(node, name));
   /** What will have another identity or other attributes than now. */
   const moving = new Set<string>();
   const out: PlannedResource[] = [];
   for (const name of order) {
-    const entry = planOne({ node, analysis, files, depth, moving }, analysis.resources.get(name) as Resource);
+    const entry = planOne({ node, analysis, files, depth, budget, moving }, analysis.resources.get(name) as Resource);
     if (entry.change !== 'keep') moving.add(name);
     out.push(entry);
   }
@@ -125,6 +138,7 @@ interface Here {
   readonly analysis: Analysis;
   readonly files: Files;
   readonly depth: number;
+  readonly budget: Budget;
   readonly moving: ReadonlySet<string>;
 }
 
@@ -211,7 +225,10 @@ function planOne(here: Here, resource: Resource): PlannedResource {
 /** What happens in the stack that the resource stands for; empty where its properties cannot be told yet. */
 function nested(here: Here, resource: Resource, properties: Properties, live: Live | undefined): PlannedResource[] {
   const handler = handlerOf(resource.type.name);
-  if (!handler || !isNested(handler) || here.depth >= deepest) return [];
+  if (!handler || !isNested(handler)) return [];
+  // As the engine would refuse it when it comes there.
+  if (here.depth >= DEFAULT_LIMITS.stackDepth)
+    throw exceeded(`Recursion depth exceeds ${DEFAULT_LIMITS.stackDepth} at ${resource.name}`);
   const pending = needsOf(resource.definition.properties as Node, here.analysis).some((need) => here.moving.has(need));
   if (pending) return [];
   const node = (here.node ?? { analysis: here.analysis }) as StackNode;
@@ -225,7 +242,7 @@ function nested(here: Here, resource: Resource, properties: Properties, live: Li
     types,
     stack: { ...stack, name: `${stack.name}-${resource.name}` },
   });
-  return plan(child, analysis, here.files, here.depth + 1);
+  return planLevel({ ...here, present: child, analysis, depth: here.depth + 1 });
 }
 
 /** What is not known yet is held to be as it was. */

@@ -95,6 +95,7 @@ export function questionsOf(analysis: Analysis, stackName: string, within: reado
 function describe({ source, lint: wanted, nested }: Asks['describe']['ask']): Asks['describe']['answer'] {
   // As Heat's own: a parameter that is still to be given is no mistake of the template.
   const { analysis } = read(source, { strict: false });
+  refuseEndless(analysis, source);
   const { parameters, environment, template } = analysis;
   const section = template.format.sections.parameterGroups;
   const groups = section === undefined ? undefined : template.tree.get(section);
@@ -114,6 +115,17 @@ function describe({ source, lint: wanted, nested }: Asks['describe']['ask']): As
   const { files, stack } = source;
   const advice = wanted ? [...adviceOn(analysis, files), ...valuesOf(analysis, files, stack)] : [];
   return { body, advice: wanted ? [...advice, ...unmadeIn(analysis, source)] : advice };
+}
+
+/** A template within itself is no template, whatever its parameters will be. @throws Fault */
+function refuseEndless(analysis: Analysis, { files, stack }: Source): void {
+  try {
+    checkTree(analysis, files, stack);
+  } catch (error) {
+    const { kind, details } = error as { kind?: string; details?: { kind?: string } };
+    if ((kind ?? details?.kind) === 'RequestLimitExceeded') throw error;
+    // Anything else may be owed to what is not given yet.
+  }
 }
 
 /** Valid, and yet refused when the stack is created: said as early as anybody looks. */

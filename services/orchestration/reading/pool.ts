@@ -114,7 +114,12 @@ export function createReader(options: Partial<ReaderLimits> = {}): Reader {
       () => end(thread, costly(`its reading takes longer than ${limits.deadlineMs / 1000} s`)),
       limits.deadlineMs,
     );
-    thread.worker.postMessage(job.message);
+    try {
+      thread.worker.postMessage(job.message);
+    } catch {
+      // What cannot be copied is nested deeper than the copier can follow.
+      end(thread, costly('it is nested too deeply'));
+    }
   }
 
   return {
