@@ -94,7 +94,8 @@ export function createAnswers({ wishOf, ladder, record, httpBase, tftpServer, no
 
     async taken(client, xid) {
       const { mac } = client;
-      if (mac === null || counted.get(mac)?.xid === xid) return;
+      // A running system's address is none of our business here.
+      if (mac === null || kindOf(client) === 'system' || counted.get(mac)?.xid === xid) return;
       if (counted.size >= mostRemembered) counted.clear();
       counted.set(mac, { at: now(), xid, kind: kindOf(client) });
       await choose(client, false, true);

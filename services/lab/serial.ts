@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { bannerKey } from './banner-key.ts';
 import type { NodeLayout } from './layout.ts';
 import { solPort } from './qemu.ts';
 
@@ -17,6 +18,8 @@ export class SerialLine {
   readonly #layout: NodeLayout;
   readonly #index: number;
   readonly #readers = new Set<Socket>();
+  /** Those of them that are somebody at `lab console`; the others are the BMC. */
+  readonly #consoles = new Set<Socket>();
   readonly #servers: Server[] = [];
   #history: Buffer;
   #guest: Socket | undefined;
@@ -41,7 +44,14 @@ export class SerialLine {
     this.#guest?.destroy();
     const guest = connect(this.#layout.serial);
     this.#guest = guest;
-    guest.on('data', (data) => this.#heard(data));
+    const press = bannerKey(
+      (typed) => guest.write(typed),
+      () => this.#consoles.size === 0,
+    );
+    guest.on('data', (data) => {
+      press(data);
+      this.#heard(data);
+    });
     guest.on('error', () => {});
     guest.on('close', () => {
       if (this.#guest === guest) this.#guest = undefined;
@@ -69,10 +79,16 @@ export class SerialLine {
     const server = createServer((reader) => {
       this.#readers.add(reader);
       reader.setNoDelay(true);
-      if (withHistory) reader.write(this.#history);
+      if (withHistory) {
+        this.#consoles.add(reader);
+        reader.write(this.#history);
+      }
       reader.on('data', (data) => this.#guest?.write(data));
       reader.on('error', () => {});
-      reader.on('close', () => this.#readers.delete(reader));
+      reader.on('close', () => {
+        this.#readers.delete(reader);
+        this.#consoles.delete(reader);
+      });
     });
     this.#servers.push(server);
     await new Promise<void>((resolve, reject) => {

@@ -4,6 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFi
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { enterNamespace } from '../../services/core/sockets.ts';
+import { bannerKey } from '../../services/lab/banner-key.ts';
 
 /** Debian's cloud kernel (virtio, serial console), kept between runs: 27 MB from the distribution's archive. */
 export function debianKernel(): string {
@@ -135,7 +136,7 @@ export function startMachine(options: MachineOptions): Machine {
       'tcg,thread=multi,tb-size=128',
     ],
     ...['-cpu', 'max', '-smp', '1', '-m', '512', '-display', 'none', '-vga', 'none', '-nodefaults', '-no-user-config'],
-    ...['-no-reboot', '-serial', `file:${log}`],
+    ...['-no-reboot', '-chardev', `stdio,id=ser0,signal=off,logfile=${log}`, '-serial', 'chardev:ser0'],
     ...['-netdev', `tap,id=n0,ifname=${options.tap},script=no,downscript=no`],
     ...['-device', `virtio-net-pci,netdev=n0,mac=${mac},bootindex=1${options.netboot === 'rom' ? '' : ',romfile='}`],
   ];
@@ -159,7 +160,15 @@ export function startMachine(options: MachineOptions): Machine {
     );
   args.push(...(options.more ?? []));
   const startedAt = Date.now();
-  const process = enterNamespace(options.netns, () => spawn('qemu-system-x86_64', args, { stdio: 'inherit' }));
+  const process = enterNamespace(options.netns, () =>
+    spawn('qemu-system-x86_64', args, { stdio: ['pipe', 'pipe', 'inherit'] }),
+  );
+  // As in a lab, nobody is at the console for whom iPXE would have to stop.
+  process.stdout.on(
+    'data',
+    bannerKey((typed) => process.stdin.write(typed)),
+  );
+  process.stdin.on('error', () => {});
   const gone = new Promise<void>((resolve) => process.once('exit', () => resolve()));
   return {
     process,

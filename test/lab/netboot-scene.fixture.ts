@@ -55,6 +55,8 @@ export interface Scene {
   intend(mac: string, intent: 'agent' | 'disk' | 'none'): Promise<void>;
   /** As `baremetal` tells it when it switches a machine on for its agent. */
   switchedOn(mac: string): Promise<void>;
+  /** What a machine that is about to be switched on has to wait for, in words. */
+  hold(): Promise<string | null>;
   /** Machine number so and so; beyond the nodes: the stranger. */
   machine(node: number, options: Omit<MachineOptions, 'netns' | 'scratch' | 'tap' | 'mac'>): Machine;
   /** The machine says these words on its console, or the events are told. */
@@ -154,10 +156,11 @@ function sceneOf(serve: ChildProcess, place: Pick<Scene, 'netns' | 'file' | 'scr
     }
   }
 
-  async function told(line: string): Promise<void> {
-    const before = lines.filter(({ kind }) => kind === 'set').length;
+  async function told(line: string): Promise<Line> {
+    const answers = () => lines.filter(({ kind }) => kind === 'set');
+    const before = answers().length;
     stdin?.write(`${line}\n`);
-    await until(`“${line}” is taken`, 10, () => lines.filter(({ kind }) => kind === 'set').length > before);
+    return until(`“${line}” is taken`, 10, () => answers()[before]);
   }
 
   return {
@@ -165,8 +168,13 @@ function sceneOf(serve: ChildProcess, place: Pick<Scene, 'netns' | 'file' | 'scr
     lines,
     story,
     until,
-    intend: (mac, intent) => told(`${mac} ${intent}`),
-    switchedOn: (mac) => told(`${mac} on`),
+    async intend(mac, intent) {
+      await told(`${mac} ${intent}`);
+    },
+    async switchedOn(mac) {
+      await told(`${mac} on`);
+    },
+    hold: async () => ((await told('- hold')) as Line & { hold: string | null }).hold,
     machine: (node, options) =>
       startMachine({
         ...options,

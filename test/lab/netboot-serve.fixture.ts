@@ -1,6 +1,7 @@
 /**
  * Plays `serve` with the boot service alone: without privileges, inside the namespace, on descriptors that were handed in.
- * The one argument is JSON; events go out as lines of JSON, intents come in as lines `MAC INTENT`, power-ons as `MAC on`.
+ * The one argument is JSON; events go out as lines of JSON, intents come in as lines `MAC INTENT`, power-ons as `MAC on`,
+ * and `- hold` asks what deploys wait for.
  */
 import { createInterface } from 'node:readline';
 import { type BootIntent, createBoot } from '../../services/boot/index.ts';
@@ -105,6 +106,7 @@ const boot = createBoot(house, {
     interface: given.interface,
     address: given.address,
     unknownMachines: 'discover',
+    foreignServers: 'hold',
     ...(given.dhcp && { dhcp: given.dhcp }),
   },
   authenticate: async () => systemContext(),
@@ -126,6 +128,7 @@ await listen(secureApi, { fd: given.fds.provisioningApi }, given.tls);
 createInterface({ input: process.stdin }).on('line', (line) => {
   const [mac = '', intent = ''] = line.split(' ');
   const subject = { type: 'node', id: given.nodes[mac] ?? '' };
+  if (intent === 'hold') return say({ kind: 'set', line, hold: boot.hold()?.on ?? null });
   if (intent === 'on') {
     // As the operation tells it that switches a machine on.
     recorder.emit('node.boot-intent', subject, { intent: 'agent', reason: 'the test wants it', powerCycle: 1 });

@@ -2,7 +2,11 @@
  * Whose the seconds of a boot were, by the packets of its wire: the time before a packet belongs to who sent it. So what a
  * server takes to answer is the server's, and what firmware takes to ask, to start or to wait is the firmware's.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, rmSync } from 'node:fs';
 import { macBytes } from '../../services/boot/frame.ts';
+import { enterNamespace } from '../../services/core/sockets.ts';
 
 export interface Packet {
   /** ms since 1970. */
@@ -26,6 +30,22 @@ export interface Split {
 }
 
 const MAGIC = 0xa1b2c3d4;
+
+/** Hears a tap from now on; what resolves gives the packets of that MAC, and ends it. */
+export async function hear(netns: string, tap: string, file: string): Promise<(mac: string) => Promise<Packet[]>> {
+  const words = ['-i', tap, '-n', '-U', '-s', '600', '-Z', 'root', '-w', file];
+  const dump = enterNamespace(netns, () => spawn('tcpdump', words, { stdio: ['ignore', 'ignore', 'pipe'] }));
+  // It says so when it listens.
+  await once(dump.stderr, 'data');
+  return async (mac) => {
+    const ended = once(dump, 'exit');
+    dump.kill();
+    await ended;
+    const packets = packetsOf(readFileSync(file), mac);
+    rmSync(file);
+    return packets;
+  };
+}
 
 /** What the machine of that MAC sent and was sent, of a pcap with microseconds in this machine's byte order. */
 export function packetsOf(pcap: Buffer, mac: string): Packet[] {
@@ -58,6 +78,14 @@ function describe(frame: Buffer): string {
   const data = payload + (((frame[payload + 12] ?? 0) >> 4) & 15) * 4;
   const said = frame.subarray(data, data + 80).toString('latin1');
   return /^(GET|HEAD) /.test(said) ? `HTTP ${said.split('\r')[0]}` : `TCP ${from}→${to}`;
+}
+
+/** `script after 3.4 s: 3.3 before its first DHCP packet, 0.1 the machine’s since, 0.03 ours; longest: …`. */
+export function splitText(split: Split | null): string {
+  if (!split) return 'no script was asked for';
+  const { script, beforeDhcp, machine, server, longest } = split;
+  const parts = `${beforeDhcp.toFixed(2)} s before its first DHCP packet, ${machine.toFixed(2)} s the machine’s since, ${server.toFixed(2)} s ours`;
+  return `script asked for ${script.toFixed(2)} s after power-on: ${parts}; longest since: ${longest.slice(0, 3).join(', ')}`;
 }
 
 const messages = ['', 'DISCOVER', 'OFFER', 'REQUEST', 'DECLINE', 'ACK', 'NAK', 'RELEASE', 'INFORM'];

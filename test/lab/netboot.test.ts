@@ -15,6 +15,7 @@ import {
   speakingSignedDisk,
 } from './netboot-machine.fixture.ts';
 import { type Line, macs, netbootScene, nodes, type Scene, stranger } from './netboot-scene.fixture.ts';
+import { hear, splitOf, splitText } from './netboot-split.fixture.ts';
 
 let scene: Scene;
 let lines: Line[];
@@ -35,16 +36,19 @@ async function boots(
   const mac = macs[node] ?? stranger;
   await scene.intend(mac, intent);
   lines.length = 0;
+  const heard = await hear(scene.file, `tap${node}`, join(scene.scratch, 'boot.pcap'));
   const machine = scene.machine(node, options);
+  let split = '';
   try {
     await scene.says(machine, words);
   } finally {
     await machine.stop();
+    split = splitText(splitOf(await heard(mac), machine.startedAt));
   }
   const after = (line: Line | undefined) => (line ? (Date.parse(line.at) - machine.startedAt) / 1000 : null);
   const said = (kind: string) => lines.filter((line) => line.kind === kind).map((line) => String(line.data.text));
   process.stdout.write(
-    `${options.firmware} ${options.netboot} ${intent}:\n${lines.map((line) => `  ${after(line)?.toFixed(1)} s ${line.data.text ?? ''}`).join('\n')}\n`,
+    `${options.firmware} ${options.netboot} ${intent}: ${split}\n${lines.map((line) => `  ${after(line)?.toFixed(1)} s ${line.data.text ?? ''}`).join('\n')}\n`,
   );
   if (mac !== stranger)
     expect(lines.every((line) => line.kind === 'http.progress' || line.subject.id !== 'br0')).toBe(true);
@@ -194,10 +198,13 @@ it('a foreign DHCP server is named by MAC and address, and missed when it is gon
     const found = await scene.until('it is found', 30, () => lines.find(({ kind }) => kind === 'boot.foreign-server'));
     expect(found.data).toMatchObject({ mac: '52:54:00:99:00:09', address: '192.0.2.9', kind: 'DHCP' });
     process.stdout.write(`${String(found.data.text)}\n`);
+    // What the deploy then waits for, before it switches a machine on: services/baremetal/boot-hold.test.ts.
+    expect(await scene.hold()).toMatch(/^the foreign DHCP server 192\.0\.2\.9 \(52:54:00:99:00:09\) on br0 to go/);
   } finally {
     server.kill();
   }
   await scene.until('it is missed', 30, () => lines.find(({ kind }) => kind === 'boot.foreign-server-gone'));
+  expect(await scene.hold()).toBeNull();
 });
 
 it('a capture of a boot is read by tcpdump', async () => {
