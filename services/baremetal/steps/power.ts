@@ -10,8 +10,8 @@ import type { Ground } from '../ground.ts';
 const lookMs = 500;
 /** ms after which a BMC that took the command and did nothing is told again. */
 const againMs = 15_000;
-/** ms that a power command may take: the lease must outlast it. */
-const commandMs = 12_000;
+/** ms that a power command may take, with one more where the boot device is set again at power-on: the lease must outlast it. */
+const commandMs = 20_000;
 
 export interface PowerStep<Params> {
   readonly name: string;

@@ -88,8 +88,18 @@ describe('undercloud bmc', () => {
     expect(card).toMatch(/^clock +warning +3(599|60\d) s behind/m);
     expect(card).toMatch(/^boot-override: it takes boot devices and forgets them\. They are set before each boot/m);
     expect(card).toContain('Set it with `undercloud bmc clock n0 --set`');
+    expect(card).toMatch(/^boots +- +none was seen yet$/m);
+    await site.world.db.pool.query(
+      `insert into baremetal.bmc_boots (vendor, model, firmware, device, way, ignored, node)
+       values ('manufacturer 65534', 'product 0x0001', '1.00', 'pxe', 'once', 1, gen_random_uuid())`,
+    );
     // Of the same kind, and never examined itself.
-    expect(await well('bmc', 'show', 'n1')).toMatch(/^boot-override +BAD/m);
+    const shown = await well('bmc', 'show', 'n1');
+    expect(shown).toMatch(/^boot-override +BAD/m);
+    expect(shown).toMatch(/^boots +BAD +network: 0 of 1 boots went there$/m);
+    expect(shown).toMatch(
+      /^boots: it reads the network back as the boot device, and one boot went to the disk\. The network/m,
+    );
     expect((await run('node', 'boot-device', 'n1', 'pxe')).code).toBe(exitCodes.ok);
     expect(await well('bmc', 'cards')).toMatch(/product 0x0001 +1\.00 .*it takes boot devices and forgets them/);
     expect(await well('node', 'timeline', 'n0')).toMatch(/BMC examined .*boot-override: it takes boot devices/);
