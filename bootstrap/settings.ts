@@ -5,9 +5,10 @@ import { networkInterfaces } from 'node:os';
 import { type Config, dhcpModes, type ProvisioningConfig, readConfig, statePaths } from '../services/core/config.ts';
 import { fault } from '../services/core/errors/index.ts';
 import { labAddresses, provisioningInterface } from '../services/lab/index.ts';
+import { type ImageStoreWish, imageStoreOf } from './image-store.ts';
 import { embeddedDatabaseUrl, embeddedRedisUrl } from './run-dir.ts';
 
-export interface BootstrapOptions {
+export interface BootstrapOptions extends ImageStoreWish {
   stateDir: string;
   /** `127.0.0.1:6385` */
   listen: string;
@@ -39,6 +40,7 @@ export type WirePolicies = Pick<
 export function configOf(options: BootstrapOptions): Config {
   const { stateDir } = options;
   const known = existsSync(statePaths(stateDir).config) ? readConfig(stateDir) : null;
+  const s3 = imageStoreOf(stateDir, options);
   return {
     stateDir,
     listen: options.listen,
@@ -48,8 +50,8 @@ export function configOf(options: BootstrapOptions): Config {
     lab: options.lab,
     provisioning: withPolicies(provisioningOf(options), known?.provisioning ?? null, options),
     region: options.region,
-    // No flag says it: the operator wrote it into the file.
-    ...(known?.s3 && { s3: known.s3 }),
+    ...(s3 && { s3 }),
+    // No flags say these: the operator wrote them into the file.
     ...(known?.fleet && { fleet: known.fleet }),
     ...(known?.console && { console: known.console }),
     ...(known?.images && { images: known.images }),
@@ -95,6 +97,7 @@ export function checkUsage(options: BootstrapOptions): void {
   if (publicUrl !== undefined && !/^https?:$/.test(URL.parse(publicUrl)?.protocol ?? ''))
     refuse(`--public-url is an http or https URL, not ${publicUrl}.`);
   checkPolicies(options, refuse);
+  imageStoreOf(options.stateDir, options);
   // The URLs themselves may hold a password, so they are not repeated.
   if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl))
     refuse('--database-url begins with postgresql://.');

@@ -18,6 +18,7 @@ import { createIdentity } from '../services/identity/index.ts';
 import { labNetworkUp } from '../services/lab/index.ts';
 import { cloudName, cloudsYaml } from './clouds.ts';
 import { diagnose } from './doctor.ts';
+import { imageStoreOf } from './image-store.ts';
 import { ensureKeys } from './keys.ts';
 import { ensureLoaders } from './loaders.ts';
 import { ensurePackages, type PackageGroup } from './packages.ts';
@@ -95,6 +96,20 @@ export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summ
         }
         checkReachable(stateDir, ids);
         return known ? undefined : 'user undercloud';
+      },
+    },
+    {
+      // Before it is written down: a wrong bucket would be one that images are not moved from.
+      title: 'Reach the image store',
+      skip: imageStoreOf(stateDir, options) ? false : 'images are kept on this machine',
+      async run() {
+        const store = imageStoreOf(stateDir, options);
+        if (!store) return undefined;
+        // The SDK is a quarter of a second of loading, and few need it.
+        const { s3Blobs } = await import('../services/image/index.ts');
+        const blobs = s3Blobs(store);
+        await blobs.ensureBucket().finally(() => blobs.close());
+        return `bucket ${store.bucket} at ${store.endpoint}`;
       },
     },
     {

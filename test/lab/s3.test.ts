@@ -1,4 +1,6 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import {
@@ -17,6 +19,7 @@ import { setup } from '../setup/database.ts';
 import { chunkedImage, imageServer, MiB, sha256 } from '../setup/image-server.ts';
 import { type Swift, startSwift } from '../setup/peers/swift/index.ts';
 import { freshDatabaseUrl } from '../setup/world.ts';
+import { run, site } from './undercloud.fixture.ts';
 
 /** The S3 adapter against Debian's Swift. */
 
@@ -302,5 +305,41 @@ describe('S3: a whole image', () => {
     await images.delete(world.context, plain.id);
     const { Contents = [] } = await rawClient().send(new ListObjectsV2Command({ Bucket: 'images' }));
     expect(Contents.map(({ Key }) => Key)).toEqual([]);
+  });
+});
+
+describe('S3: an undercloud', () => {
+  it('is bootstrapped onto a bucket, keeps its images there and nowhere else, and is not turned away from them', async () => {
+    const here = await site();
+    onTestFinished(() => here.remove());
+    const credentials = join(here.state, '..', 'credentials');
+    writeFileSync(credentials, `${swift.accessKey}\n${swift.secretKey}\n`, { mode: 0o600 });
+    const store = ['--image-store', `s3+${swift.endpoint}/undercloud-images`];
+    writeFileSync(`${credentials}.wrong`, `${swift.accessKey}\nnope\n`);
+    const wrong = await here.bootstrap(...store, '--image-store-credentials', `${credentials}.wrong`);
+    expect([wrong.code === 0, wrong.stderr]).toEqual([false, expect.stringMatching(/secret key is wrong/)]);
+    const made = await here.bootstrap(...store, '--image-store-credentials', credentials);
+    expect(made.stderr).toMatch(/Reach the image store: bucket undercloud-images at http/);
+    expect(made.stderr + made.stdout).not.toContain(swift.secretKey);
+    expect(made.code, made.stderr).toBe(0);
+
+    const file = join(here.state, '..', 'disk.raw');
+    writeFileSync(file, Buffer.alloc(3 * MiB, 5));
+    const env = { OS_CLIENT_CONFIG_FILE: here.paths.clouds, OS_CLOUD: 'undercloud' };
+    const args = ['image', 'create', '--disk-format', 'raw', '--container-format', 'bare', '--file', file, 'kept'];
+    const created = await run('openstack', args, { env });
+    expect(created.code, created.stderr).toBe(0);
+    const { Contents = [] } = await rawClient().send(new ListObjectsV2Command({ Bucket: 'undercloud-images' }));
+    expect(Contents.length).toBeGreaterThan(0);
+    expect(readdirSync(here.paths.images).filter((name) => name !== 'work')).toEqual([]);
+
+    // Again, without a word of it: as it was. To another place: refused.
+    expect((await here.bootstrap()).code).toBe(0);
+    const moved = await here.bootstrap('--image-store', 'disk');
+    expect([moved.code === 0, moved.stderr]).toEqual([false, expect.stringMatching(/bootstrap does not move them/)]);
+    const saved = join(here.state, '..', 'saved.raw');
+    const back = await run('openstack', ['image', 'save', '--file', saved, 'kept'], { env });
+    expect(back.code, back.stderr).toBe(0);
+    expect(readFileSync(saved).equals(Buffer.alloc(3 * MiB, 5))).toBe(true);
   });
 });

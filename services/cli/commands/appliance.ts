@@ -20,6 +20,8 @@ interface BootstrapFlags {
   lab?: boolean;
   databaseUrl?: string;
   redisUrl?: string;
+  imageStore?: string;
+  imageStoreCredentials?: string;
   region: string;
   discover?: boolean;
   bmcNetwork?: string[];
@@ -105,6 +107,14 @@ export function applianceCommands(program: Command): void {
     .option('--lab', 'provision virtual bare metal in a network namespace of its own')
     .option('--database-url <url>', 'an external PostgreSQL instead of a private one')
     .option('--redis-url <url>', 'an external Redis instead of a private one')
+    .option(
+      '--image-store <url>',
+      'where images are kept: disk (the default), or a bucket of an S3 store, s3://HOST[:PORT]/BUCKET[?region=NAME]; s3+http:// without TLS',
+    )
+    .option(
+      '--image-store-credentials <file>',
+      'a file with its access key and secret key, a line each or as the AWS tools keep them',
+    )
     .option('--discover', 'unknown machines that boot from the network are discovered (--no-discover: not answered)')
     .option('--no-discover', 'the contrary, which is the default')
     .option('--bmc-network <cidr...>', 'networks in which `bmc scan` may look for BMCs')
