@@ -85,7 +85,9 @@ function levelsOf(resources: readonly PlannedResource[]): string[][] {
   const levels: string[][] = [];
   for (const { name } of forward) {
     const level = (ends.get(name) ?? 1) - 1;
-    levels[level] = [...(levels[level] ?? []), name];
+    const here = levels[level];
+    if (here) here.push(name);
+    else levels[level] = [name];
   }
   const going = moving.filter(isGoing).map(({ name }) => name);
   return [...levels.map((level) => level ?? []), ...(going.length > 0 ? [going] : [])];

@@ -11,7 +11,15 @@ import { childDefinition } from '../engine/nesting.ts';
 import { metadataOf, presentOf, propertiesOf } from '../engine/opening.ts';
 import type { Live, Properties } from '../engine/state.ts';
 import { type StackNode, viewOf } from '../engine/tree.ts';
-import { type Analysis, DEFAULT_LIMITS, Fault, type Node, type Resource, references } from '../language/index.ts';
+import {
+  type Analysis,
+  DEFAULT_LIMITS,
+  Fault,
+  type Node,
+  type Resource,
+  references,
+  toPlain,
+} from '../language/index.ts';
 import type { Plain } from '../model.ts';
 import { handlerOf, isNested } from '../resources/index.ts';
 
@@ -67,39 +75,65 @@ function needsOf(node: Node | undefined, analysis: Analysis): string[] {
   return names;
 }
 
-/** A property that a hidden parameter goes into is as secret as the parameter. */
-function isHidden(analysis: Analysis, value: Plain): boolean {
-  if (typeof value !== 'string' || value === '') return false;
+/** Shorter ones are told by being the whole of a value: they are part of too much else. */
+const leastPart = 4;
+
+/** The values of hidden parameters, those within lists and maps too. */
+export function hiddenValues(analysis: Analysis): string[] {
+  const out = new Set<string>();
+  const add = (value: Plain): void => {
+    if (Array.isArray(value)) for (const item of value) add(item);
+    else if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) add(item);
+    else if (value !== null && typeof value !== 'boolean' && value !== '') out.add(String(value));
+  };
   for (const parameter of analysis.parameters.all.values()) {
     if (!parameter.schema.hidden) continue;
     try {
-      if (value.includes(String(parameter.value()))) return true;
+      add(toPlain(parameter.value()));
     } catch {
       // It was never given.
     }
   }
-  return false;
+  return [...out];
+}
+
+/** A value that a hidden parameter went into is as secret as the parameter, however deep it lies. */
+function veiled(value: Plain, secrets: readonly string[]): Plain {
+  if (secrets.length === 0 || value === null || typeof value === 'boolean') return value;
+  if (Array.isArray(value)) return value.map((item) => veiled(item, secrets));
+  if (typeof value === 'object')
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, veiled(item, secrets)]));
+  const text = String(value);
+  const tells = (secret: string) => text === secret || (secret.length >= leastPart && text.includes(secret));
+  return secrets.some(tells) ? hidden : value;
 }
 
 /** @param present the stack as it is; null for one that is not there. @throws language Fault */
 export const plan = (present: StackNode | null, analysis: Analysis, files: Files): PlannedResource[] =>
-  planLevel({ present, analysis, files, depth: 0, budget: { left: DEFAULT_LIMITS.resources } });
+  planLevel({ present, analysis, files, depth: 0, secrets: [], budget: { left: DEFAULT_LIMITS.resources } });
 
-interface Level extends Pick<Here, 'analysis' | 'files' | 'depth' | 'budget'> {
+interface Level extends Pick<Here, 'analysis' | 'files' | 'depth' | 'budget' | 'secrets'> {
   readonly present: StackNode | null;
 }
 
-function planLevel({ present, analysis, files, depth, budget }: Level): PlannedResource[] {
+function planLevel({ present, analysis, files, depth, budget, secrets: known }: Level): PlannedResource[] {
   const order = analysis.graph.order();
   budget.left -= order.length;
   if (budget.left < 0) throw exceeded(`Maximum resources per stack exceeded (${DEFAULT_LIMITS.resources})`);
   const node = present && ({ ...present, analysis } as StackNode);
   if (node) analysis.scope.see((name) => viewOf(node, name));
+  // What was secret stays so when the parameter gets another value.
+  const secrets = [
+    ...new Set([...hiddenValues(analysis), ...(present ? hiddenValues(present.analysis) : []), ...known]),
+  ];
   /** What will have another identity or other attributes than now. */
   const moving = new Set<string>();
   const out: PlannedResource[] = [];
   for (const name of order) {
-    const entry = planOne({ node, analysis, files, depth, budget, moving }, analysis.resources.get(name) as Resource);
+    const entry = planOne(
+      { node, analysis, files, depth, budget, secrets, moving },
+      analysis.resources.get(name) as Resource,
+    );
     if (entry.change !== 'keep') moving.add(name);
     out.push(entry);
   }
@@ -139,6 +173,8 @@ interface Here {
   readonly files: Files;
   readonly depth: number;
   readonly budget: Budget;
+  /** Values that are shown to nobody, those of the stacks around this one included. */
+  readonly secrets: readonly string[];
   readonly moving: ReadonlySet<string>;
 }
 
@@ -151,8 +187,7 @@ function planOne(here: Here, resource: Resource): PlannedResource {
       .map(String)
       .filter((property) => needsOf(resource.properties.data.get(property), analysis).some((need) => moving.has(need))),
   );
-  const shown = (property: string, value: Plain): Plain =>
-    isHidden(analysis, value) ? hidden : masked(property, value);
+  const shown = (property: string, value: Plain): Plain => masked(property, veiled(value, here.secrets));
   const handler = handlerOf(type.name);
   const entry = (
     change: Change,
