@@ -164,9 +164,11 @@ export function bmcRoutes(api: Api, rooms: Rooms, v: string): void {
   }));
 }
 
+const mostEventBytes = 262_144;
+
 /** Events that BMCs POST: the token in the path is the key, so that no other is asked for. */
 export function bmcEventRoutes(api: Api, { ground }: Rooms): void {
-  api.post('/v1/bmc-events/:node/:token', async (request, reply) => {
+  api.post('/v1/bmc-events/:node/:token', { bodyLimit: mostEventBytes }, async (request, reply) => {
     const { token } = request.params as { token: string };
     // Gone: a BMC that is told so ends its subscription.
     if (!ground.power.pushed(token, request.body)) return reply.code(410).send();
