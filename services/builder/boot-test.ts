@@ -4,36 +4,12 @@ import { mkdir, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { CHUNK_SIZE, parseChunkIndex } from '../ipa/index.ts';
+import { bootQemu } from './boot-qemu.ts';
+import { type BootResult, type BootTestOptions, HEALTH_DIRECTORY, rootPartition } from './boot-result.ts';
 import { exists, openWork, removeTree } from './cache.ts';
 import { endGroup, runCommand } from './command.ts';
 import { type ImageManifest, readManifest } from './manifest.ts';
-import { BuildError, type OnProgress } from './progress.ts';
-
-/** What a boot of an image showed. */
-export interface BootResult {
-  how: 'nspawn' | 'qemu';
-  passed: boolean;
-  /** Seconds until the system said that it was up. */
-  seconds: number;
-  checks: { name: string; passed: boolean; output: string }[];
-  console: string[];
-}
-
-export interface BootTestOptions {
-  /** Holds manifest.json with index.json and objects/, or NAME.raw. */
-  directory: string;
-  /** Instead of that: another raw disk, or with nspawn a directory that holds a tree. */
-  raw?: string;
-  cache: string;
-  how: 'nspawn' | 'qemu';
-  firmware?: 'bios' | 'uefi';
-  timeoutSeconds: number;
-  signal?: AbortSignal;
-  onProgress?: OnProgress;
-}
-
-/** Executables that an image brings to say whether it is well: each must exit with 0. */
-export const HEALTH_DIRECTORY = '/usr/lib/undercloud/health.d';
+import { BuildError } from './progress.ts';
 
 /** The disk of a finished image as a raw file. */
 async function rawOf(options: BootTestOptions, manifest: ImageManifest, work: string): Promise<string> {
@@ -62,16 +38,6 @@ async function rawOf(options: BootTestOptions, manifest: ImageManifest, work: st
     for (const each of [file, ...objects]) await each.close();
   }
   return path;
-}
-
-/** Byte and length of the root file system in a raw disk, by sfdisk. */
-async function rootPartition(raw: string): Promise<{ start: number; size: number }> {
-  const text = await runCommand('sfdisk', ['--json', raw], { capture: true }).catch(() => undefined);
-  if (text === undefined) return { start: 0, size: 0 };
-  const { partitiontable } = JSON.parse(text) as { partitiontable: { partitions: { start: number; size: number }[] } };
-  const largest = [...partitiontable.partitions].sort((a, b) => b.size - a.size)[0];
-  if (largest === undefined) throw new BuildError(`${raw} has an empty partition table.`);
-  return { start: largest.start * 512, size: largest.size * 512 };
 }
 
 // A namespace of its own for the mounts; the image stays as it is, changes go to memory. No registration: machines without systemd have nobody to register with.
@@ -176,67 +142,6 @@ async function bootNspawn(raw: string, work: string, options: BootTestOptions): 
     endGroup(child);
     await ended;
   }
-}
-
-async function bootQemu(raw: string, work: string, options: BootTestOptions): Promise<BootResult> {
-  const began = Date.now();
-  const accelerator = ['-accel', 'kvm', '-accel', 'tcg,thread=multi,tb-size=128'];
-  const args = [
-    '-machine',
-    'q35',
-    ...accelerator,
-    '-cpu',
-    'max',
-    '-smp',
-    '2',
-    '-m',
-    '1024',
-    '-display',
-    'none',
-    '-no-reboot',
-    '-monitor',
-    'none',
-    '-serial',
-    'stdio',
-    '-nic',
-    'none',
-  ];
-  args.push('-drive', `file=${raw},format=raw,if=virtio,snapshot=on`, '-device', 'virtio-rng-pci');
-  if (options.firmware === 'uefi') {
-    await runCommand('cp', ['/usr/share/OVMF/OVMF_VARS_4M.fd', join(work, 'vars.fd')]);
-    args.push(
-      '-drive',
-      'if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd',
-      '-drive',
-      `if=pflash,format=raw,file=${join(work, 'vars.fd')}`,
-    );
-  }
-  const machine = spawn('qemu-system-x86_64', args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  let serial = '';
-  let reached = false;
-  machine.stdout.on('data', (data: Buffer) => {
-    serial += data.toString('latin1');
-    if (/login: ?$/m.test(serial)) {
-      reached = true;
-      endGroup(machine);
-    }
-  });
-  machine.stderr.on('data', (data: Buffer) => (serial += data.toString()));
-  const timer = setTimeout(() => endGroup(machine), options.timeoutSeconds * 1000);
-  const stop = (): void => endGroup(machine);
-  options.signal?.addEventListener('abort', stop, { once: true });
-  await once(machine, 'close');
-  clearTimeout(timer);
-  options.signal?.removeEventListener('abort', stop);
-  const lines = serial.split(/\r?\n/).filter(Boolean);
-  const output = reached ? lines.at(-1)! : lines.slice(-3).join(' | ') || 'nothing on the serial port';
-  return {
-    how: 'qemu',
-    passed: reached,
-    seconds: (Date.now() - began) / 1000,
-    checks: [{ name: `login prompt (${options.firmware ?? 'bios'})`, passed: reached, output }],
-    console: lines.slice(-40),
-  };
 }
 
 /** Boots a finished image, waits until it is up and runs its health checks. The image is not changed. */

@@ -1,6 +1,7 @@
 /** Front door of the image builder. It runs in the caller's process, needs no running undercloud, and registers nothing. */
 
-export { type BootResult, type BootTestOptions, testImage } from './boot-test.ts';
+export type { BootResult, BootTestOptions } from './boot-result.ts';
+export { testImage } from './boot-test.ts';
 export { type BuiltImage, buildImage, planImage } from './build.ts';
 export {
   IMAGE_TYPES,

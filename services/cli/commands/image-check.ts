@@ -111,12 +111,17 @@ export function testCommand(image: Command): void {
     .argument('<image>', 'as for verify')
     .option('--qemu', 'boot the whole disk in an emulated machine instead of its system in systemd-nspawn')
     .option('--uefi', 'with --qemu: UEFI instead of BIOS')
+    .option('--secure-boot', 'with --qemu: UEFI that starts only what is signed')
     .option('--timeout <seconds>', 'how long it may take', '300')
     .option('--record', 'write the result into the properties of the image of this name in the store')
     .description('boot an image, wait for its services and run its health checks; the image itself is not changed')
     .action(
       action(
-        async (session, name: string, flags: { qemu?: boolean; uefi?: boolean; timeout: string; record?: boolean }) => {
+        async (
+          session,
+          name: string,
+          flags: { qemu?: boolean; uefi?: boolean; secureBoot?: boolean; timeout: string; record?: boolean },
+        ) => {
           requireRoot('image test', 'mounts the image and boots it');
           const timeoutSeconds = Number(flags.timeout);
           if (!(timeoutSeconds > 0))
@@ -130,8 +135,9 @@ export function testCommand(image: Command): void {
               directory,
               ...(directory.endsWith('.d') && existsSync(raw) && { raw }),
               cache: join(statePaths(session.stateDir).cache, 'builder'),
-              how: flags.qemu || flags.uefi ? 'qemu' : 'nspawn',
-              firmware: flags.uefi ? 'uefi' : 'bios',
+              how: flags.qemu || flags.uefi || flags.secureBoot ? 'qemu' : 'nspawn',
+              firmware: flags.uefi || flags.secureBoot ? 'uefi' : 'bios',
+              secureBoot: flags.secureBoot ?? false,
               timeoutSeconds,
               signal: session.interrupted,
             });

@@ -97,6 +97,38 @@ export const COMBINATIONS: readonly Combination[] = [
     ],
     environment: { DIB_MODPROBE_BLACKLIST: 'usb-storage' },
   },
+  {
+    name: 'together',
+    elements: [
+      'debian-minimal',
+      'vm',
+      'cloud-init',
+      'cloud-init-datasources',
+      'growroot',
+      'openssh-server',
+      'dhcp-all-interfaces',
+      'devuser',
+      'sysctl',
+      'modprobe',
+      'journal-to-console',
+      'mapped',
+      'from-source',
+    ],
+    environment: {
+      DIB_CLOUD_INIT_DATASOURCES: 'ConfigDrive, OpenStack',
+      DIB_DEV_USER_USERNAME: 'dev',
+      DIB_DEV_USER_PWDLESS_SUDO: 'yes',
+      DIB_MODPROBE_BLACKLIST: 'usb-storage',
+    },
+    packages: ['screen'],
+    prepare: async (directory) => {
+      const [source, mapped] = [
+        await sourceRepository(join(directory, 'source')),
+        await mappedPackages(join(directory, 'mapped')),
+      ];
+      return { elementsPath: [...source.elementsPath, ...mapped.elementsPath] };
+    },
+  },
   { name: 'mapped-packages', elements: ['debian-minimal', 'vm', 'mapped'], prepare: mappedPackages },
   { name: 'dracut', elements: ['debian-minimal', 'vm', 'dracut-regenerate'], packages: ['dracut'] },
 ];
