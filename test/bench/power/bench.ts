@@ -79,19 +79,21 @@ export const bench: Bench = async (report, { full }) => {
     report({ name: 'session_cpu_vs_ipmitool_ms', ours: middle(sessions), peer: ipmitool, better: 'lower' });
     report({ name: 'sweep_100_bmcs_ms', ours: middle(sweeps), peer: middle(sweptMs), better: 'lower' });
 
-    // One in ten falls deaf; the peer of the others' slowest hundredth is itself, without the deaf ones.
+    // One in ten falls deaf; the peer of the others' slowest hundredth is itself, without the deaf ones. The middle one of the rounds:
+    // what else the machine did for a second is one round's.
     const deaf = Array.from({ length: hundred / 10 }, (_, place) => place * 10);
     const [quiet, disturbed]: number[][] = [[], []];
     for (let n = 0; n < (full ? 30 : 8); n++) {
       await few.ask({ deaf: [] });
-      quiet!.push(...(await ask<number[]>({ what: 'latencies', deaf: [], rounds: 10 })));
+      quiet!.push(percentile(await ask<number[]>({ what: 'latencies', deaf: [], rounds: 10 }), 0.99));
       await few.ask({ deaf });
-      disturbed!.push(...(await ask<number[]>({ what: 'latencies', deaf, rounds: 10 })));
+      disturbed!.push(percentile(await ask<number[]>({ what: 'latencies', deaf, rounds: 10 }), 0.99));
     }
+    log(`slowest hundredth without deaf ones ${quiet}; with them ${disturbed}`);
     report({
       name: 'p99_with_one_in_ten_stalled_ms',
-      ours: percentile(disturbed ?? [], 0.99),
-      peer: percentile(quiet ?? [], 0.99),
+      ours: middle(disturbed),
+      peer: middle(quiet),
       better: 'lower',
     });
     ours.end();
