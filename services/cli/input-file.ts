@@ -28,10 +28,13 @@ export function plainReason(error: unknown): string {
   return reasons[code ?? ''] ?? message;
 }
 
-/** By the file's name: JSON strictly, YAML otherwise. @throws Fault `file-malformed` with line and column */
-export function parseInput(text: string, place: string): unknown {
+/**
+ * By the file's name: JSON strictly, YAML otherwise. `repeats`: of a key that is given twice the last counts, as PyYAML and so
+ * Heat have it. @throws Fault `file-malformed` with line and column
+ */
+export function parseInput(text: string, place: string, { repeats = false } = {}): unknown {
   if (/\.json$/i.test(place)) return parseJson(text, place);
-  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: true, logLevel: 'silent' });
+  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: !repeats, logLevel: 'silent' });
   const [first] = document.errors;
   if (first) {
     const { line, column } = positionOf(text, first.pos[0]);

@@ -22,6 +22,13 @@ describe('the files of a stack', () => {
   };
   const url = (name: string): string => pathToFileURL(join(dir, name)).href;
 
+  it('may have a key twice, as Heat takes them', async () => {
+    write('t/one.yaml', 'heat_template_version: 2021-04-16\n');
+    const environment = write('t/twice.yaml', 'resource_registry:\n  X: one.yaml\n  X: one.yaml\n');
+    const template = write('t/top.yaml', 'heat_template_version: 2021-04-16\nresources: {a: {type: X}}\n');
+    expect(Object.keys((await collectStackFiles(template, [environment])).files)).toContain(url('t/one.yaml'));
+  });
+
   it('are all those that the template and what it includes refer to, under absolute names', async () => {
     const template = write(
       'a/top.yaml',

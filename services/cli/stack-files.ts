@@ -166,17 +166,20 @@ function utf8(bytes: Buffer): string | null {
   }
 }
 
+/** tripleo-heat-templates' own registry has keys twice. */
+const asHeat = { logLevel: 'silent', uniqueKeys: false } as const;
+
 function isTemplate(text: string): boolean {
   if (!versionKeys.some((key) => text.includes(key))) return false;
-  const document = parseDocument(text, { logLevel: 'silent' });
+  const document = parseDocument(text, asHeat);
   const { contents } = document;
   return document.errors.length === 0 && isMap(contents) && versionKeys.some((key) => contents.has(key));
 }
 
 function documentOf(text: string, url: string) {
   // For its faults, with line and column.
-  parseInput(text, shownName(url));
-  return parseDocument(text, { logLevel: 'silent' });
+  parseInput(text, shownName(url), { repeats: true });
+  return parseDocument(text, asHeat);
 }
 
 /** The value as text and where it stands; null when it is computed (a map) or no text. */
@@ -232,7 +235,7 @@ function environmentReferences(text: string, url: string): Reference[] {
 
 /** `hello.hot.yaml:12`: where the resource of a path stands in the outermost template; null when it is not there. */
 export function placeOf(files: Pick<StackFiles, 'template' | 'templateFile'>, resource: string): string | null {
-  const document = parseDocument(files.template, { logLevel: 'silent' });
+  const document = parseDocument(files.template, asHeat);
   const { contents } = document;
   if (!isMap(contents)) return null;
   const resources = contents.get('resources') ?? contents.get('Resources');
