@@ -63,6 +63,10 @@ mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$R/sys"
 own_devices "$R/dev"
 mount -t tmpfs -o mode=755 run "$R/run"
 mkdir -p "$R/run/lock"; chmod 1777 "$R/run/lock"
+# A package has made it a link into /run, which here is empty (systemd-resolved does): later scripts look names up all the same.
+t=$(readlink "$R/etc/resolv.conf" || true)
+case $t in ../run/*) t=\${t#..} ;; /run/*) ;; *) t= ;; esac
+[ -z "$t" ] || { mkdir -p "$R\${t%/*}"; cat /etc/resolv.conf >"$R$t" 2>/dev/null || :; }
 while [ $# -gt 0 ]; do
   mkdir -p "$R$2"; mount --bind "$1" "$R$2"; [ -z "$3" ] || mount -o remount,bind,ro "$R$2"
   shift 3

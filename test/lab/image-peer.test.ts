@@ -137,6 +137,23 @@ describe('a rebuild', () => {
   });
 });
 
+describe('a package that makes the resolver a link into /run', () => {
+  it('does not take the network away from the scripts after it', async () => {
+    await writeScript(
+      'linked',
+      'install.d/20-link',
+      '#!/bin/sh\nbusybox ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf\n',
+    );
+    await writeScript('linked', 'install.d/50-look', '#!/bin/sh\ncat /etc/resolv.conf >/etc/seen\n');
+    await buildImage(tiny('linked', 'linked'));
+    const seen = execFileSync('tar', ['-xOf', join(work, 'linked.tar'), './etc/seen'], { encoding: 'utf8' });
+    expect(seen).toBe(await readFile('/etc/resolv.conf', 'utf8'));
+    const listing = execFileSync('tar', ['-tvf', join(work, 'linked.tar')], { encoding: 'utf8' });
+    expect(listing).toMatch(/resolv\.conf -> \.\.\/run\/systemd\/resolve\/stub-resolv\.conf/);
+    expect(listing).not.toMatch(/ \.\/run\/systemd/);
+  });
+});
+
 describe('a hook that misbehaves', () => {
   it('cannot write outside the tree', async () => {
     await writeScript('stray', 'extra-data.d/50-stray', '#!/bin/sh\nset -e\necho stray >/etc/stray-from-a-hook\n');

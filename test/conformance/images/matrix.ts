@@ -120,7 +120,6 @@ export const COMBINATIONS: readonly Combination[] = [
       DIB_DEV_USER_PWDLESS_SUDO: 'yes',
       DIB_MODPROBE_BLACKLIST: 'usb-storage',
     },
-    packages: ['screen'],
     prepare: async (directory) => {
       const [source, mapped] = [
         await sourceRepository(join(directory, 'source')),
