@@ -40,8 +40,14 @@ const deploy = (world: World, baremetal: Baremetal, uuid: string, more: { kexec?
 describe('deploy', () => {
   it('writes the image through the agent and starts it', async () => {
     const { world, rack, baremetal, machine } = await setUp();
-    const row = await world.operations.ended(await deploy(world, baremetal, machine.uuid));
+    const begun = await deploy(world, baremetal, machine.uuid);
+    // By its name it is read anew when the write begins; an image that is called so must not go meanwhile.
+    const node = { uuid: machine.uuid, name: null };
+    expect(await baremetal.nodesOfImage('by-its-id', 'test-image')).toEqual([node]);
+    const row = await world.operations.ended(begun);
     expect(row.error).toBeNull();
+    expect(await baremetal.nodesOfImage('by-its-id', 'test-image')).toEqual([]);
+    expect(await baremetal.nodesOfImage('test-image', null)).toEqual([node]);
     expect(diskOf(machine, rack.image.raw.length).equals(rack.image.raw)).toBe(true);
     expect(await baremetal.findNode(world.context, machine.uuid)).toMatchObject({
       provisionState: 'active',

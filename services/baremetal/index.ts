@@ -33,7 +33,7 @@ import {
 import { agentRoutes } from './routes/agent.ts';
 import { allRoutes } from './routes/index.ts';
 import { wakesNode } from './steps/boot-stage.ts';
-import { listNodes, macsOfNodes, type NodeQuery, nodeByMac } from './store/nodes.ts';
+import { listNodes, macsOfNodes, type NodeQuery, nodeByMac, nodesOfImage } from './store/nodes.ts';
 import { listPorts } from './store/ports.ts';
 
 export type { BootIntent } from './boot-intent.ts';
@@ -101,6 +101,8 @@ export interface Baremetal {
    *  the routes' business. @throws Fault `node-not-found` */
   findNode(context: Context, idOrName: string): Promise<Node>;
   listNodes(context: Context, filters?: NodeQuery): Promise<Node[]>;
+  /** Whom it would harm if this image were deleted. */
+  nodesOfImage(id: string, name: string | null): Promise<{ uuid: string; name: string | null }[]>;
   portsOf(nodeUuid: string): Promise<Port[]>;
   readonly nodePorts: NodePorts;
   createNode(context: Context, fields: NewNode): Promise<Node>;
@@ -183,6 +185,7 @@ export function createBaremetal(house: House, deps: BaremetalDeps): Baremetal {
     macs: () => macsOfNodes(db),
     findNode: (_context, idOrName) => enrolment.find(idOrName),
     listNodes: (_context, filters = {}) => listNodes(db, filters),
+    nodesOfImage: (id, name) => nodesOfImage(db, id, name),
     portsOf: (nodeUuid) => listPorts(db, { nodeUuid }),
     nodePorts: createNodePorts(ground),
     createNode: (context, fields) => db.transaction((tx) => enrolment.create(tx, context, fields)),

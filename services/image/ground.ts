@@ -34,7 +34,7 @@ export interface ImageDeps {
   readonly authenticate: Authenticate;
   readonly publicUrl?: string;
   /** Says who uses an image, so that it is not deleted under them. */
-  readonly users?: (imageId: string) => Promise<string[]>;
+  readonly users?: (image: Pick<Image, 'id' | 'name'>) => Promise<string[]>;
   readonly limits?: ImageLimits;
 }
 

@@ -25,6 +25,24 @@ describe('the image store', () => {
     return { ...made, image: await server.images.register(context, queued.id, made) };
   }
 
+  it('has no metadata definitions, and says so', async () => {
+    const headers = { 'x-auth-token': server.token, 'content-type': 'application/json' };
+    const ask = async (method: string, path: string) => {
+      const body = method === 'GET' ? undefined : '{"namespace":"mine"}';
+      const answer = await fetch(`${server.url}/image/v2/metadefs/${path}`, { method, headers, ...(body && { body }) });
+      return [answer.status, await answer.json()];
+    };
+    expect(await ask('GET', 'namespaces?limit=20')).toEqual([200, expect.objectContaining({ namespaces: [] })]);
+    expect(await ask('GET', 'resource_types')).toEqual([200, { resource_types: [] }]);
+    const refused = [
+      403,
+      { message: expect.stringMatching(/not kept here.*image set --property/), code: 403, title: 'image-no-metadefs' },
+    ];
+    expect(await ask('POST', 'namespaces')).toEqual(refused);
+    expect(await ask('PUT', 'namespaces/mine/objects/x')).toEqual(refused);
+    expect((await ask('GET', 'namespaces/mine'))[0]).toBe(404);
+  });
+
   it('takes, shows and gives back an image with the stock client', async () => {
     const file = join(server.dir, 'disk.raw');
     const bytes = randomBytes(3 * MiB);

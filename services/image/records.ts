@@ -104,7 +104,7 @@ export function createRecords(ground: Ground): Records {
     async delete(context, id) {
       const image = await owned(ground, context, id);
       if (image.protected) throw fault('image-protected', { id: image.id });
-      const users = (await ground.users?.(image.id)) ?? [];
+      const users = (await ground.users?.(image)) ?? [];
       if (users.length > 0) throw fault('image-in-use', { id: image.id, by: users.join(', ') });
       await operations.cancel(subject(image.id), 'the image was deleted');
       const lone = await db.transaction(async (tx) => {

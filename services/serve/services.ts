@@ -62,7 +62,10 @@ export async function createServices(
     signingKey,
     linkKey: derivedKey(paths.secretKey, 'image links'),
     deliveryUrl: provisioning ? `http://${provisioning.address}:${bootPort}` : null,
-    users: async (imageId) => (await compute.serversOf(imageId)).map((server) => `server ${server.name}`),
+    users: async ({ id, name }) => [
+      ...(await compute.serversOf(id)).map((server) => `server ${server.name}`),
+      ...(await baremetal.nodesOfImage(id, name)).map((node) => `node ${node.name ?? node.uuid}`),
+    ],
   });
   // A BMC that is asked to send its events needs a name for us that it can reach.
   const power = createPower(house, config.publicUrl ? { pushUrl: `${config.publicUrl}/baremetal/v1/bmc-events` } : {});

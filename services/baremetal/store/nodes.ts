@@ -129,6 +129,20 @@ export async function nodesByUuids(db: Where, uuids: readonly string[]): Promise
   return rows.map(shown);
 }
 
+/** Nodes that were given this image, or are being given what is called so: a rebuild, and the write under way, still need it. */
+export async function nodesOfImage(
+  db: Where,
+  id: string,
+  name: string | null,
+): Promise<{ uuid: string; name: string | null }[]> {
+  const { rows } = await sql<{ uuid: string; name: string | null }>`
+    select uuid, name from baremetal.nodes
+    where (instance_info->>'image_source' = ${id} and provision_state in ('active', 'deploy failed', 'deploying', 'wait call-back'))
+      or (instance_info->>'image_source' = ${name} and provision_state in ('deploying', 'wait call-back'))
+    order by name`.execute(db.kysely);
+  return rows;
+}
+
 /** What a list may be narrowed by; undefined means any. */
 export interface NodeQuery {
   readonly provisionState?: ProvisionState | undefined;

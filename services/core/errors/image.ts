@@ -18,6 +18,11 @@ export const imageErrors = {
     sentence: 'Image {id} is protected and cannot be deleted.',
     remedy: 'Unset it first: `openstack image set --unprotected {id}`.',
   },
+  'image-no-metadefs': {
+    status: 403,
+    sentence: 'Metadata definitions are not kept here: an image takes any property.',
+    remedy: 'Set it: openstack image set --property NAME=VALUE IMAGE',
+  },
   'image-in-use': { status: 409, sentence: 'Image {id} is in use: {by}.', remedy: 'Delete what uses it first.' },
   'image-without-data': {
     status: 404,

@@ -7,6 +7,7 @@ import { chunkRoutes, objectRoutes } from './chunks.ts';
 import { dataRoutes } from './data.ts';
 import { importRoutes } from './imports.ts';
 import { memberRoutes } from './members.ts';
+import { metadefRoutes } from './metadefs.ts';
 import { recordRoutes } from './records.ts';
 import { imageSchema, listOf, memberSchema } from './schemas.ts';
 
@@ -32,6 +33,7 @@ export function imageRoutes(desk: ImageDesk): Routes {
         recordRoutes(inside, desk);
         memberRoutes(inside, desk);
         importRoutes(inside, desk);
+        metadefRoutes(inside);
         chunkRoutes(inside, desk);
         inside.register(async (bytes) => {
           dataRoutes(bytes as Api, desk);
