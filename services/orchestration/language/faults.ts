@@ -28,6 +28,7 @@ export type FaultKind =
   | 'TypeError'
   | 'UnknownUserParameter'
   | 'UserParameterMissing'
+  | 'ImmutableParameterModified'
   | 'ValueError'
   | (string & {});
 
@@ -50,6 +51,7 @@ const OWN = new Set([
   'StackValidationFailed',
   'UnknownUserParameter',
   'UserParameterMissing',
+  'ImmutableParameterModified',
 ]);
 
 export type Path = (string | number)[];

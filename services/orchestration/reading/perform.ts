@@ -9,7 +9,7 @@ import {
   type Analysis,
   builtInCatalog,
   describeParameters,
-  type Fault,
+  Fault,
   type Resource,
   references,
   registryTree,
@@ -47,7 +47,20 @@ export const analysisOf = ({ definition, files, stack }: Stored): Analysis =>
 export function read(source: Source, { strict } = { strict: true }): { definition: Definition; analysis: Analysis } {
   const definition = definitionFrom(source);
   const analysis = analysisOf({ definition, files: source.files, stack: source.stack });
-  return { definition, analysis: analysis.validate({ strict }) };
+  analysis.validate({ strict });
+  if (source.present) refuseImmutable(analysisOf({ ...source, definition: source.present }), analysis);
+  return { definition, analysis };
+}
+
+/** @throws language Fault, in Heat's words */
+function refuseImmutable(before: Analysis, { parameters }: Analysis): void {
+  const changed = parameters.immutableChanges(before.parameters);
+  if (changed.length === 0) return;
+  const names = changed.join(', ');
+  throw new Fault(
+    'ImmutableParameterModified',
+    `The following parameters are immutable and may not be updated: ${names}`,
+  );
 }
 
 export const descriptionOf = (analysis: Analysis): string => {
