@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { type Config, statePaths } from '../services/core/config.ts';
 import { enterNamespace } from '../services/core/sockets.ts';
-import { type Descriptors, descriptorNames } from '../services/serve/descriptors.ts';
+import { type Descriptors, handOver } from '../services/serve/descriptors.ts';
 import type { ChildSpec } from './children.ts';
 import { postgresqlArguments, postgresqlPrograms } from './postgresql.ts';
 import { endProcess, findProcesses, writeRecord } from './process.ts';
@@ -76,8 +76,7 @@ export function childSpecs(stateDir: string, config: Config, ids: Ids, open: Ope
       sign: sign.redis,
     });
   }
-  const handed = descriptorNames.filter((name) => fds[name] !== undefined);
-  const numbers = Object.fromEntries(handed.map((name, index) => [name, index + 3]));
+  const { numbers, handed } = handOver(fds);
   list.push({
     name: 'serve',
     program: atPlace(process.execPath, program),
@@ -88,7 +87,7 @@ export function childSpecs(stateDir: string, config: Config, ids: Ids, open: Ope
     env: { ...plainEnvironment, NODE_COMPILE_CACHE: join(paths.cache, 'node') },
     log: log('serve'),
     isShown: isForeground,
-    descriptors: handed.map((name) => fds[name] as number),
+    descriptors: handed,
     sign: sign.serve,
     onStart: (pid) => writeRecord(run.servePid, pid),
     ...(namespace && { within: (start) => enterNamespace(namespace, start) }),

@@ -64,6 +64,31 @@ test.each([
   expect(config.provisioning).toMatchObject({ interface: 'eth1', pool, cidr });
 });
 
+test('further interfaces have a network of their own each, and the first one’s address is the undercloud’s', () => {
+  const first = { provisioningInterface: 'eth1', provisioningAddress: '192.0.2.1/24' };
+  const further = { interface: 'eth2', address: '198.51.100.1/24' };
+  const config = configOf(options({ ...first, furtherInterfaces: [further] }));
+  expect(config.provisioning).toMatchObject({
+    interface: 'eth1',
+    address: '192.0.2.1',
+    further: [
+      {
+        interface: 'eth2',
+        address: '198.51.100.1',
+        cidr: '198.51.100.0/24',
+        pool: ['198.51.100.2', '198.51.100.254'],
+      },
+    ],
+  });
+  const overlapping = [{ interface: 'eth2', address: '192.0.2.129/25' }];
+  expect(() => configOf(options({ ...first, furtherInterfaces: overlapping }))).toThrow(/eth1 and eth2.*overlap/);
+  expect(() => checkUsage(options({ ...first, furtherInterfaces: [{ interface: 'eth1' }] }))).toThrow(
+    /eth1 is said twice/,
+  );
+  const bare = [{ interface: 'eth2', address: '192.0.2.1' }];
+  expect(() => checkUsage(options({ ...first, furtherInterfaces: bare }))).toThrow(/ADDRESS\/PREFIX/);
+});
+
 test('an interface without an address is refused with the way out', () => {
   expect(() => configOf(options({ provisioningInterface: 'nosuch0' }))).toThrow(/nosuch0.*--provisioning-address/);
 });

@@ -1,8 +1,15 @@
 /** What the operator asked for, as the configuration that `serve` and the supervisor read. */
 import { existsSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { type Config, dhcpModes, type ProvisioningConfig, readConfig, statePaths } from '../services/core/config.ts';
+import {
+  type Config,
+  dhcpModes,
+  type FurtherInterface,
+  type ProvisioningConfig,
+  readConfig,
+  statePaths,
+} from '../services/core/config.ts';
 import { fault } from '../services/core/errors/index.ts';
 import { labAddresses, provisioningInterface } from '../services/lab/index.ts';
 import { type ImageStoreWish, imageStoreOf } from './image-store.ts';
@@ -16,12 +23,20 @@ export interface BootstrapOptions extends ImageStoreWish {
   provisioningInterface?: string;
   /** `192.0.2.1/24`; default: the interface's own address. */
   provisioningAddress?: string;
+  /** Interfaces beside that one, each with a subnet of its own. */
+  furtherInterfaces?: readonly FurtherWish[];
   lab: boolean;
   databaseUrl?: string;
   redisUrl?: string;
   region: string;
   /** What nodes and strangers find on the provisioning network; what is not said stays as it was. */
   wire?: WirePolicies;
+}
+
+export interface FurtherWish {
+  readonly interface: string;
+  /** `198.51.100.1/24`; default: the interface's own address. */
+  readonly address?: string;
 }
 
 export type WirePolicies = Pick<
@@ -92,8 +107,13 @@ export function checkUsage(options: BootstrapOptions): void {
   if (options.lab && options.provisioningInterface) refuse('--lab and --provisioning-interface exclude one another.');
   if (options.provisioningAddress && !options.provisioningInterface)
     refuse('--provisioning-address belongs to a --provisioning-interface, which is missing.');
-  if (options.provisioningAddress && !isPrefixed(options.provisioningAddress))
-    refuse(`--provisioning-address is ADDRESS/PREFIX (192.0.2.1/24), not ${options.provisioningAddress}.`);
+  const further = options.furtherInterfaces ?? [];
+  for (const address of [options.provisioningAddress, ...further.map((one) => one.address)])
+    if (address && !isPrefixed(address))
+      refuse(`--provisioning-address is ADDRESS/PREFIX (192.0.2.1/24), not ${address}.`);
+  const devices = [options.provisioningInterface, ...further.map((one) => one.interface)];
+  const twice = devices.find((device, i) => device && devices.indexOf(device) !== i);
+  if (twice) refuse(`--provisioning-interface ${twice} is said twice.`);
   if (publicUrl !== undefined && !/^https?:$/.test(URL.parse(publicUrl)?.protocol ?? ''))
     refuse(`--public-url is an http or https URL, not ${publicUrl}.`);
   checkPolicies(options, refuse);
@@ -214,8 +234,15 @@ function provisioningOf(options: BootstrapOptions): ProvisioningConfig | null {
   }
   const device = options.provisioningInterface;
   if (!device) return null;
+  const main = linkOf(device, options.provisioningAddress);
+  const further = (options.furtherInterfaces ?? []).map((one) => linkOf(one.interface, one.address));
+  checkApart([main, ...further]);
+  return { ...main, gateway: main.address, nameservers: [], ...(further.length > 0 && { further }) };
+}
+
+function linkOf(device: string, wish: string | undefined): FurtherInterface {
   const own = networkInterfaces()[device]?.find((one) => one.family === 'IPv4');
-  const [address, prefix] = (options.provisioningAddress ?? own?.cidr ?? '').split('/');
+  const [address, prefix] = (wish ?? own?.cidr ?? '').split('/');
   if (!address || !prefix) {
     throw fault('bootstrap-step', {
       step: `use ${device} for provisioning`,
@@ -223,14 +250,26 @@ function provisioningOf(options: BootstrapOptions): ProvisioningConfig | null {
     });
   }
   const { network, first, last } = rangeOf(address, Number(prefix));
-  return {
-    interface: device,
-    address,
-    cidr: `${network}/${prefix}`,
-    pool: [first, last],
-    gateway: address,
-    nameservers: [],
-  };
+  return { interface: device, address, cidr: `${network}/${prefix}`, pool: [first, last] };
+}
+
+function holds(cidr: string, address: string): boolean {
+  const [network = '', prefix] = cidr.split('/');
+  const list = new BlockList();
+  list.addSubnet(network, Number(prefix));
+  return list.check(address);
+}
+
+/** By its address alone an answer must find the interface that a machine is behind. */
+function checkApart(links: readonly FurtherInterface[]): void {
+  for (const [i, one] of links.entries())
+    for (const other of links.slice(0, i)) {
+      if (holds(one.cidr, other.address) || holds(other.cidr, one.address))
+        throw fault('bootstrap-step', {
+          step: `use ${other.interface} and ${one.interface} for provisioning`,
+          reason: `their networks ${other.cidr} and ${one.cidr} overlap; give each interface a network of its own.`,
+        });
+    }
 }
 
 /** The addresses after our own or before it, whichever are more. */

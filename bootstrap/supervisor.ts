@@ -52,7 +52,9 @@ export async function supervise(stateDir: string, { isForeground = false } = {})
     for (const child of [...children].reverse()) await child.stop(graceMs);
     await leavePlace(program);
     // A lab's namespace goes with its rules.
-    if (config.provisioning && !config.lab) leadAway(config.provisioning.interface, metadataAddress);
+    if (config.provisioning && !config.lab)
+      for (const { interface: device } of [config.provisioning, ...(config.provisioning.further ?? [])])
+        leadAway(device, metadataAddress);
   } finally {
     forgetRecord(run.status);
     forgetRecord(run.servePid);
@@ -88,16 +90,19 @@ async function openSockets(config: Config): Promise<Pick<OpenSockets, 'fds' | 'n
   // Loaded only where it is wanted: the lab is much code, and an API-only undercloud should be up within a second.
   const namespace = config.lab ? (await import('../services/lab/index.ts')).labNetns(config.stateDir).file : null;
   if (!config.provisioning) return { fds: { api }, namespace };
-  const { interface: device, address } = config.provisioning;
-  const opened = openProvisioningSockets({
-    ...(namespace && { netns: namespace }),
-    interface: device,
-    address,
-    apiPort,
-    bootPort,
-    metadata: { address: metadataAddress, port: metadataPort },
-    dns: config.provisioning.domain !== undefined,
-    proxy: config.provisioning.dhcp === 'proxy',
-  });
-  return { fds: { api, ...opened }, namespace };
+  const { address, domain, dhcp, further = [] } = config.provisioning;
+  // Machines of every link reach us at the one address: what listens there is opened once for each interface that they come in by.
+  const openOn = (device: string) =>
+    openProvisioningSockets({
+      ...(namespace && { netns: namespace }),
+      interface: device,
+      address,
+      apiPort,
+      bootPort,
+      metadata: { address: metadataAddress, port: metadataPort },
+      dns: domain !== undefined,
+      proxy: dhcp === 'proxy',
+    });
+  const opened = openOn(config.provisioning.interface);
+  return { fds: { api, ...opened, further: further.map((link) => openOn(link.interface)) }, namespace };
 }

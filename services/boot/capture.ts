@@ -3,12 +3,12 @@ import { PassThrough, type Readable } from 'node:stream';
 import { fault } from '../core/errors/index.ts';
 import type { House } from '../core/house.ts';
 import { concerns, mostCaptured } from './frame.ts';
+import type { Capturing } from './links.ts';
 import { pcapHeader, pcapRecord } from './pcap.ts';
-import type { Wire } from './wire.ts';
 
 export interface CaptureOptions {
   readonly house: House;
-  readonly wire: Wire;
+  readonly wire: Capturing;
   readonly macs: readonly string[];
   /** Ends with this node’s first heartbeat. */
   readonly nodeUuid: string | null;

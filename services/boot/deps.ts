@@ -25,6 +25,15 @@ export interface BootSockets {
   readonly dnsTcp?: { readonly fd: number };
 }
 
+/** A further interface that machines boot from. They reach us at `BootDeps.provisioning.address`, by `address` as their gateway. */
+export interface BootLink {
+  readonly interface: string;
+  /** Our own address on it. */
+  readonly address: string;
+  /** As `BootDeps.sockets`, bound to this interface. */
+  readonly sockets: BootSockets;
+}
+
 /** What boot asks of baremetal; `createBaremetal` passes by shape. */
 export interface BootRoom extends BootSource, Enroller {
   /** `Dell Inc. PowerEdge R640`; null before the node was inspected. */
@@ -38,6 +47,7 @@ export interface BootDeps {
   readonly network: Network;
   readonly baremetal: BootRoom;
   readonly sockets: BootSockets;
+  readonly further?: readonly BootLink[];
   readonly bootDir: string;
   readonly provisioning: {
     readonly interface: string;

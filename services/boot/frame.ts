@@ -11,6 +11,8 @@ export interface UdpFrame {
 }
 
 const ETHERTYPE_IPV4 = 0x0800;
+const ETHERTYPE_ARP = 0x0806;
+const ARP_ANSWER = 2;
 const UDP = 17;
 const headerBytes = 14;
 
@@ -62,6 +64,31 @@ export function broadcastFrame(sourceMac: Uint8Array, payload: Uint8Array): Buff
   return frame;
 }
 
+/** RFC 5227 section 2.1.1: who has this address? Asked from no address of our own, so that nobody's table changes. */
+export function arpProbe(sourceMac: Uint8Array, address: string): Buffer {
+  const frame = Buffer.alloc(headerBytes + 28);
+  frame.fill(0xff, 0, 6);
+  frame.set(sourceMac.subarray(0, 6), 6);
+  frame.writeUInt16BE(ETHERTYPE_ARP, 12);
+  // Ethernet, IPv4, their lengths, a request (RFC 826).
+  frame.set([0, 1, 8, 0, 6, 4, 0, 1], headerBytes);
+  frame.set(sourceMac.subarray(0, 6), headerBytes + 8);
+  frame.set(address.split('.').map(Number), headerBytes + 24);
+  return frame;
+}
+
+/** Who says to have which address; null for every other frame. */
+export function readArpAnswer(frame: Uint8Array): { mac: string; address: string } | null {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  if (frame.length < headerBytes + 28 || view.getUint16(12) !== ETHERTYPE_ARP) return null;
+  if (view.getUint32(headerBytes) !== 0x0001_0800 || view.getUint32(headerBytes + 4) !== 0x0604_0000 + ARP_ANSWER)
+    return null;
+  return {
+    mac: macText(frame.subarray(headerBytes + 8, headerBytes + 14)),
+    address: frame.subarray(headerBytes + 14, headerBytes + 18).join('.'),
+  };
+}
+
 /** RFC 1071. */
 export function checksum(bytes: Uint8Array): number {
   let sum = 0;
@@ -94,11 +121,11 @@ const wholeFrame = 0x4_0000;
 /** As many MACs as the eight-bit jumps of classic BPF reach across. */
 export const mostCaptured = 24;
 
-/** What the kernel shall hand up: DHCP answers (UDP to port 68), and every frame from or to these MACs. */
+/** What the kernel shall hand up: DHCP answers (UDP to port 68), ARP answers, and every frame from or to these MACs. */
 export function frameFilter(macs: readonly string[]): BpfInstruction[] {
   const pairs = macs.slice(0, mostCaptured).map(macBytes);
   const perMac = 8;
-  const macsAt = 9;
+  const macsAt = 12;
   const rejectAt = macsAt + pairs.length * perMac;
   const acceptAt = rejectAt + 1;
   const program: BpfInstruction[] = [];
@@ -107,6 +134,9 @@ export function frameFilter(macs: readonly string[]): BpfInstruction[] {
     program.push([code, (yes ?? next) - next, (no ?? next) - next, k]);
   };
   add(LD_HALF, 12);
+  add(JUMP_EQUAL, ETHERTYPE_ARP, undefined, 4);
+  add(LD_HALF, headerBytes + 6);
+  add(JUMP_EQUAL, ARP_ANSWER, acceptAt, macsAt);
   add(JUMP_EQUAL, ETHERTYPE_IPV4, undefined, macsAt);
   add(LD_BYTE, headerBytes + 9);
   add(JUMP_EQUAL, UDP, undefined, macsAt);

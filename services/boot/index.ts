@@ -7,8 +7,6 @@
  *   shimx64.efi  grubx64.efi  mmx64.efi         Debian's signed chain for Secure Boot (`signedFiles`)
  *   ramdisk/<profile>/kernel, …/ramdisk         the deploy ramdisk
  */
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type Context, systemContext } from '../core/context.ts';
 import { ephemeralPort } from '../core/datagrams.ts';
@@ -18,34 +16,35 @@ import type { Routes } from '../core/http/index.ts';
 import type { Wait } from '../core/operations/index.ts';
 import {
   DhcpEngine,
-  type DhcpPacket,
   type DhcpServing,
   formatMac,
-  MESSAGE,
   normaliseMac,
-  OPTION,
   parseAddress,
   parseCidr,
   serveDhcp,
 } from '../dhcp/index.ts';
 import { ERROR_CODE, serveTftp, type TftpServing } from '../tftp/index.ts';
+import { createAddressProbe } from './address-probe.ts';
 import { startAdvertiser } from './advertiser.ts';
 import { type Answers, createAnswers } from './answers.ts';
 import { createApiRoutes } from './api-routes.ts';
+import { isDiscover, isFirmware } from './asking.ts';
 import { scanForBmcs } from './bmc-scan.ts';
 import { type Board, createBoard } from './board.ts';
 import { createCandidates } from './candidates.ts';
 import { captureBoot } from './capture.ts';
-import type { BootDeps } from './deps.ts';
+import type { BootDeps, BootLink } from './deps.ts';
 import { argumentsFor } from './kernel-arguments.ts';
 import { createLadder } from './ladder.ts';
+import { type Capturing, joinWatches, joinWires, type Watching } from './links.ts';
 import type { Wish } from './model.ts';
 import { createNames, serveNames } from './names.ts';
 import { neighbourMac } from './neighbour.ts';
 import { hearNews } from './news.ts';
+import { ramdiskPlace } from './ramdisk-place.ts';
 import { type BootRecord, clientClassOf, createRecord } from './record.ts';
 import { createRoutes } from './routes.ts';
-import { relayedSubnets, servedSubnet } from './served-subnet.ts';
+import { firstSubnet, lies, otherSubnets } from './served-subnet.ts';
 import { createSignedChain } from './signed-chain.ts';
 import { trustArchive } from './trust.ts';
 import { createVigil } from './vigil.ts';
@@ -56,7 +55,7 @@ import { createWishes } from './wishes.ts';
 export type { FoundBmc } from './bmc-scan.ts';
 export type { Enroller } from './candidates.ts';
 export { type DecisionRow, decide, decisionTable } from './decision.ts';
-export type { BootDeps, BootRoom, BootSockets } from './deps.ts';
+export type { BootDeps, BootLink, BootRoom, BootSockets } from './deps.ts';
 export { makeDiskLoader } from './disk-loader.ts';
 export { hearsItself, type NetworkReport, networkDoctor, plainIpv6, type SelfHearing } from './doctor.ts';
 export type * from './model.ts';
@@ -82,8 +81,8 @@ export interface Boot {
 interface Live {
   readonly board: Board;
   readonly record: BootRecord;
-  readonly wire: Wire | null;
-  readonly watch: Watch | null;
+  readonly wire: Capturing | null;
+  readonly watch: Watching | null;
 }
 
 const defaultHttpPort = 8088;
@@ -102,6 +101,10 @@ export function createBoot(house: House, deps: BootDeps): Boot {
   const { clock } = house;
   const httpBase = `http://${provisioning.address}:${provisioning.httpPort ?? defaultHttpPort}`;
   const isProxy = provisioning.dhcp === 'proxy';
+  const links: readonly BootLink[] = [
+    { interface: provisioning.interface, address: provisioning.address, sockets },
+    ...(deps.further ?? []),
+  ];
   let live: Live | null = null;
   const endings: (() => void | Promise<void>)[] = [];
   const trouble = (text: string) => live?.record.trouble(text);
@@ -130,21 +133,13 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       wish,
     );
 
-  const ramdiskDir = async (): Promise<string> => {
-    const place = (profile: string) => join(bootDir, 'ramdisk', profile);
-    if (deps.profile !== undefined) return place(deps.profile);
-    const hasLab = await stat(join(place('lab'), 'kernel')).then(
-      () => true,
-      () => false,
-    );
-    return place(hasLab ? 'lab' : 'hardware');
-  };
+  const ramdiskDir = ramdiskPlace(bootDir, deps.profile);
 
   async function start(): Promise<void> {
     const made = await network.provisioning();
     if (!made) throw fault('provisioning-not-set-up', { interface: provisioning.interface });
     const names = provisioning.domain !== undefined && sockets.dns !== undefined;
-    const served = { ...provisioning, names };
+    const served = { ...provisioning, names, further: deps.further ?? [] };
     const others = await network.listSubnets(systemContext(), { network_id: made.network.id });
     const answers = createAnswers({
       wishOf,
@@ -154,8 +149,18 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       tftpServer: provisioning.address,
       now: () => clock.now(),
     });
+    const wires = links.flatMap((link) => {
+      const { wire } = link.sockets;
+      return wire ? [{ link, wire: openWire(wire.fd, clock, trouble) }] : [];
+    });
+    const subnets = [firstSubnet(made, others, served), ...otherSubnets(made, others, served)];
+    const linkOf = (address: string) => subnets.find(({ cidr }) => lies(address, cidr))?.link;
     const engine = await DhcpEngine.open({
-      subnets: [servedSubnet(made, served), ...relayedSubnets(made, others, served)],
+      subnets,
+      probe: createAddressProbe({
+        wireOf: (address) => wires.find(({ link }) => link.interface === linkOf(address))?.wire ?? null,
+        clock,
+      }),
       store: network.leases,
       bootFor: answers.bootFor,
       now: () => clock.now(),
@@ -173,8 +178,8 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       onTrouble: (text) => record.trouble(text),
       now: () => clock.now(),
     });
-    const wire = sockets.wire ? openWire(sockets.wire.fd, clock, trouble) : null;
-    const watch = wire && watchOf(wire);
+    const watches = wires.map(({ link, wire }) => watchOf(link, wire));
+    const watch = joinWatches(watches);
     const vigil = createVigil({
       house,
       modelOf: (uuid) => baremetal.modelOf(uuid),
@@ -209,43 +214,40 @@ export function createBoot(house: House, deps: BootDeps): Boot {
         if (mac) ladder.cleared(mac);
       }),
     );
-    live = { board, record, wire, watch };
-    const dhcp = answerDhcp(engine, board, record, answers);
-    const tftp = answerTftp(board, record);
-    endings.push(
-      () => dhcp.stop(),
-      () => tftp.stop(),
-    );
-    if (sockets.ra)
+    live = { board, record, wire: joinWires(wires.map(({ wire }) => wire)), watch };
+    for (const link of links) {
+      const dhcp = answerDhcp(link, engine, board, record, answers);
+      const tftp = answerTftp(link, board, record);
       endings.push(
-        startAdvertiser({
-          fd: sockets.ra.fd,
-          clock,
-          onAnswered: (from, mac) => record.solicited(from, mac),
-          onTrouble: (text) => record.trouble(text),
-        }),
+        () => dhcp.stop(),
+        () => tftp.stop(),
       );
-    if (wire) endings.push(() => wire.stop());
-    if (watch) {
-      await watch.start();
-      endings.push(() => watch.stop());
+      const { ra } = link.sockets;
+      const told = { onAnswered: record.solicited, onTrouble: record.trouble };
+      if (ra) endings.push(startAdvertiser({ fd: ra.fd, clock, ...told }));
     }
-    if (names) endings.push(answerNames(made.subnet.cidr, board, record));
+    for (const { wire } of wires) endings.push(() => wire.stop());
+    for (const one of watches) {
+      await one.start();
+      endings.push(() => one.stop());
+    }
+    const cidrs = [made.subnet, ...others].map(({ cidr }) => cidr);
+    if (names) endings.push(...answerNames(cidrs, board, record));
   }
 
-  const watchOf = (wire: Wire): Watch =>
+  const watchOf = (link: BootLink, wire: Wire): Watch =>
     createWatch({
       house,
       wire,
-      interface: provisioning.interface,
-      known: [provisioning.address, ...(provisioning.knownServers ?? [])],
+      interface: link.interface,
+      known: [link.address, ...(provisioning.knownServers ?? [])],
       policy: provisioning.foreignServers ?? 'report',
       isProxy,
       ...(deps.probeMs !== undefined && { probeMs: deps.probeMs }),
     });
 
-  function answerNames(cidr: string, board: Board, record: BootRecord): () => void {
-    const ours = parseCidr(cidr);
+  function answerNames(cidrs: readonly string[], board: Board, record: BootRecord): (() => void)[] {
+    const ours = cidrs.flatMap((cidr) => parseCidr(cidr) ?? []);
     const onTrouble = (text: string) => record.trouble(text);
     /** A deployed node's address goes by its server's name; its own is found by its cards. */
     const ofNode = async (host: string): Promise<string | null> => {
@@ -259,22 +261,29 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     };
     const names = createNames({
       domain: provisioning.domain ?? '',
-      isOurs: (address) => ours !== undefined && ((parseAddress(address) ?? 0) & ours.mask) >>> 0 === ours.network,
+      isOurs: (address) => ours.some(({ mask, network }) => ((parseAddress(address) ?? 0) & mask) >>> 0 === network),
       addressOf: async (host) =>
         host === 'undercloud' ? provisioning.address : (board.addressOf(host) ?? (await ofNode(host))),
       nameAt: (address) => (address === provisioning.address ? 'undercloud' : board.nameAt(address)),
       forwarders: provisioning.nameservers ?? [],
       onTrouble,
     });
-    const { dns, dnsTcp } = sockets;
-    return dns ? serveNames(names, dns, dnsTcp ?? null, onTrouble) : () => {};
+    return links.flatMap(({ sockets: { dns, dnsTcp } }) =>
+      dns ? [serveNames(names, dns, dnsTcp ?? null, onTrouble)] : [],
+    );
   }
 
-  function answerDhcp(engine: DhcpEngine, board: Board, record: BootRecord, answers: Answers): DhcpServing {
+  function answerDhcp(
+    { interface: device, sockets: { dhcp, proxy } }: BootLink,
+    engine: DhcpEngine,
+    board: Board,
+    record: BootRecord,
+    answers: Answers,
+  ): DhcpServing {
     return serveDhcp({
-      socket: sockets.dhcp,
-      ...(sockets.proxy && { bootServerSocket: sockets.proxy }),
-      link: provisioning.interface,
+      socket: dhcp,
+      ...(proxy && { bootServerSocket: proxy }),
+      link: device,
       engine: {
         knows: (packet, arrival) => engine.knows(packet, arrival),
         async answer(packet, arrival) {
@@ -310,7 +319,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     await (isKnown() ? Promise.race([prepared, new Promise<void>((done) => clock.after(patienceMs, done))]) : prepared);
   }
 
-  function answerTftp(board: Board, record: BootRecord): TftpServing {
+  function answerTftp(link: BootLink, board: Board, record: BootRecord): TftpServing {
     const files = createSignedChain({
       bootDir,
       ramdiskDir,
@@ -324,7 +333,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       argumentsOf,
     });
     return serveTftp({
-      socket: sockets.tftp,
+      socket: link.sockets.tftp,
       createTransferSocket: async () => ephemeralPort(provisioning.address),
       async open(path, client) {
         await board.meet(client.address);
@@ -387,8 +396,3 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     hold: () => live?.watch?.hold() ?? null,
   };
 }
-
-const isDiscover = (packet: DhcpPacket): boolean => packet.options.get(OPTION.messageType)?.[0] === MESSAGE.discover;
-
-/** What only a boot ROM, UEFI or iPXE says of itself: options 93 and 175. */
-const isFirmware = ({ options }: DhcpPacket): boolean => options.has(OPTION.clientArch) || options.has(OPTION.ipxe);

@@ -1,6 +1,6 @@
 /** The provisioning network as the DHCP engine serves it. */
 import type { DhcpMode } from '../core/config.ts';
-import { parseAddress } from '../dhcp/index.ts';
+import { parseAddress, parseCidr } from '../dhcp/index.ts';
 import type { NetworkRecord, SubnetRecord } from '../network/index.ts';
 
 /** Reached through us, and only by those who were told so: RFC 3442, since a client that takes option 121 ignores option 3. */
@@ -20,12 +20,21 @@ export interface ServedBy {
   readonly dhcp?: DhcpMode;
   /** With `server`: `192.0.2.100-192.0.2.199`. */
   readonly dhcpRanges?: readonly string[];
+  /** Further interfaces, with our address on each. */
+  readonly further?: readonly { readonly interface: string; readonly address: string }[];
 }
+
+/** Whether the address is one of the network. */
+export const lies = (address: string, cidr: string): boolean => {
+  const [within, where] = [parseCidr(cidr), parseAddress(address)];
+  return within !== undefined && where !== undefined && (where & within.mask) >>> 0 === within.network;
+};
 
 export function servedSubnet(
   { network, subnet }: { readonly network: NetworkRecord; readonly subnet: SubnetRecord },
-  { interface: link, address, domain, ntp = [], names = false, dhcp = 'reservations-only', dhcpRanges = [] }: ServedBy,
+  { interface: link, address, domain, ntp = [], names = false, dhcp = 'reservations-only', ...rest }: ServedBy,
 ) {
+  const { dhcpRanges = [] } = rest;
   const own = domain ?? network.dnsDomain;
   return {
     id: subnet.id,
@@ -49,10 +58,10 @@ export function servedSubnet(
 }
 
 /**
- * The provisioning network's other IPv4 subnets lie behind relays: machines there are known by the relay's address, and their default
- * route is that subnet's gateway. The metadata address is not on their link, so it is not among the routes.
+ * The provisioning network's other IPv4 subnets are further interfaces', or lie behind relays. Machines of these are known by the relay's
+ * address, and their default route is that subnet's gateway; the metadata address is not on their link, so it is not among the routes.
  */
-export function relayedSubnets(
+export function otherSubnets(
   made: { readonly network: NetworkRecord; readonly subnet: SubnetRecord },
   all: readonly SubnetRecord[],
   by: ServedBy,
@@ -60,10 +69,34 @@ export function relayedSubnets(
   return all
     .filter((one) => one.id !== made.subnet.id && one.ipVersion === 4 && one.enableDhcp)
     .map((subnet) => {
-      const { pools: _ranges, ...served } = servedSubnet({ network: made.network, subnet }, { ...by, dhcpRanges: [] });
+      const near = by.further?.find(({ address }) => lies(address, subnet.cidr));
+      const dhcpRanges = near ? rangesOf(by, subnet.cidr) : [];
+      const { pools, ...served } = servedSubnet({ network: made.network, subnet }, { ...by, dhcpRanges });
       const routes = subnet.hostRoutes.map((route) => ({ destination: route.destination, via: route.nexthop }));
-      return { ...served, link: `behind the relay of ${subnet.cidr}`, routes };
+      if (!near) return { ...served, link: `behind the relay of ${subnet.cidr}`, routes };
+      return {
+        ...served,
+        ...(pools && { pools }),
+        link: near.interface,
+        serverAddress: near.address,
+        routes: [{ destination: metadataRoute, via: near.address }, ...routes],
+      };
     });
+}
+
+const rangesOf = ({ dhcpRanges = [] }: ServedBy, cidr: string): string[] =>
+  dhcpRanges.filter((range) => lies(range.split('-')[0] ?? '', cidr));
+
+/** The first interface's subnet; what ranges no further one has are its own, and refused if they are not. */
+export function firstSubnet(
+  made: { readonly network: NetworkRecord; readonly subnet: SubnetRecord },
+  all: readonly SubnetRecord[],
+  by: ServedBy,
+) {
+  const theirs = otherSubnets(made, all, by).flatMap(({ cidr, link }) =>
+    by.further?.some((one) => one.interface === link) ? rangesOf(by, cidr) : [],
+  );
+  return servedSubnet(made, { ...by, dhcpRanges: (by.dhcpRanges ?? []).filter((range) => !theirs.includes(range)) });
 }
 
 /**

@@ -11,7 +11,7 @@ export interface Wire {
   /** Bytes of our own MAC there. */
   readonly mac: Uint8Array;
   send(frame: Uint8Array): string | null;
-  /** Hears every DHCP answer (UDP to port 68) on the wire. Returns the way out. */
+  /** Hears every DHCP answer (UDP to port 68) and every ARP answer on the wire. Returns the way out. */
   onAnswer(listener: (frame: Frame) => void): () => void;
   /** Hears every frame from and to these MACs, and every DHCP answer. Null when too many are captured already. */
   capture(macs: readonly string[], listener: (frame: Frame, at: number) => void): (() => void) | null;

@@ -32,6 +32,17 @@ export interface ProvisioningConfig {
   domain?: string;
   /** NTP servers that DHCP names (option 42). */
   ntp?: string[];
+  /** Interfaces beside this one that nodes boot from, each with a subnet of its own: see docs/reference/dhcp.md. */
+  further?: FurtherInterface[];
+}
+
+/** Its machines reach the undercloud at `ProvisioningConfig.address`, by `address` as their gateway. */
+export interface FurtherInterface {
+  interface: string;
+  /** The undercloud's own address on it. */
+  address: string;
+  cidr: string;
+  pool: [first: string, last: string];
 }
 
 export const dhcpModes = ['reservations-only', 'server', 'proxy'] as const;

@@ -34,8 +34,8 @@ export interface Desk {
   readonly now: () => number;
   /** Resolves after so many milliseconds; absent: renewals wait for the store as new leases do. */
   readonly after: ((ms: number) => Promise<void>) | undefined;
-  /** Whether something answers at this address; asked in the background, after the OFFER. */
-  readonly probe: ((address: string) => Promise<boolean>) | undefined;
+  /** The MAC that answers at this address, or null; asked in the background, after the OFFER. */
+  readonly probe: ((address: string) => Promise<string | null>) | undefined;
   /** Something that is no exchange: a store that fails in the background, an address found in use. */
   readonly notice: (notice: DeskNotice) => void;
 }

@@ -87,22 +87,25 @@ function proxyOffer(desk: Desk, exchange: Exchange, subnet: Subnet): Deciding {
 
 /**
  * RFC 2131 section 3.1 has the server probe an address before it offers it, which costs every client seconds (dnsmasq: 3 s). Here the OFFER leaves
- * at once, and what the probe finds out counts when the REQUEST comes.
+ * at once, and what the probe finds out counts when the REQUEST comes; or, of a client that was quicker, at its next one.
  */
 function probeInBackground(desk: Desk, entry: Entry): void {
   // An address that this client had before is its own; an answer from it would be the client.
   if (!desk.probe || entry.state !== 'offered' || entry.durableUntil > 0) return;
-  const { client } = entry;
+  const { client, mac } = entry;
   const address = formatAddress(entry.address);
   desk.probe(address).then(
-    (inUse) => {
-      if (!inUse || entry.state !== 'offered' || entry.client !== client) return;
+    (holder) => {
+      // The client itself may have put it on already.
+      if (holder === null || holder === mac || entry.client !== client) return;
+      const isGiven = entry.state === 'leased';
+      if (entry.state !== 'offered' && !isGiven) return;
       const now = desk.now();
       desk.book.decline(entry, now, now + DECLINE_HOLD_MS);
       desk.notice({
         kind: 'address-in-use',
         address,
-        message: `${address} was about to be given to ${client}, but something answers there; it rests`,
+        message: `${address} was ${isGiven ? '' : 'about to be '}given to ${client}, but ${holder} answers there; nobody gets it for ${DECLINE_HOLD_MS / 60_000} minutes. Give that machine an address outside the range, or make it ask`,
       });
       desk.store.commit(bindingOf(entry)).catch((error: unknown) => {
         desk.notice({

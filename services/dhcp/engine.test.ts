@@ -347,24 +347,6 @@ describe('exhaustion, DECLINE and RELEASE', () => {
     expect(decision.record.reason).toContain('somebody else on the link uses it');
     expect(await lease(at)).toBe('192.0.2.30');
   });
-
-  it('rests an address that the probe finds in use, and refuses it then', async () => {
-    const probed: string[] = [];
-    const answers = [true, false];
-    const at = await bench([LAN], undefined, {
-      probe: async (address) => {
-        probed.push(address);
-        return answers.shift() ?? false;
-      },
-    });
-    expect(line(await at.send(ask('discover')))).toContain('OFFER 192.0.2.100');
-    await Promise.resolve();
-    const decision = await at.send(ask('request', { requested: '192.0.2.100', server: US }));
-    expect(decision.record.reason).toBe('192.0.2.100 is declined as in use');
-    expect(at.notices[0]).toContain('192.0.2.100 was about to be given to');
-    expect(await lease(at)).toBe('192.0.2.101');
-    expect(probed).toEqual(['192.0.2.100', '192.0.2.101']);
-  });
 });
 
 describe('INFORM', () => {

@@ -25,8 +25,8 @@ export interface EngineConfig {
   readonly now: () => number;
   /** Resolves after so many milliseconds: what lets renewals be answered while the store is slow. */
   readonly after?: (ms: number) => Promise<void>;
-  /** Whether something answers at this address. Called in the background after an OFFER from a pool; never waited for. */
-  readonly probe?: (address: string) => Promise<boolean>;
+  /** The MAC that answers at this address, or null. Called in the background after an OFFER from a pool; never waited for. */
+  readonly probe?: (address: string) => Promise<string | null>;
   readonly onNotice?: (notice: DeskNotice) => void;
 }
 

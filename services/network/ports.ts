@@ -110,6 +110,28 @@ export function createPorts({ db, recorder, tell }: PortsDeps) {
     if (missing !== undefined) throw fault('security-group-not-found', { id: missing });
   }
 
+  /**
+   * A port gets its address before anybody knows which node it will be: where the network has several subnets, a link each, it moves to
+   * that of the node's card, which could not use the other one.
+   */
+  async function followNode(tx: Tx, port: PortRecord, mac: string): Promise<PortRecord['fixedIps']> {
+    const kept = await store.portWithMac(tx.kysely, port.networkId, mac, true);
+    const home = kept && (await reread(tx, kept)).fixedIps[0]?.subnetId;
+    if (!home || port.fixedIps.length === 0 || port.fixedIps.some(({ subnetId }) => subnetId === home))
+      return port.fixedIps;
+    const allotment = await allotmentOf(tx, port.networkId);
+    const isOld = (subnetId: string) =>
+      allotment.subnets.some(({ id, ipVersion }) => id === subnetId && ipVersion === 4);
+    const left = port.fixedIps.filter(({ subnetId }) => isOld(subnetId));
+    await giveBack(
+      tx.kysely,
+      port.id,
+      left.map((held) => ({ subnetId: held.subnetId, address: held.ipAddress })),
+    );
+    await allot(tx, allotment, planOf(allotment, [{ subnetId: home }]), port.id, port.fixedIps.length);
+    return (await reread(tx, port.id)).fixedIps;
+  }
+
   async function lock(tx: Tx, id: string) {
     const port = await store.lockPort(tx.kysely, id);
     if (!port) throw fault('network-port-not-found', { id });
@@ -199,7 +221,8 @@ export function createPorts({ db, recorder, tell }: PortsDeps) {
         status: 'ACTIVE' as const,
       };
       await store.updatePort(tx.kysely, bound, ownMac);
-      const addresses = port.fixedIps.map((held) => held.ipAddress);
+      const fixedIps = await followNode(tx, port, mac);
+      const addresses = fixedIps.map((held) => held.ipAddress);
       await recorder.append(
         tx,
         'network.port-bound',

@@ -11,6 +11,7 @@ import { inside } from './scope.ts';
 import { giveBack, subnetUsers } from './store/addresses.ts';
 import { insertNetwork, listNetworks, lockProvisioning } from './store/networks.ts';
 import * as store from './store/ports.ts';
+import type { Executor } from './store/query.ts';
 import { listSubnets } from './store/subnets.ts';
 import type { createSubnets } from './subnets.ts';
 
@@ -26,6 +27,12 @@ export interface ProvisioningNetwork {
   /** Our own address on it, so that no port gets it. */
   readonly address?: string;
   readonly mtu?: number;
+  /** Subnets of further interfaces; `address` is our own there, the gateway of its machines. */
+  readonly further?: readonly {
+    readonly cidr: string;
+    readonly pool: readonly [string, string];
+    readonly address: string;
+  }[];
 }
 
 interface Deps {
@@ -51,9 +58,15 @@ export function createProvisioning({ db, recorder, networks, subnets, ports, tel
     const on = tx?.kysely ?? db.kysely;
     const [network] = await listNetworks(on, { provisioning: 'true' }, undefined);
     if (!network) return null;
-    const [subnet] = await listSubnets(on, { network_id: network.id, ip_version: '4' }, undefined);
+    const subnet = await firstSubnet(on, network.id, network.name);
     known = network.id;
     return subnet ? { network, subnet } : null;
+  }
+
+  /** That of the first interface: by its name, since one that was made anew is not the oldest any more. */
+  async function firstSubnet(on: Executor, networkId: string, name: string): Promise<SubnetRecord | undefined> {
+    const all = await listSubnets(on, { network_id: networkId, ip_version: '4' }, undefined);
+    return all.find((one) => one.name === `${name}-subnet`) ?? all[0];
   }
 
   async function held(mac: string): Promise<HeldAddress | null> {
@@ -72,7 +85,7 @@ export function createProvisioning({ db, recorder, networks, subnets, ports, tel
       allocationPools: [{ start: wanted.pool[0], end: wanted.pool[1] }],
     };
     const block = parseBlock(wanted.cidr);
-    const [before] = await listSubnets(tx.kysely, { network_id: network.id, ip_version: '4' }, undefined);
+    const before = await firstSubnet(tx.kysely, network.id, network.name);
     if (before && block && before.cidr === formatBlock(block)) {
       await subnets.update(context, before.id, fields, tx);
     } else {
@@ -86,21 +99,39 @@ export function createProvisioning({ db, recorder, networks, subnets, ports, tel
       }
       await subnets.create(context, fields, tx);
     }
+    for (const link of wanted.further ?? []) await bringFurther(tx, wanted, network, link);
+    const addresses = [wanted.address, ...(wanted.further ?? []).map(({ address }) => address)];
     const own = await ownPorts(tx, network.id);
-    const stale = own.filter((port) => port.fixedIps[0]?.ipAddress !== wanted.address);
-    for (const port of stale) await ports.remove(context, port.id, tx);
-    if (wanted.address !== undefined && own.length === stale.length)
-      await ports.make(
-        tx,
-        network,
-        {
-          networkId: network.id,
-          name: 'undercloud',
-          deviceOwner: ownAddressOwner,
-          fixedIps: [{ ipAddress: wanted.address }],
-        },
-        { projectId: network.projectId, kept: false },
-      );
+    const at = (port: { fixedIps: readonly { ipAddress: string }[] }) => port.fixedIps[0]?.ipAddress;
+    for (const port of own) if (!addresses.includes(at(port))) await ports.remove(context, port.id, tx);
+    for (const address of addresses) {
+      if (address === undefined || own.some((port) => at(port) === address)) continue;
+      const fields = { networkId: network.id, name: 'undercloud', deviceOwner: ownAddressOwner };
+      const fixedIps = [{ ipAddress: address }];
+      await ports.make(tx, network, { ...fields, fixedIps }, { projectId: network.projectId, kept: false });
+    }
+  }
+
+  /** One whose interface is no longer named stays: its machines' addresses are theirs, and it may be served through a relay. */
+  async function bringFurther(
+    tx: Tx,
+    wanted: ProvisioningNetwork,
+    network: NetworkRecord,
+    { cidr, pool, address }: NonNullable<ProvisioningNetwork['further']>[number],
+  ): Promise<void> {
+    const fields: SubnetFields = {
+      networkId: network.id,
+      name: `${wanted.name}-${cidr}`,
+      cidr,
+      gatewayIp: address,
+      dnsNameservers: wanted.nameservers ?? [],
+      allocationPools: [{ start: pool[0], end: pool[1] }],
+    };
+    const block = parseBlock(cidr);
+    const all = await listSubnets(tx.kysely, { network_id: network.id, ip_version: '4' }, undefined);
+    const before = block && all.find((one) => one.cidr === formatBlock(block));
+    if (before) await subnets.update(context, before.id, fields, tx);
+    else await subnets.create(context, fields, tx);
   }
 
   const ownPorts = (tx: Tx, networkId: string) =>

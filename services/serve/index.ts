@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { type Config, statePaths } from '../core/config.ts';
 import { type Api, createApi, type Listener, type ListenOn, listen } from '../core/http/index.ts';
-import type { Descriptors } from './descriptors.ts';
+import type { Descriptors, LinkName } from './descriptors.ts';
 import { openHouse } from './house.ts';
 import { describeApi, version } from './openapi.ts';
 import { createServices, mountServices } from './services.ts';
@@ -47,13 +47,15 @@ export async function serve({ config, descriptors, log }: ServeOptions): Promise
   const open = async (api: Api, on: ListenOn, secure: boolean) => {
     listeners.push(await listen(api, on, secure ? tls : undefined));
   };
-  /** On a descriptor that was handed over; without one that listener is not wanted, and its routes are not even made. */
-  const openHanded = async (name: keyof Descriptors, secure: boolean, mount: (api: Api) => void) => {
-    const fd = descriptors[name];
-    if (fd === undefined) return;
-    const api = newApi();
-    mount(api);
-    await open(api, { fd }, secure);
+  /** On the descriptors that were handed over, one a link; without one that listener is not wanted, and its routes are not even made. */
+  const openHanded = async (name: LinkName, secure: boolean, mount: (api: Api) => void) => {
+    for (const link of [descriptors, ...(descriptors.further ?? [])]) {
+      const fd = link[name];
+      if (fd === undefined) continue;
+      const api = newApi();
+      mount(api);
+      await open(api, { fd }, secure);
+    }
   };
 
   const api = newApi();

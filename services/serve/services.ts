@@ -3,7 +3,7 @@ import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'n
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Baremetal, createBaremetal } from '../baremetal/index.ts';
-import { type Boot, createBoot } from '../boot/index.ts';
+import { type Boot, type BootLink, type BootSockets, createBoot } from '../boot/index.ts';
 import { type Compute, createCompute } from '../compute/index.ts';
 import { type Config, statePaths } from '../core/config.ts';
 import { datagramPort } from '../core/datagrams.ts';
@@ -15,7 +15,7 @@ import { createImages, diskBlobs, type Images, s3Blobs } from '../image/index.ts
 import { createNetwork, type Network } from '../network/index.ts';
 import { createOrchestration, type Orchestration } from '../orchestration/index.ts';
 import { createPower, type FleetSettings, type Power } from '../power/index.ts';
-import { bootPort, type Descriptors } from './descriptors.ts';
+import { bootPort, type Descriptors, type LinkDescriptors } from './descriptors.ts';
 
 export interface Services {
   readonly identity: Identity;
@@ -71,13 +71,14 @@ export async function createServices(
   const power = createPower(house, config.publicUrl ? { pushUrl: `${config.publicUrl}/baremetal/v1/bmc-events` } : {});
   const network = createNetwork(house, common);
   if (provisioning) {
-    const { cidr, pool, gateway, nameservers } = provisioning;
+    const { cidr, pool, gateway, nameservers, further } = provisioning;
     await network.ensureProvisioning({
       name: 'ctlplane',
       cidr,
       pool,
       gateway: gateway ?? null,
       nameservers: nameservers ?? [],
+      ...(further && { further }),
     });
   }
   let boot: Boot | null = null;
@@ -156,8 +157,13 @@ async function createBootOf(
   { config, descriptors, network, baremetal, apiUrl, caCertificate, signingKey, authenticate, speed }: BootParts,
 ): Promise<Boot | null> {
   const { provisioning } = config;
-  const { dhcp, tftp, ra, wire, dns, dnsTcp, proxy } = descriptors;
-  if (!provisioning || dhcp === undefined || tftp === undefined) return null;
+  const sockets = await socketsOf(descriptors);
+  if (!provisioning || !sockets) return null;
+  const further: BootLink[] = [];
+  for (const [i, { interface: device, address }] of (provisioning.further ?? []).entries()) {
+    const theirs = await socketsOf(descriptors.further?.[i] ?? {});
+    if (theirs) further.push({ interface: device, address, sockets: theirs });
+  }
   const bootDir = statePaths(config.stateDir).boot;
   const profile = config.lab ? 'lab' : 'hardware';
   const own = ramdiskArguments(join(bootDir, 'ramdisk', profile, 'manifest.json'));
@@ -165,16 +171,8 @@ async function createBootOf(
   return createBoot(house, {
     network,
     baremetal,
-    sockets: {
-      // While it is busy the wire is looked at every 2 ms: no client minds, and each wake costs more than a packet.
-      dhcp: datagramPort(dhcp, { pacedMs: 2 }),
-      tftp: datagramPort(tftp),
-      ...(proxy !== undefined && { proxy: datagramPort(proxy) }),
-      ...(ra !== undefined && { ra: { fd: ra } }),
-      ...(wire !== undefined && { wire: { fd: wire } }),
-      ...(dns !== undefined && { dns: await datagramFrom(dns) }),
-      ...(dnsTcp !== undefined && { dnsTcp: { fd: dnsTcp } }),
-    },
+    sockets,
+    ...(further.length > 0 && { further }),
     bootDir,
     provisioning: { ...provisioning, httpPort: bootPort },
     apiUrl,
@@ -187,6 +185,21 @@ async function createBootOf(
     ...(config.lab && { lldpSeconds: 2 }),
     ...(kernelArguments && { kernelArguments }),
   });
+}
+
+/** Null where the link's DHCP and TFTP were not handed over. */
+async function socketsOf({ dhcp, tftp, ra, wire, dns, dnsTcp, proxy }: LinkDescriptors): Promise<BootSockets | null> {
+  if (dhcp === undefined || tftp === undefined) return null;
+  return {
+    // While it is busy the wire is looked at every 2 ms: no client minds, and each wake costs more than a packet.
+    dhcp: datagramPort(dhcp, { pacedMs: 2 }),
+    tftp: datagramPort(tftp),
+    ...(proxy !== undefined && { proxy: datagramPort(proxy) }),
+    ...(ra !== undefined && { ra: { fd: ra } }),
+    ...(wire !== undefined && { wire: { fd: wire } }),
+    ...(dns !== undefined && { dns: await datagramFrom(dns) }),
+    ...(dnsTcp !== undefined && { dnsTcp: { fd: dnsTcp } }),
+  };
 }
 
 /** What can be told of this machine without trying: the lab's own finding is root's to read. */

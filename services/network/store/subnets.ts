@@ -89,13 +89,15 @@ export type NewSubnet = Omit<
   'id' | 'allocationPools' | 'tags' | 'revision' | 'createdAt' | 'updatedAt' | 'ipVersion'
 >;
 
+/** By the clock and not by the transaction's beginning: of several made in one, the first is the oldest. */
 export async function insertSubnet(on: Executor, subnet: NewSubnet): Promise<string> {
   const { rows } = await sql<{ id: string }>`
     insert into network.subnets (network_id, name, project_id, description, cidr, gateway_ip, enable_dhcp,
-      dns_nameservers, host_routes, ipv6_address_mode, ipv6_ra_mode)
+      dns_nameservers, host_routes, ipv6_address_mode, ipv6_ra_mode, created_at)
     values (${subnet.networkId}, ${subnet.name}, ${subnet.projectId}, ${subnet.description}, ${subnet.cidr}::cidr,
       ${subnet.gatewayIp}::inet, ${subnet.enableDhcp}, ${JSON.stringify(subnet.dnsNameservers)}::jsonb,
-      ${JSON.stringify(subnet.hostRoutes)}::jsonb, ${subnet.ipv6AddressMode}, ${subnet.ipv6RaMode})
+      ${JSON.stringify(subnet.hostRoutes)}::jsonb, ${subnet.ipv6AddressMode}, ${subnet.ipv6RaMode},
+      clock_timestamp())
     returning id`.execute(on);
   return (rows[0] as { id: string }).id;
 }
