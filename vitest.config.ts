@@ -31,6 +31,7 @@ export default defineConfig({
         test: {
           name: 'long',
           include: ['test/long/**/*.test.ts'],
+          globalSetup: ['test/setup/database.ts'],
           pool: 'forks',
           fileParallelism: false,
           testTimeout: 900_000,

@@ -156,6 +156,65 @@ it('answers about types, versions, configurations and deployments', async () => 
     { id: deployment.id },
   ]);
   expect(await openstack('software', 'deployment', 'metadata', 'show', server)).toContain('deploy_server_id');
-  await openstack('software', 'deployment', 'delete', deployment.id as string);
+  const id = deployment.id as string;
+  expect(await json('software', 'deployment', 'show', id)).toMatchObject({ id, server_id: server, action: 'CREATE' });
+  // Nothing came of it: Heat's client prints nothing then.
+  expect(await openstack('software', 'deployment', 'output', 'show', id, '--all')).toBe('');
+  expect(await json<Row[]>('software', 'config', 'list')).toContainEqual(expect.objectContaining({ id: config.id }));
+  expect(await openstack('software', 'config', 'show', '--config-only', config.id as string)).toContain('echo hello');
+  expect(await json<Row[]>('orchestration', 'service', 'list')).toMatchObject([
+    { Binary: 'heat-engine', Status: 'up' },
+  ]);
+  await openstack('software', 'deployment', 'delete', id);
+  await openstack('software', 'config', 'delete', config.id as string);
   expect(await json<Row[]>('software', 'deployment', 'list')).toEqual([]);
+}, 120_000);
+
+it('takes environments that are merged, wildcards, hidden and immutable parameters, and shows what became of them', async () => {
+  const { openstack, json, file, refused } = await cloud();
+  file(
+    'a.yaml',
+    `heat_template_version: 2021-04-16
+parameter_groups: [{label: g, parameters: [names, secret]}]
+parameters:
+  names: {type: json, default: {}}
+  secret: {type: string, hidden: true, default: hush}
+  fixed: {type: string, immutable: true, default: one}
+resources:
+  a: {type: My::Own::Thing, properties: {value: {get_param: names}}}
+  b: {type: Their::Thing}
+outputs:
+  names: {value: {get_attr: [a, value]}}
+`,
+  );
+  file(
+    'one.yaml',
+    `parameters: {names: {x: {deep: 1}}}
+parameter_merge_strategies: {names: deep_merge}
+resource_registry: {"My::Own::*": "OS::Heat::Value", "Their::Thing": "OS::Heat::None"}
+encrypted_param_names: [fixed]
+event_sinks: []
+`,
+  );
+  file('two.yaml', 'parameters: {names: {x: {low: 2}}}\nparameter_merge_strategies: {names: deep_merge}\n');
+  file('bad.yaml', 'resource_registry: {"My::Own::*": "No::Such::*"}\n');
+  const validated = await json('orchestration', 'template', 'validate', '-t', 'a.yaml', '-e', 'one.yaml');
+  expect(validated).toMatchObject({ ParameterGroups: [{ label: 'g', parameters: ['names', 'secret'] }] });
+  expect(validated).toMatchObject({ Parameters: { secret: { NoEcho: 'true' }, names: { Type: 'Json' } } });
+  const made = await json('stack', 'create', '-t', 'a.yaml', '-e', 'one.yaml', '-e', 'two.yaml', '--wait', 's');
+  expect(made.stack_status).toBe('CREATE_COMPLETE');
+  expect((await json('stack', 'output', 'show', 's', 'names')).output_value).toEqual({ x: { deep: 1, low: 2 } });
+  expect(await json('stack', 'show', 's')).toMatchObject({ parameters: { secret: '******', fixed: 'one' } });
+  const shown = await openstack('stack', 'environment', 'show', 's');
+  expect(shown).toContain('My::Own::*: OS::Heat::Value');
+  expect(await refused('stack', 'update', 's', '--existing', '--parameter', 'fixed=two')).toMatch(
+    /parameters are immutable and may not be updated: fixed/,
+  );
+  expect(await refused('stack', 'create', '-t', 'a.yaml', '-e', 'bad.yaml', 't')).toContain('My::Own::Thing');
+  expect(await openstack('stack', 'file', 'list', 's')).toContain('one.yaml');
+  expect(await openstack('stack', 'resource', 'metadata', 's', 'a')).toContain('{}');
+  const [, event] = await json<Row[]>('stack', 'event', 'list', 's');
+  const { id, resource_name } = event as { id: string; resource_name: string };
+  expect(await json('stack', 'event', 'show', 's', resource_name, id)).toMatchObject({ id, resource_name });
+  expect(await refused('stack', 'resource', 'signal', 's', 'a', '--data', '{}')).toContain('signal is not supported');
 }, 120_000);
