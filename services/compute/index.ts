@@ -17,6 +17,7 @@ import { deleteOperation } from './operations/delete.ts';
 import { computeRoutes } from './routes.ts';
 import { createServerGroups, type ServerGroups } from './server-groups.ts';
 import * as store from './store.ts';
+import { demandTest } from './tested-image.ts';
 
 export type { ComputeDeps } from './desk.ts';
 export type { ComputeImage, ComputeImages, Flavor, NetworkWish, NewServer, Server, ServerStatus } from './model.ts';
@@ -110,7 +111,9 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
       const size = Buffer.byteLength(wanted.userData ?? '');
       if (size > mostUserData) throw fault('user-data-too-large', { name: wanted.name, size, most: mostUserData });
       // Asked again when the image is handed over; here what nobody understands is refused.
-      asksForKexec({ name: wanted.name, hints: wanted.hints ?? {}, specs: flavor.extra_specs });
+      const asked = { name: wanted.name, hints: wanted.hints ?? {}, specs: flavor.extra_specs };
+      asksForKexec(asked);
+      demandTest({ ...asked, image });
       const id = randomUUID();
       const row: store.NewRow = {
         id,

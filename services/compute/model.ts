@@ -75,6 +75,7 @@ export interface ComputeImage {
   readonly id: string;
   readonly name: string | null;
   readonly status: string;
+  readonly properties?: Readonly<Record<string, string>>;
 }
 
 export interface ComputeImages {

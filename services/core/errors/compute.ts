@@ -35,6 +35,11 @@ export const computeErrors = {
     sentence: 'Image {id} is {status} and cannot be deployed.',
     remedy: 'Wait until it is active, or choose another.',
   },
+  'image-not-tested': {
+    status: 400,
+    sentence: 'The {where} of the server {name} wants a tested image, and image {image} {state}.',
+    remedy: 'Run `undercloud image test {image} --record`, or choose an image that has passed.',
+  },
   'hand-over-unknown': {
     status: 400,
     sentence: 'The {where} of the server {name} is “{asked}”.',
