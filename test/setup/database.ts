@@ -3,7 +3,7 @@
  * cluster has a template database with every migration applied; a test file clones it (world.ts) in some 30 ms.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
@@ -20,8 +20,13 @@ declare module 'vitest' {
 /** initdb refuses root; `nobody` is on every Debian. */
 const nobody = { uid: 65534, gid: 65534 };
 
+const place = '/tmp';
+/** Whose run it is stands in the name: what a killed run has left is known by that. */
+const prefix = 'uc-test-';
+
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const dir = mkdtempSync('/tmp/uc-test-');
+  sweep();
+  const dir = mkdtempSync(join(place, `${prefix}${process.pid}-`));
   chmodSync(dir, 0o755);
   const data = join(dir, 'data');
   const sockets = join(dir, 's');
@@ -51,23 +56,18 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     'listen_addresses=',
     `unix_socket_directories=${sockets}`,
   ];
-  const postgres = spawn(join(bin, 'postgres'), ['-D', data, ...settings.flatMap((s) => ['-c', s])], {
+  const words = [join(bin, 'postgres'), '-D', data, ...settings.flatMap((s) => ['-c', s])];
+  // SIGQUIT is PostgreSQL's immediate shutdown, its backends included.
+  const postgres = spawn('setpriv', ['--pdeathsig', 'QUIT', ...words], { ...who, stdio: 'ignore', env: {}, cwd: data });
+  const redisSocket = join(sockets, 'redis.sock');
+  // Which program it is, Debian's one file for all of Redis takes from its name.
+  symlinkSync('/usr/bin/redis-check-rdb', join(dir, 'redis-server'));
+  const redisWords = [join(dir, 'redis-server'), '--port', '0', '--unixsocket', redisSocket];
+  const redis = spawn('setpriv', ['--pdeathsig', 'KILL', ...redisWords, '--save', '', '--appendonly', 'no'], {
     ...who,
     stdio: 'ignore',
-    env: {},
-    cwd: data,
+    cwd: sockets,
   });
-  const redisSocket = join(sockets, 'redis.sock');
-  const redis = spawn(
-    '/usr/bin/redis-check-rdb',
-    ['--port', '0', '--unixsocket', redisSocket, '--save', '', '--appendonly', 'no'],
-    {
-      ...who,
-      argv0: 'redis-server',
-      stdio: 'ignore',
-      cwd: sockets,
-    },
-  );
   await until(async () => {
     const client = new pg.Client({ host: sockets, user: 'undercloud', database: 'postgres' });
     await client.connect();
@@ -90,6 +90,14 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     }
     rmSync(dir, { recursive: true, force: true });
   };
+}
+
+/** A run that was killed takes its servers with it, and leaves gigabytes. */
+function sweep(): void {
+  for (const name of readdirSync(place)) {
+    const [, pid] = new RegExp(`^${prefix}(\\d+)-`).exec(name) ?? [];
+    if (pid && !existsSync(`/proc/${pid}`)) rmSync(join(place, name), { recursive: true, force: true });
+  }
 }
 
 function postgresBin(): string {
