@@ -153,9 +153,9 @@ function running<Params>(ground: Ground, step: AgentStep<Params>, run: Run<Param
 /** What became of an image's bytes, for whoever waits. */
 function soFar({ progress }: CommandResult): string {
   if (!progress?.bytes) return '';
-  const { written, skipped, fetched } = progress.bytes;
+  const { written, skipped, fetched, neighbours } = progress.bytes;
   const mib = (bytes: number) => Math.round(bytes / 2 ** 20);
-  return ` (${mib(written)} MiB written, ${mib(skipped)} there already, ${mib(fetched)} fetched)`;
+  return ` (${mib(written)} MiB written, ${mib(skipped)} there already, ${mib(fetched)} fetched${neighbours ? `, ${mib(neighbours)} from neighbours` : ''})`;
 }
 
 /** What a failed exchange means: busy and unreachable are waited out for a while, the rest ends the step. */
