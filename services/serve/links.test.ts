@@ -10,6 +10,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ensureKeys } from '../../bootstrap/keys.ts';
 import { createWorld, type World } from '../../test/setup/world.ts';
 import { statePaths } from '../core/config.ts';
+import { datagramFrom, datagramSocket, enterNamespace } from '../core/sockets.ts';
+import { BOOTREPLY, encodePacket, MESSAGE, OPTION } from '../dhcp/index.ts';
 
 const server = `uc-two-s-${process.pid}`;
 const stateDir = mkdtempSync('/var/tmp/uc-two-');
@@ -167,4 +169,29 @@ it('gives systems addresses of the range on their own link, and sets one aside t
   }
   expect(told).toContain(`but ${squatter} answers there`);
   expect(lease('b', false, '02:31:00:00:01:0c').address).toBe('10.32.0.101');
+}, 30_000);
+
+it('watches every link for foreign servers, and says on which one answers', async () => {
+  const blank = { htype: 1, hlen: 6, hops: 0, xid: 7, secs: 0, flags: 0x8000, ciaddr: 0, siaddr: 0, giaddr: 0 };
+  const { bytes } = encodePacket(
+    {
+      ...{ ...blank, op: BOOTREPLY, yiaddr: 0x0a2000c8, chaddr: new Uint8Array(16), sname: '', file: '' },
+      options: new Map([
+        [OPTION.messageType, Uint8Array.of(MESSAGE.offer)],
+        [OPTION.serverId, Uint8Array.of(10, 32, 0, 9)],
+      ]),
+    },
+    548,
+  );
+  const socket = await datagramFrom(
+    enterNamespace(`/run/netns/${clientOf('b')}`, () => datagramSocket('DHCP', 'eth0', '0.0.0.0', 67)),
+  );
+  socket.setBroadcast(true);
+  socket.send(bytes, 68, '255.255.255.255');
+  await expect
+    .poll(async () => (await world.db.pool.query('select interface, kind, offered from boot.foreign_servers')).rows, {
+      timeout: 10_000,
+    })
+    .toEqual([{ interface: 'wire-b', kind: 'DHCP', offered: '10.32.0.200' }]);
+  socket.close();
 }, 30_000);

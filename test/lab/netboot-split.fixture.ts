@@ -47,6 +47,9 @@ export async function hear(netns: string, tap: string, file: string): Promise<(m
   };
 }
 
+/** What comes from our side and answers nobody: the watch for foreign servers asks everybody, the kernel looks for neighbours. */
+const noAnswers: ReadonlySet<string> = new Set(['DHCP DISCOVER', 'ARP', 'IPv6', 'other']);
+
 /** What the machine of that MAC sent and was sent, of a pcap with microseconds in this machine's byte order. */
 export function packetsOf(pcap: Buffer, mac: string): Packet[] {
   if (pcap.length < 24 || pcap.readUInt32LE(0) !== MAGIC) return [];
@@ -58,8 +61,7 @@ export function packetsOf(pcap: Buffer, mac: string): Packet[] {
     const time = pcap.readUInt32LE(at) * 1000 + pcap.readUInt32LE(at + 4) / 1000;
     at += 16 + length;
     const [isTheirs, what] = [frame.subarray(6, 12).equals(own), describe(frame)];
-    // The watch for foreign servers asks everybody; that is no answer to this machine.
-    if (isTheirs || what !== 'DHCP DISCOVER') packets.push({ at: time, isTheirs, what });
+    if (isTheirs || !noAnswers.has(what)) packets.push({ at: time, isTheirs, what });
   }
   return packets;
 }
