@@ -1,5 +1,5 @@
 /** `undercloud image build|plan`: gold images from definitions or elements, made in this process. */
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { ensurePackages, missingPackages, type PackageGroup } from '../../../bootstrap/packages.ts';
@@ -21,6 +21,7 @@ export interface BuildFlags {
   imageCache?: string;
   signingKey?: string;
   lock?: string;
+  logfile?: string;
   image?: string;
   // diskimage-builder's own.
   a?: string;
@@ -202,18 +203,25 @@ export async function asFault(error: unknown, session: Session): Promise<unknown
   return fault('build-failed', { message: error.message }, error);
 }
 
-/** Runs the builder with its stages on the board. */
+/** Runs the builder with its stages on the board, and every line of its scripts in `logfile` where one is wanted. */
 export async function runBuild(
   session: Session,
   options: BuildOptions,
   after?: (built: BuiltImage, board: ReturnType<typeof stageBoard>) => Promise<void>,
+  logfile?: string,
 ): Promise<BuiltImage> {
   const { buildImage } = await builderRoom();
+  const log = logfile === undefined ? undefined : openSync(logfile, 'w');
   const board = stageBoard(session);
   try {
     const built = await buildImage({
       ...options,
       onProgress: ({ phase, element, script, line }) => {
+        if (log !== undefined)
+          writeSync(
+            log,
+            `${new Date().toISOString()} ${[phase, element, script].filter(Boolean).join('/')}: ${line ?? ''}\n`,
+          );
         if (phase === 'warning') session.output.progress(`! ${line ?? ''}`);
         else board.stage(phase, [element, script, line].filter(Boolean).join(': '));
       },
@@ -224,6 +232,8 @@ export async function runBuild(
   } catch (error) {
     board.close(true);
     throw await asFault(error, session);
+  } finally {
+    if (log !== undefined) closeSync(log);
   }
 }
 
@@ -237,6 +247,7 @@ export function buildCommand(image: Command): void {
     .option('--register', 'put the result into the store (the default for a definition with chunks and without -o)')
     .option('--no-register', 'build only; needs no undercloud')
     .option('--no-cache', 'from nothing: no cached layer')
+    .option('--logfile <file>', 'write every line of the elements’ scripts there too')
     .option('--lock <file>', 'a lock.json: its packages from the package store, instead of the mirrors’ newest')
     .option('--keep', 'leave the tree of a failed script behind, with a command that opens a shell in it')
     .option(
@@ -260,17 +271,22 @@ export function buildCommand(image: Command): void {
         const cloud = register ? await session.cloud() : null;
         const began = Date.now();
         let stored: Registered | null = null;
-        const built = await runBuild(session, await buildOptions(session, definition, flags), async (fresh, board) => {
-          if (!cloud) return;
-          board.stage('register');
-          stored = await registerImage(cloud, {
-            directory: fresh.directory,
-            manifest: fresh.manifest,
-            onBytes: (done, total) =>
-              board.note(total === 0 ? 'all there already' : `${bytes(done)} of ${bytes(total)}`),
-          });
-          board.note(stored.registered ? `${bytes(stored.sent)} sent` : 'it was registered already');
-        });
+        const built = await runBuild(
+          session,
+          await buildOptions(session, definition, flags),
+          async (fresh, board) => {
+            if (!cloud) return;
+            board.stage('register');
+            stored = await registerImage(cloud, {
+              directory: fresh.directory,
+              manifest: fresh.manifest,
+              onBytes: (done, total) =>
+                board.note(total === 0 ? 'all there already' : `${bytes(done)} of ${bytes(total)}`),
+            });
+            board.note(stored.registered ? `${bytes(stored.sent)} sent` : 'it was registered already');
+          },
+          flags.logfile,
+        );
         report(session, built, stored, began);
         return undefined;
       }),
