@@ -76,24 +76,30 @@ async function dnsmasq(): Promise<() => Promise<void>> {
 }
 
 it.each([
-  ['bios', 'rom', /^BIOS iPXE .* was offered .* script\.ipxe/],
-  ['uefi', 'native', /^UEFI PXE .* snponly\.efi/],
-  ['uefi', 'rom', /^UEFI iPXE .* script\.ipxe/],
-] as const)('%s firmware with %s boot goes from dnsmasq’s address to our ramdisk', async (firmware, netboot, _said) => {
-  const node = firmware === 'bios' ? 0 : 1;
-  await scene.intend(macs[node] ?? '', 'agent');
-  scene.lines.length = 0;
-  const machine = scene.machine(node, { firmware, netboot });
-  try {
-    await scene.says(machine, 'RAMDISK trust', 90);
-  } finally {
-    await machine.stop();
-  }
-  process.stdout.write(`${firmware} ${netboot}:\n${scene.story()}\n`);
-  expect(machine.console()).toContain('RAMDISK trust: -----BEGIN CERTIFICATE-----');
-  const fetched = scene.lines.filter(({ kind }) => kind === 'http.fetch');
-  for (const file of ['script.ipxe', 'kernel', 'trust.cpio', 'ramdisk'])
-    expect(fetched.some(({ data }) => data.file === file && data.status === 200)).toBe(true);
-  // The machine is its node's by its MAC, though we know nothing of its address.
-  expect(fetched.every(({ subject }) => subject.id !== 'br0')).toBe(true);
-});
+  ['bios', 'rom', [/^BIOS iPXE is given the script/]],
+  ['uefi', 'native', [/^UEFI PXE is given snponly\.efi over TFTP/, /^UEFI iPXE is given the script/]],
+] as const)(
+  '%s firmware with %s boot goes from dnsmasq’s address to our ramdisk',
+  async (firmware, netboot, decisions) => {
+    const node = firmware === 'bios' ? 0 : 1;
+    await scene.intend(macs[node] ?? '', 'agent');
+    scene.lines.length = 0;
+    const machine = scene.machine(node, { firmware, netboot });
+    try {
+      await scene.says(machine, 'RAMDISK trust', 90);
+    } finally {
+      await machine.stop();
+    }
+    process.stdout.write(`${firmware} ${netboot}:\n${scene.story()}\n`);
+    expect(machine.console()).toContain('RAMDISK trust: -----BEGIN CERTIFICATE-----');
+    const fetched = scene.lines.filter(({ kind }) => kind === 'http.fetch');
+    for (const file of ['script.ipxe', 'kernel', 'trust.cpio', 'ramdisk'])
+      expect(fetched.some(({ data }) => data.file === file && data.status === 200)).toBe(true);
+    // Counted by what it took from the other server.
+    expect(scene.lines.filter(({ kind }) => kind === 'boot.decision').map(({ data }) => data.text)).toEqual(
+      decisions.map((pattern) => expect.stringMatching(pattern)),
+    );
+    // The machine is its node's by its MAC, though we know nothing of its address.
+    expect(fetched.every(({ subject }) => subject.id !== 'br0')).toBe(true);
+  },
+);
