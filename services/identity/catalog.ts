@@ -13,6 +13,7 @@ export const catalogRows: readonly CatalogRow[] = [
   { type: 'image', name: 'glance', path: '/image' },
   { type: 'compute', name: 'nova', path: '/compute/v2.1' },
   { type: 'network', name: 'neutron', path: '/network' },
+  { type: 'object-store', name: 'swift', path: '/object/v1/AUTH_{project}' },
   { type: 'undercloud-boot', name: 'undercloud-boot', path: '/boot' },
 ];
 

@@ -7,6 +7,7 @@ import type { Images } from '../image/index.ts';
 import type { Network } from '../network/index.ts';
 import type { Probe } from './engine/session.ts';
 import type { TypeCatalog } from './language/index.ts';
+import type { Objects } from './objects/objects.ts';
 import type { Reader } from './reading/pool.ts';
 import type { SignalTarget } from './signals.ts';
 import type { Bell } from './software/bell.ts';
@@ -68,6 +69,7 @@ export interface Desk extends OrchestrationDeps {
   readonly house: House;
   readonly types: TypeCatalog;
   readonly reader: Reader;
+  readonly objects: Objects;
   /** Rung when a server's agent has something new to read. */
   readonly bell: Bell;
   /** Moves the group of a scaling policy that was signalled; says what came of it. */

@@ -15,6 +15,7 @@ import {
   type StackWish,
   stackSubject,
 } from './model.ts';
+import { createObjects } from './objects/objects.ts';
 import { sharedReader } from './reading/pool.ts';
 import { createRoutes } from './routes/index.ts';
 import { scale } from './scaling.ts';
@@ -33,7 +34,7 @@ export interface Orchestration {
   readonly routes: Routes;
   /** CFN's query API and signed signals, mounted at /cfn. Agents sign; no token. */
   readonly cfnRoutes: Routes;
-  /** Temporary URLs, mounted at /object. They are signed; no token. */
+  /** Containers and objects, and temporary URLs, mounted at /object. The latter are signed; no token. */
   readonly tempUrlRoutes: Routes;
   /** Checks all that can be checked now, then starts. @throws Fault `template-invalid`, `template-wish-unmet`, `stack-exists` */
   createStack(context: Context, name: string, wish: StackWish): Promise<Stack>;
@@ -77,6 +78,7 @@ export function createOrchestration(
     types: builtInCatalog,
     reader: deps.reader ?? sharedReader(),
     bell: createBell(),
+    objects: createObjects(house.db),
     scale: (target) => scale(desk, target, stacks.redo),
   };
   const stacks = createStacks(desk);
@@ -85,7 +87,7 @@ export function createOrchestration(
   return {
     routes: createRoutes(desk, stacks, deps.authenticate),
     cfnRoutes: createCfnRoutes(desk, stacks),
-    tempUrlRoutes: createTempUrlRoutes(desk),
+    tempUrlRoutes: createTempUrlRoutes(desk, deps.authenticate),
     createStack: stacks.create,
     updateStack: stacks.update,
     deleteStack: stacks.remove,

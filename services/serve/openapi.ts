@@ -16,7 +16,7 @@ const dialects: Readonly<Record<string, string>> = {
   compute: 'Nova v2.1: servers, flavors, keypairs',
   orchestration: 'Heat v1: stacks, resources, events, software deployments',
   boot: 'Our own: discovered machines, scans for BMCs, foreign DHCP servers, captures',
-  object: 'Temporary URLs as Swift signs them, for agents: metadata and signals of one resource',
+  object: 'Swift: small containers and objects; temporary URLs for agents: metadata and signals of one resource',
   cfn: 'CloudFormation, as far as metadata and signals need it',
 };
 

@@ -52,7 +52,7 @@ export async function openAgents() {
     await listener.close();
     await api.close();
   });
-  return { world, ...one, base, cfnUrl: `${base}/cfn/v1`, context: world.context };
+  return { world, identity, ...one, base, cfnUrl: `${base}/cfn/v1`, context: world.context };
 }
 
 /** A machine that booted with this user data: a root directory, and the agent to be run in it. */

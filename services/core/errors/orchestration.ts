@@ -148,6 +148,21 @@ export const orchestrationErrors = {
     sentence: 'The deployment {resource} is to have all its inputs, and has no value for {inputs}.',
     remedy: 'Give them in `input_values`, or set `input_values_validate: LAX`.',
   },
+  'container-not-empty': {
+    status: 409,
+    sentence: 'The container {container} has {count} object(s) in it.',
+    remedy: 'Delete them first, or set PurgeOnDelete where a stack made it.',
+  },
+  'object-quota': {
+    status: 413,
+    sentence: 'The object is not kept: {what}.',
+    remedy: 'Keep large things as images, and delete what is not needed.',
+  },
+  'object-etag': {
+    status: 422,
+    sentence: 'The object {object} came as {etag}, not as its ETag {given} says.',
+    remedy: 'Send it again.',
+  },
   'temp-url-refused': {
     status: 401,
     sentence: 'Unauthorized: Temp URL invalid.',

@@ -9,6 +9,7 @@ import { awsSecurityGroup } from './aws/security-group.ts';
 import { awsStack } from './aws/stack.ts';
 import { awsWaitCondition, awsWaitConditionHandle } from './aws/wait-condition.ts';
 import { cloudConfig } from './cloud-config.ts';
+import { container } from './container.ts';
 import { delay } from './delay.ts';
 import { deployedServer } from './deployed-server.ts';
 import { deploymentGroups } from './deployment-group.ts';
@@ -100,6 +101,7 @@ const handlers = new Map<string, Handler | NestedHandler>(
     awsSecurityGroup,
     nodePort,
     awsStack,
+    container,
     accessPolicy,
     iamUser,
     iamAccessKey,

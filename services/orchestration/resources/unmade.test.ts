@@ -3,6 +3,9 @@ import { expect, it } from 'vitest';
 import { atRest, stage } from '../../../test/setup/stacks.ts';
 import { createWorld } from '../../../test/setup/world.ts';
 import { createApi } from '../../core/http/index.ts';
+import { builtInCatalog } from '../language/index.ts';
+import { handlerOf } from './index.ts';
+import { unmadeReason } from './unmade.ts';
 
 const template = `heat_template_version: 2021-04-16
 parameters:
@@ -68,4 +71,14 @@ it('is refused when it is created or comes with an update, and nothing is begun'
     'is understood but not made',
   );
   expect((await orchestration.findStack(world.context, 's')).action).toBe('CREATE');
+});
+
+it('has a reason of its own for each type that the undercloud’s neighbours would make', () => {
+  const vague = [...builtInCatalog.names()].filter(
+    (type) =>
+      /^(OS::(Neutron|Nova|Keystone|Glance|Heat|Swift|Ironic|Cinder|Octavia|Zaqar)|AWS)::/.test(type) &&
+      handlerOf(type) === undefined &&
+      unmadeReason(type) === 'its service is not here',
+  );
+  expect(vague).toEqual([]);
 });

@@ -32,6 +32,7 @@ const reasons: readonly (readonly [types: RegExp, why: string])[] = [
     /^OS::Keystone::(Region|Service|Endpoint)$/,
     'its catalog lists what it serves itself, and nothing else can be entered there',
   ],
+  [/^AWS::S3::Bucket$/, 'its small object store speaks Swift; use OS::Swift::Container'],
   [/^OS::Heat::HARestarter$/, 'Heat has dropped it'],
   [/^OS::Glance::Image$/, 'Heat has dropped it; use OS::Glance::WebImage'],
   [/^OS::Zaqar::/, 'it has no message queues; use OS::Heat::SwiftSignal or a wait condition'],
