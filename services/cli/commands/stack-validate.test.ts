@@ -70,6 +70,28 @@ resources:
     });
   });
 
+  it('`graph` shows which needs which, as text, for Graphviz and in JSON, and a circle in full', async () => {
+    file(
+      'needs.yaml',
+      'heat_template_version: 2021-04-16\nresources:\n  a: {type: OS::Heat::None, depends_on: b}\n  b: {type: OS::Heat::None}\n',
+    );
+    const graph = (...args: string[]) => site.run('overcloud', 'graph', ...args);
+    expect((await graph('needs.yaml')).stdout).toMatch(
+      /^resource +type +needs\nb +OS::Heat::None +-\na +OS::Heat::None +b\n/,
+    );
+    expect((await graph('needs.yaml', '--format', 'dot')).stdout).toMatch(
+      /^digraph stack \{\n[\s\S]*"b" -> "a";\n\}\n$/,
+    );
+    expect(JSON.parse((await graph('needs.yaml', '--json')).stdout).a.requires).toEqual(['b']);
+    file(
+      'circle.yaml',
+      'heat_template_version: 2021-04-16\nresources:\n  a: {type: OS::Heat::None, depends_on: b}\n  b: {type: OS::Heat::None, depends_on: a}\n',
+    );
+    const refused = await graph('circle.yaml');
+    expect(refused).toMatchObject({ code: exitCodes.usage, stdout: '' });
+    expect(refused.stderr).toContain('a -> b -> a');
+  });
+
   it.each([
     [
       'a misspelt property',
