@@ -101,6 +101,11 @@ it('is made from a template, emptied with it only where that is asked for', asyn
       count: { value: { get_attr: ['box', 'ObjectCount'] } },
     },
   });
+  const account = {
+    heat_template_version: '2021-04-16',
+    resources: { box: { type: 'OS::Swift::Container', properties: { 'X-Account-Meta': { a: 'b' } } } },
+  };
+  await expect(orchestration.createStack(as, 's', { template: account })).rejects.toThrow('leave X-Account-Meta out');
   for (const purge of [true, false]) {
     const { id } = await orchestration.createStack(as, 's', { template: template(purge) });
     expect(await atRest(world, orchestration, id)).toBe('CREATE_COMPLETE');

@@ -1,4 +1,5 @@
 /** OS::Swift::Container: a container of the undercloud's small object store. */
+import { fault } from '../../core/errors/index.ts';
 import { done, type Handler, type Work } from '../engine/handler.ts';
 import type { Plain } from '../model.ts';
 import { unlessGone } from './gone.ts';
@@ -14,9 +15,19 @@ function headersOf({ properties }: Work): Record<string, string> {
   ]);
 }
 
+const type = 'OS::Swift::Container';
+
 export const container: Handler = {
-  type: 'OS::Swift::Container',
+  type,
   backend: 'database',
+  async validate(wish) {
+    const account = wish.property('X-Account-Meta');
+    if (account && Object.keys(account as object).length > 0)
+      throw Object.assign(
+        fault('resource-type-parsed-only', { type, why: 'its accounts have no metadata; leave X-Account-Meta out' }),
+        { property: 'X-Account-Meta' },
+      );
+  },
   async create(work) {
     if (work.physicalId !== null) return done;
     const name = String(work.properties.name ?? work.physicalName);
