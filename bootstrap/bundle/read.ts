@@ -92,8 +92,10 @@ async function unpack(file: FileHandle, segment: Segment, directory: string): Pr
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging);
   try {
-    // GNU tar takes neither absolute names nor ".." out of an archive.
-    const tar = spawn('tar', ['-x', '-p', '--no-same-owner', '-C', staging], { stdio: ['pipe', 'ignore', 'pipe'] });
+    // GNU tar takes neither absolute names nor ".." out of an archive. Without --ignore-zeros it ends at the archive's last block, before
+    // we have said that there is no more: on a busy machine that broke a good bundle ("Premature close").
+    const words = ['-x', '-p', '--ignore-zeros', '--no-same-owner', '-C', staging];
+    const tar = spawn('tar', words, { stdio: ['pipe', 'ignore', 'pipe'] });
     let told = '';
     tar.stderr.on('data', (text: Buffer) => {
       told = `${told}${text}`.slice(-2000);
