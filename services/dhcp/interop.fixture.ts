@@ -33,7 +33,9 @@ for (const { link, device } of links) {
     link,
     engine,
     limits: { perClient: generous, strangers: generous },
-    onEvent: (event) => console.log(JSON.stringify(event)),
+    // What is made when it is read has to be read here.
+    onEvent: (event) =>
+      console.log(JSON.stringify(event.type === 'exchange' ? { ...event, exchange: event.exchange } : event)),
   });
 }
 console.log(JSON.stringify({ type: 'ready' }));
