@@ -1,19 +1,16 @@
 /**
- * `npm run -s bench -- delivery`: a first image onto a disk beside `curl | zstd -d | dd` (first-image.ts); and how long a rack waits for its image, in simulated time, beside a rack in which every node asks the
+ * `npm run -s bench -- delivery`: how long a rack waits for its image, in simulated time, beside a rack in which every node asks the
  * undercloud's port alone. The agents' own choice of whom to ask runs in it; what of the links is simulated: rack-simulation.ts.
  */
 
 import { createNeighbourhoods } from '../../../services/image/neighbours.ts';
 import { type RackOptions, simulateRack } from '../../agents/rack-simulation.ts';
 import type { Bench } from '../row.ts';
-import { firstImage } from './first-image.ts';
 
 /** The image of images/debian.yaml: 683 MiB with data, 212 MB packed. A gigabit, less its headers, to the undercloud and to each node. */
 const rack: Omit<RackOptions, 'nodes'> = { chunks: 683, packed: 310_000, storePort: 117e6, nodePort: 117e6 };
 
 export const bench: Bench = async (report) => {
-  const { ours, theirs } = await firstImage();
-  report({ name: 'first_image_mib_s', ours, peer: theirs, better: 'higher' });
   for (const nodes of [10, 100, 500]) {
     const alone = simulateRack({ ...rack, nodes });
     const together = simulateRack({
