@@ -32,7 +32,7 @@ const SPLIT = `
 `;
 const LVM = `
 - local_loop: {name: image0}
-- partitioning: {base: image0, label: gpt, partitions: [{name: root, size: 4GiB}]}
+- partitioning: {base: image0, label: gpt, partitions: [{name: root, type: 8E00, size: 4GiB}]}
 - lvm:
     name: lvm
     base: [root]
@@ -83,6 +83,7 @@ describe('block-device configurations', () => {
   it('finds that logical volumes and xfs need devices', () => {
     const layout = readLayout(LVM, 'test', context);
     expect(layout).toMatchObject({ loop: true, why: 'it has logical volumes', rootLabel: 'img-rootfs' });
+    expect(layout.partitions[0]?.type).toBe('8E00');
     expect(layout.groups[0]).toMatchObject({ name: 'vg', physical: ['root'] });
     expect(layout.groups[0]?.volumes.map(({ name, extents, size }) => [name, extents, size])).toEqual([
       ['lv_root', '60%VG', ''],

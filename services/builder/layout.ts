@@ -178,6 +178,9 @@ function filesystemOf(
   };
 }
 
+/** sgdisk's codes: PyYAML reads 8E00 as text, YAML 1.2 as the number 8. */
+const TYPE_CODE = /(\btype:\s*)(\d[0-9A-Fa-f]{3})(?=\s*(?:[,}#\n]|$))/g;
+
 /** Reads a block-device configuration (diskimage-builder's YAML). `where` names it in errors. */
 export function readLayout(
   yaml: string,
@@ -186,7 +189,7 @@ export function readLayout(
 ): Layout {
   let document: unknown;
   try {
-    document = parse(yaml, { maxAliasCount: 100 });
+    document = parse(yaml.replace(TYPE_CODE, '$1"$2"'), { maxAliasCount: 100 });
   } catch (error) {
     throw new BuildError(`${where} is not valid YAML: ${(error as Error).message}`);
   }
