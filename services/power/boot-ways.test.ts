@@ -66,7 +66,7 @@ describe('a driver that has learnt', () => {
     const bmc = fakes.bmc({
       ...{ key: 'n', driver: 'fake', address: '', port: 623, username: '', password: '', options: {} },
     });
-    const starts: (string | undefined)[] = [];
+    const starts: (string | null)[] = [];
     fakes.onChange(({ power, bootDevice }) => {
       if (power === 'on') starts.push(bootDevice && `${bootDevice.device}${bootDevice.persistent ? ' always' : ''}`);
     });
