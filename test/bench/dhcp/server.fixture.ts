@@ -47,7 +47,7 @@ const crowd = createCrowd({
   },
 });
 serveDhcp({
-  socket: datagramPort(datagramSocket('DHCP', device, '0.0.0.0', 67), { pacedMs: 2 }),
+  socket: datagramPort(datagramSocket('DHCP', device, '0.0.0.0', 67), { pacedMs: 4 }),
   link: device,
   engine,
   // perfdhcp plays a hundred clients that each ask ten times a second; neither peer has a limit for each client.
