@@ -2,7 +2,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Assembled } from './assemble.ts';
 import { fstab } from './assemble.ts';
-import { removeTree } from './cache.ts';
+import { exists, removeTree } from './cache.ts';
 import { Room } from './chroot.ts';
 import { runCommand } from './command.ts';
 import type { ImageDefinition } from './definition.ts';
@@ -63,6 +63,9 @@ async function attach(image: string, layout: Layout, devices: Devices): Promise<
   return device;
 }
 
+/** LVM leaves /dev/GROUP/VOLUME to udev, which containers have not: without one it makes them itself. */
+const WITHOUT_UDEV = ['--config', 'activation { udev_sync=0 udev_rules=0 }'];
+
 /** Arrays first, then volume groups: either may stand on partitions, groups also on arrays. */
 async function stack(layout: Layout, devices: Devices): Promise<void> {
   for (const { name, level, members } of layout.raids) {
@@ -81,14 +84,15 @@ async function stack(layout: Layout, devices: Devices): Promise<void> {
     devices.hold(() => runCommand('mdadm', ['--stop', device]));
     devices.nodes.set(name, device);
   }
+  const lvm = layout.groups.length > 0 && !(await exists('/run/udev/control')) ? WITHOUT_UDEV : [];
   for (const { name, physical, volumes } of layout.groups) {
     const parts = physical.map((each) => devices.nodes.get(each) ?? each);
-    for (const part of parts) await runCommand('pvcreate', ['--yes', '--force', part]);
-    await runCommand('vgcreate', ['--yes', name, ...parts]);
-    devices.hold(() => runCommand('vgchange', ['--activate', 'n', name]));
+    for (const part of parts) await runCommand('pvcreate', [...lvm, '--yes', '--force', part]);
+    await runCommand('vgcreate', [...lvm, '--yes', name, ...parts]);
+    devices.hold(() => runCommand('vgchange', [...lvm, '--activate', 'n', name]));
     for (const volume of volumes) {
       const size = volume.extents === '' ? ['--size', volume.size] : ['--extents', volume.extents];
-      await runCommand('lvcreate', ['--yes', '--name', volume.name, ...size, name]);
+      await runCommand('lvcreate', [...lvm, '--yes', '--name', volume.name, ...size, name]);
       devices.nodes.set(volume.name, `/dev/${name}/${volume.name}`);
     }
   }
