@@ -14,10 +14,12 @@ import { createDesk, type Desk } from './desk.ts';
 import { createCompute, serverSubject } from './index.ts';
 import { buildOperation } from './operations/build.ts';
 import { deleteOperation } from './operations/delete.ts';
+import { rebuildOperation } from './operations/rebuild.ts';
 import { createRack, type Rack } from './rack.fixture.ts';
 import { insertFlavor, server as storedServer } from './store.ts';
 
 const image = { id: '11111111-1111-4111-8111-111111111111', name: 'lab', status: 'active' };
+const other = { id: '22222222-2222-4222-8222-222222222222', name: 'other', status: 'active' };
 const ca = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
 
 async function tenant(world: World, rack: Rack = createRack(['n1', 'n2'])) {
@@ -32,7 +34,7 @@ async function tenant(world: World, rack: Rack = createRack(['n1', 'n2'])) {
   const deps = {
     network,
     baremetal: rack.baremetal,
-    images: { find: async () => image },
+    images: { find: async (_context: unknown, key: string) => (key === 'other' ? other : image) },
     caCertificate: ca,
     region: 'RegionOne',
     authenticate: async () => world.context,
@@ -107,6 +109,55 @@ describe('servers', () => {
     await world.operations.run();
     const { id } = await compute.createServer(world.context, wanted);
     expect((await ended(world, id)).error?.code).toBe('no-valid-host');
+  });
+
+  it('are rebuilt with another image: same node, port and address', async () => {
+    const world = await createWorld();
+    const { compute, network, rack } = await tenant(world);
+    await world.operations.run();
+    const { id } = await compute.createServer(world.context, wanted);
+    await expect(compute.rebuildServer(world.context, id, { image: 'lab' })).rejects.toThrow(/build/);
+    await ended(world, id);
+    const before = await network.portsOf(id);
+    const more = { image: 'other', preserveEphemeral: true, name: 'web-2' };
+    expect(await compute.rebuildServer(world.context, id, more)).toMatchObject({
+      status: 'REBUILD',
+      task_state: 'rebuilding',
+    });
+    expect((await ended(world, id)).error).toBeNull();
+    expect(await compute.findServer(world.context, id)).toMatchObject({
+      name: 'web-2',
+      status: 'ACTIVE',
+      node_name: 'n1',
+      image_id: other.id,
+    });
+    expect(await network.portsOf(id)).toEqual(before);
+    expect(rack.requests.at(-1)).toMatchObject({
+      imageId: other.id,
+      rebuild: true,
+      instanceInfo: { preserve_ephemeral: true },
+    });
+  });
+
+  it('are in error when their rebuild fails, keep their node, and can be rebuilt again or deleted', async () => {
+    const world = await createWorld();
+    const { compute, rack } = await tenant(world);
+    await world.operations.run();
+    const { id } = await compute.createServer(world.context, wanted);
+    await ended(world, id);
+    rack.outcome = 'deploy failed';
+    await compute.rebuildServer(world.context, id, { image: 'other' });
+    expect((await ended(world, id)).state).toBe('failed');
+    const failed = await compute.findServer(world.context, id);
+    expect(failed).toMatchObject({ status: 'ERROR', node_name: 'n1' });
+    expect(failed.fault?.message).toContain('the disk is too small');
+    rack.outcome = 'active';
+    await compute.rebuildServer(world.context, id, { image: 'lab' });
+    expect((await ended(world, id)).error).toBeNull();
+    expect(await compute.findServer(world.context, id)).toMatchObject({ status: 'ACTIVE', fault: null });
+    await compute.deleteServer(world.context, id);
+    await world.heard('server.deleted');
+    expect([...rack.nodes.values()].map((node) => node.instanceUuid)).toEqual([null, null]);
   });
 
   it('refuse a flavor, a network and a key that are not there, before anything is made', async () => {
@@ -214,6 +265,8 @@ function livingDesk(): { desk: Desk; enter(present: Desk): void } {
 
 for (const [kind, make] of [
   ['build', buildOperation],
+  // Its params have one more name than the others'.
+  ['rebuild', rebuildOperation as unknown as typeof deleteOperation],
   ['delete', deleteOperation],
 ] as const) {
   const life = livingDesk();
@@ -225,7 +278,7 @@ for (const [kind, make] of [
       const { compute, deps } = await tenant(world, rack);
       life.enter(createDesk(world, deps));
       const serverId = () => String(outside.get('server'));
-      if (kind === 'delete' && number === 1) {
+      if (kind !== 'build' && number === 1) {
         const quiet = await createWorld({ databaseUrl: world.databaseUrl, keep: true, owner: 'before' });
         const before = await tenant(quiet, rack);
         await quiet.operations.run();
@@ -240,7 +293,7 @@ for (const [kind, make] of [
           else {
             const start = {
               subject: serverSubject(serverId()),
-              params: { server: serverId() },
+              params: { server: serverId(), ...(kind === 'rebuild' && { preserveEphemeral: false }) },
               context: world.context,
             };
             await world.db.transaction((tx) => world.operations.start(tx, played, start));

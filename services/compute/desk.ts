@@ -29,7 +29,9 @@ export interface Desk extends ComputeDeps {
     server: Server,
     status: ServerStatus,
     task: string | null,
-    more?: Partial<Pick<Server, 'fault' | 'launched_at' | 'deleted_at' | 'node_id' | 'node_name'>>,
+    more?: Partial<
+      Pick<Server, 'name' | 'metadata' | 'image_id' | 'fault' | 'launched_at' | 'deleted_at' | 'node_id' | 'node_name'>
+    >,
   ): Promise<void>;
 }
 

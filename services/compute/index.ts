@@ -11,16 +11,34 @@ import { createFlavors, type Flavors } from './flavors.ts';
 import { asksForKexec } from './hand-over.ts';
 import { createKeypairs, type Keypairs } from './keypairs.ts';
 import { metadataRoutes } from './metadata-routes.ts';
-import { type Flavor, type NetworkWish, type NewServer, type Server, serverSubject } from './model.ts';
+import {
+  type ComputeImage,
+  type Flavor,
+  type NetworkWish,
+  type NewServer,
+  type Rebuild,
+  type Server,
+  serverSubject,
+} from './model.ts';
 import { buildOperation } from './operations/build.ts';
 import { deleteOperation } from './operations/delete.ts';
+import { rebuildOperation } from './operations/rebuild.ts';
 import { computeRoutes } from './routes.ts';
 import { createServerGroups, type ServerGroups } from './server-groups.ts';
 import * as store from './store.ts';
 import { demandTest } from './tested-image.ts';
 
 export type { ComputeDeps } from './desk.ts';
-export type { ComputeImage, ComputeImages, Flavor, NetworkWish, NewServer, Server, ServerStatus } from './model.ts';
+export type {
+  ComputeImage,
+  ComputeImages,
+  Flavor,
+  NetworkWish,
+  NewServer,
+  Rebuild,
+  Server,
+  ServerStatus,
+} from './model.ts';
 export { serverSubject } from './model.ts';
 
 export interface Compute {
@@ -29,6 +47,8 @@ export interface Compute {
   readonly metadataRoutes: Routes;
   /** Checks everything that can be checked now, then starts the build. Joins the caller's transaction when given one. */
   createServer(context: Context, wanted: NewServer, tx?: Tx): Promise<Server>;
+  /** Starts to write another image to its node. Joins the caller's transaction when given one. @throws Fault `server-state-forbids` */
+  rebuildServer(context: Context, id: string, wanted: Rebuild, tx?: Tx): Promise<Server>;
   /** Starts the deletion; a build under way is ended first. Deleting what is gone already is no error for `ifThere`. */
   deleteServer(context: Context, id: string, options?: { ifThere?: boolean }): Promise<void>;
   /** By id, or by name within the project. @throws Fault `server-not-found`, `server-ambiguous` */
@@ -55,6 +75,8 @@ export interface Compute {
   stop(): void;
 }
 
+const rebuildable: ReadonlySet<string> = new Set(['ACTIVE', 'SHUTOFF', 'ERROR']);
+
 /** Nova's limit is on the base64 form; the same bytes opened. */
 const mostUserData = 65_535;
 
@@ -62,8 +84,10 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
   const desk = createDesk(house, deps);
   const { db, operations, recorder, secrets } = house;
   const build = buildOperation(desk);
+  const rebuild = rebuildOperation(desk);
   const remove = deleteOperation(desk);
   operations.register(build);
+  operations.register(rebuild);
   operations.register(remove);
   let leave = () => {};
 
@@ -84,6 +108,12 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
     return found;
   }
 
+  async function readyImage(context: Context, idOrName: string): Promise<ComputeImage> {
+    const image = await deps.images.find(context, idOrName);
+    if (image.status !== 'active') throw fault('image-not-ready', { id: image.name ?? image.id, status: image.status });
+    return image;
+  }
+
   async function startDelete(server: Server): Promise<void> {
     const context = { ...systemContext(), projectId: server.project_id, userId: server.user_id };
     await db.transaction((tx) =>
@@ -98,9 +128,7 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
     routes: (api) => computeRoutes(desk, compute, deps.authenticate)(api),
     metadataRoutes: metadataRoutes(desk),
     async createServer(context, wanted, outer) {
-      const image = await deps.images.find(context, wanted.image);
-      if (image.status !== 'active')
-        throw fault('image-not-ready', { id: image.name ?? image.id, status: image.status });
+      const image = await readyImage(context, wanted.image);
       const flavor = await compute.flavor(wanted.flavor);
       const networks = await wishes(context, wanted);
       const key = wanted.keyName
@@ -147,6 +175,20 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
       };
       return outer ? write(outer) : db.transaction(write);
     },
+    async rebuildServer(context, idOrName, { image: wanted, preserveEphemeral = false, ...more }, outer) {
+      const image = await readyImage(context, wanted);
+      const server = await compute.findServer(context, idOrName);
+      if (!server.node_id || server.task_state !== null || !rebuildable.has(server.status))
+        throw fault('server-state-forbids', { action: 'rebuild', id: server.id, state: server.status.toLowerCase() });
+      demandTest({ name: more.name ?? server.name, hints: server.hints, specs: server.flavor.extra_specs, image });
+      const params = { server: server.id, preserveEphemeral };
+      const write = async (tx: Tx) => {
+        await desk.setStatus(tx, server, 'REBUILD', 'rebuilding', { ...more, image_id: image.id, fault: null });
+        await operations.start(tx, rebuild, { subject: serverSubject(server.id), params, context });
+        return (await store.server(tx, server.id)) as Server;
+      };
+      return outer ? write(outer) : db.transaction(write);
+    },
     async deleteServer(context, idOrName, { ifThere = false } = {}) {
       const server = await compute.findServer(context, idOrName).catch((error) => {
         if (ifThere && error.code === 'server-not-found') return null;
@@ -157,7 +199,8 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
       const running = await operations.activity(serverSubject(server.id));
       if (!running) return startDelete(server);
       // A build ends first; `server.status` with task `deleting` from its end starts the deletion (see start()).
-      if (running.kind === build.kind) await operations.cancel(serverSubject(server.id), 'the server is to be deleted');
+      if (running.kind !== remove.kind)
+        await operations.cancel(serverSubject(server.id), 'the server is to be deleted');
     },
     async findServer(context, idOrName) {
       const admin = context.roles.includes('admin');

@@ -1,7 +1,7 @@
 /** The nouns of compute, as other services see them. */
 import type { Context } from '../core/context.ts';
 
-export type ServerStatus = 'BUILD' | 'ACTIVE' | 'ERROR' | 'SHUTOFF' | 'REBOOT' | 'DELETED';
+export type ServerStatus = 'BUILD' | 'REBUILD' | 'ACTIVE' | 'ERROR' | 'SHUTOFF' | 'REBOOT' | 'DELETED';
 
 /** What a server asks of the network: a network to make a port on, or a port that is there. */
 export interface NetworkWish {
@@ -68,6 +68,16 @@ export interface NewServer {
   /** `node`: this very node, by id or name; `hand_over`: see hand-over.ts. */
   readonly hints?: Readonly<Record<string, string>>;
   readonly tags?: readonly string[];
+}
+
+/** Another image on the same node, under the same name, ports and addresses. */
+export interface Rebuild {
+  /** By id or name. */
+  readonly image: string;
+  /** The partition `ephemeral0` of the node's disk stays as it is. */
+  readonly preserveEphemeral?: boolean;
+  readonly name?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** An image as far as compute looks at it. */

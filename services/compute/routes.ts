@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
+import Value from 'typebox/value';
 import { isAdmin } from '../core/context.ts';
 import { type Fault, fault } from '../core/errors/index.ts';
 import { type Api, type Authenticate, baseUrl, errorsAs, type Routes, requireToken } from '../core/http/index.ts';
@@ -30,6 +31,12 @@ const novaError = (error: Fault) => ({
 const hintsOf = (hints: Record<string, unknown> = {}): Record<string, string> =>
   Object.fromEntries(Object.entries(hints).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 
+const RebuildBody = Type.Object({
+  imageRef: Type.String(),
+  name: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+  metadata: Type.Optional(Type.Record(Type.String(), Type.String())),
+  preserve_ephemeral: Type.Optional(Type.Boolean()),
+});
 const NetworkRef = Type.Object({
   uuid: Type.Optional(Type.String()),
   port: Type.Optional(Type.String()),
@@ -89,6 +96,8 @@ export function computeRoutes(desk: Desk, compute: Compute, authenticate: Authen
 const powerState = (server: Server): number => (server.status === 'ACTIVE' ? 1 : server.status === 'SHUTOFF' ? 4 : 0);
 const vmStates: Record<string, string> = {
   BUILD: 'building',
+  // Nova shows the state that it had, and the task `rebuilding`.
+  REBUILD: 'active',
   ACTIVE: 'active',
   ERROR: 'error',
   SHUTOFF: 'stopped',
@@ -224,14 +233,34 @@ function serverRoutes(api: Api, desk: Desk, compute: Compute, baseOf: (request: 
     await compute.deleteServer(request.context, request.params.id);
     return reply.status(204).send();
   });
-  api.post<ById & { Body: Record<string, { type?: string } | null> }>('/servers/:id/action', async (request, reply) => {
-    const [name] = Object.keys(request.body ?? {});
-    const soft = name === 'reboot' && request.body.reboot?.type === 'SOFT';
-    const target = soft ? 'soft rebooting' : powerActions[name ?? ''];
-    if (!target) throw fault('bad-request', { reason: `There is no such action: ${name}` });
-    await compute.setPower(request.context, request.params.id, target);
-    return reply.status(202).send();
-  });
+  api.post<ById & { Body: Record<string, { type?: string } | null | undefined> }>(
+    '/servers/:id/action',
+    async (request, reply) => {
+      const [name] = Object.keys(request.body ?? {});
+      if (name === 'rebuild') {
+        const server = await rebuild(request, request.params.id, request.body.rebuild);
+        return reply.status(202).send({ server: await serverView(desk, compute, request, server, baseOf(request)) });
+      }
+      const soft = name === 'reboot' && request.body.reboot?.type === 'SOFT';
+      const target = soft ? 'soft rebooting' : powerActions[name ?? ''];
+      if (!target) throw fault('bad-request', { reason: `There is no such action: ${name}` });
+      await compute.setPower(request.context, request.params.id, target);
+      return reply.status(202).send();
+    },
+  );
+  async function rebuild(request: FastifyRequest, id: string, body: unknown): Promise<Server> {
+    if (!Value.Check(RebuildBody, body))
+      throw fault('bad-request', {
+        reason: 'The action rebuild takes imageRef, name, metadata and preserve_ephemeral.',
+      });
+    const { imageRef, name, metadata, preserve_ephemeral } = body;
+    return compute.rebuildServer(request.context, id, {
+      image: imageRef,
+      ...(preserve_ephemeral !== undefined && { preserveEphemeral: preserve_ephemeral }),
+      ...(name !== undefined && { name }),
+      ...(metadata && { metadata }),
+    });
+  }
   api.get<ById>('/servers/:id/os-interface', async (request) => {
     const server = await compute.findServer(request.context, request.params.id);
     return {

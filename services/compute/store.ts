@@ -151,7 +151,16 @@ export async function servers(db: Where, filters: ServerFilters): Promise<Server
 type Changes = Partial<
   Pick<
     Server,
-    'name' | 'status' | 'task_state' | 'node_id' | 'node_name' | 'metadata' | 'fault' | 'launched_at' | 'deleted_at'
+    | 'name'
+    | 'status'
+    | 'task_state'
+    | 'image_id'
+    | 'node_id'
+    | 'node_name'
+    | 'metadata'
+    | 'fault'
+    | 'launched_at'
+    | 'deleted_at'
   >
 >;
 

@@ -17,6 +17,7 @@ export interface OrchestrationDeps {
   readonly compute: Pick<
     Compute,
     | 'createServer'
+    | 'rebuildServer'
     | 'deleteServer'
     | 'findServer'
     | 'addresses'

@@ -119,6 +119,22 @@ export function stage(
       });
       return server;
     },
+    async rebuildServer(_context, id, wanted, tx) {
+      const server = outside.servers.get(id);
+      if (!server) throw fault('server-not-found', { id });
+      const again = {
+        ...server,
+        image_id: wanted.image,
+        status: 'REBUILD' as const,
+        task_state: 'rebuilding',
+        fault: null,
+      };
+      tx?.afterCommit(() => {
+        outside.servers.set(id, again);
+        if (options.builds !== 'when told') setImmediate(() => finish(id));
+      });
+      return again;
+    },
     async deleteServer(_context, id) {
       const server = outside.servers.get(id);
       if (!server) throw fault('server-not-found', { id });
@@ -181,8 +197,8 @@ export function stage(
       options.images ??
       ({
         async find(_context: Context, id: string) {
-          if (id !== 'lab') throw fault('not-found', { what: `The image ${id}` });
-          return { id: 'lab', name: 'lab', status: 'active' };
+          if (!['lab', 'debian'].includes(id)) throw fault('not-found', { what: `The image ${id}` });
+          return { id, name: id, status: 'active' };
         },
       } as unknown as OrchestrationDeps['images']),
     region: 'RegionOne',

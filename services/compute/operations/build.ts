@@ -1,18 +1,14 @@
 /** Builds a server: an image on a node for a tenant. The node's own deploy does the work; this joins node, ports and image. */
 import type { Tx } from '../../core/database/index.ts';
 import { fault } from '../../core/errors/index.ts';
-import { defineOperation, done, minutes, type Operation, seconds, waitFor } from '../../core/operations/index.ts';
-import { configDrive } from '../config-drive.ts';
+import { defineOperation, done, minutes, type Operation } from '../../core/operations/index.ts';
 import type { Desk } from '../desk.ts';
-import { asksForKexec } from '../hand-over.ts';
 import type { NetworkWish, Server } from '../model.ts';
 import { updateServer } from '../store.ts';
+import { awaitDeploy, deployEnds, deployRequest, lookEvery } from './deploy.ts';
 
 export type BuildParams = { readonly server: string };
 
-/** The deploy has deadlines of its own for each step; this one only catches a deploy that nobody drives. */
-const deployDeadline = minutes(240);
-const lookEvery = seconds(5);
 /** How long the undo waits for the node to come back before it leaves that to the node's own operation. */
 const comeBackMs = minutes(10);
 
@@ -117,17 +113,9 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
         deadlineMs: minutes(2),
         async do(run) {
           const server = await desk.server(run.params.server);
-          const drive = server.config_drive ? await configDrive(await desk.facts(server, run.context)) : undefined;
-          const node = server.node_id ?? '';
-          const kexec = asksForKexec({ name: server.name, hints: server.hints, specs: server.flavor.extra_specs });
-          const request = {
-            imageId: server.image_id,
-            serverId: server.id,
-            ...(kexec !== null && { kexec }),
-            ...(drive && { configDrive: drive }),
-          };
+          const request = await deployRequest(desk, server, run.context);
           return done(null, async (tx) => {
-            await desk.baremetal.deploy(tx, run.context, node, request);
+            await desk.baremetal.deploy(tx, run.context, server.node_id ?? '', request);
           });
         },
         async undo(run) {
@@ -151,47 +139,9 @@ export function buildOperation(desk: Desk): Operation<BuildParams> {
           }
         },
       },
-      {
-        name: 'await-deploy',
-        title: 'wait for the node’s deploy',
-        deadlineMs: deployDeadline,
-        async do(run) {
-          const server = await desk.server(run.params.server);
-          const node = await desk.baremetal.findNode(run.context, server.node_id ?? '');
-          if (node.provisionState === 'active') return done();
-          const { activity } = await desk.baremetal.activity(node.uuid);
-          if (!activity && node.provisionState !== 'deploying' && node.provisionState !== 'wait call-back') {
-            throw fault('deploy-failed', {
-              node: server.node_name,
-              server: server.name,
-              reason: node.lastError ?? `it is in state ${node.provisionState}`,
-            });
-          }
-          const what = activity?.waiting?.on ?? activity?.title ?? 'its deploy to begin';
-          return waitFor({
-            on: `node ${server.node_name}: ${what}`,
-            remedy: activity?.waiting?.remedy ?? `See \`undercloud node timeline ${server.node_name}\`.`,
-            recheckMs: lookEvery,
-          });
-        },
-        undo: { none: 'the step before takes the node back' },
-      },
+      awaitDeploy(desk, { none: 'the step before takes the node back' }),
     ],
-    async succeeded(run, tx) {
-      const server = await desk.server(run.params.server);
-      await desk.setStatus(tx, server, 'ACTIVE', null, { launched_at: new Date(desk.house.clock.now()) });
-    },
-    async failed(run, error, tx) {
-      const server = await desk.server(run.params.server);
-      // Asked for its deletion meanwhile: that goes on (see servers.ts), and the failure is what was wanted.
-      const task = server.task_state === 'deleting' ? 'deleting' : null;
-      const told = {
-        code: error.status,
-        message: error.message,
-        created: new Date(desk.house.clock.now()).toISOString(),
-      };
-      await desk.setStatus(tx, server, 'ERROR', task, { fault: told });
-    },
+    ...deployEnds(desk),
   });
 }
 

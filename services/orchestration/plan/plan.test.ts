@@ -96,6 +96,22 @@ describe('a plan', () => {
     expect(body.order.at(-1)).toEqual(['leave']);
   });
 
+  it('tells a rewrite from a wipe: another image goes onto the same node, unless the policy says REPLACE', async () => {
+    const { plan, apply, make, rest, outside } = await open();
+    const node = (image: string, more = {}) => hot({ node: server('n', { image, ...more }) });
+    expect(await make({ template: node('lab') })).toBe('CREATE_COMPLETE');
+    const [id] = outside.servers.keys();
+    const told = async (template: object, more = {}) => (await plan({ template, ...more })).body;
+    const [rewritten] = (await told(node('debian'))).resources;
+    expect(rewritten).toMatchObject({ change: 'update', because: null, impact: 'rewrite' });
+    const [replaced] = (await told(node('debian', { image_update_policy: 'REPLACE' }))).resources;
+    expect(replaced).toMatchObject({ change: 'replace', because: 'image', impact: 'wipe' });
+    expect((await told(node('debian'), { policy: { forbid: ['rewrite'] } })).violations).toHaveLength(1);
+    expect((await apply(await told(node('debian')))).status).toBe(202);
+    expect(await rest()).toBe('UPDATE_COMPLETE');
+    expect([...outside.servers]).toMatchObject([[id, { image_id: 'debian', status: 'ACTIVE' }]]);
+  });
+
   it('foretells minutes by what was usual here, along the longest chain', async () => {
     const { plan, make, world } = await open({ hasty: true });
     expect((await plan({ template: hot({ t: wait(60), s: server('n') }) })).body.expected).toMatchObject({

@@ -100,9 +100,9 @@ const failure = (server: Server) =>
 async function look(work: Work): Promise<Outcome> {
   const server = await work.desk.compute.findServer(work.context, work.physicalId ?? '');
   if (server.status === 'ERROR') throw failure(server);
-  if (server.status !== 'BUILD') return done;
+  if (server.status !== 'BUILD' && server.status !== 'REBUILD') return done;
   const activity = await work.desk.compute.activity(server.id);
-  const what = activity?.waiting?.on ?? activity?.title ?? 'its build to begin';
+  const what = activity?.waiting?.on ?? activity?.title ?? 'its deploy to begin';
   return waitFor({
     on: `server ${server.name}: ${what}`,
     remedy: activity?.waiting?.remedy ?? `See \`openstack server show ${server.name}\`.`,
@@ -122,6 +122,23 @@ const inPlace: ReadonlySet<string> = new Set([
   'admin_pass',
 ]);
 
+/** An image may change on the node that is there: Heat's default, unless `image_update_policy` says REPLACE. */
+const replacedBy = (changed: readonly string[], { image_update_policy: policy, image }: Work['properties']) =>
+  changed.find((name) => !inPlace.has(name) && !(name === 'image' && policy !== 'REPLACE' && image));
+
+/** Once for each update, however often it is looked at: the update is known by when it began. */
+async function rebuild(work: Work): Promise<Outcome> {
+  const { desk, context, properties, data, startedAt } = work;
+  if (data.rebuildOf === startedAt) return look(work);
+  await work.commit(async (tx) => {
+    const preserveEphemeral = properties.image_update_policy === 'REBUILD_PRESERVE_EPHEMERAL';
+    const wanted = { image: String(properties.image), preserveEphemeral };
+    await desk.compute.rebuildServer(context, work.physicalId ?? '', wanted, tx);
+    return { data: { rebuildOf: startedAt } };
+  });
+  return look(work);
+}
+
 export const server: Handler = {
   type: 'OS::Nova::Server',
   backend: 'compute',
@@ -139,11 +156,15 @@ export const server: Handler = {
     return look(work);
   },
   minutes: 120,
-  replacedBy: (changed) => changed.find((name) => !inPlace.has(name)),
-  impact: (change) => (change === 'create' ? 'boot' : change === 'update' ? null : 'wipe'),
-  update: (_work, changed) => {
-    const fixed = changed.find((name) => !inPlace.has(name));
-    return fixed ? { kind: 'replace', property: fixed } : done;
+  replacedBy,
+  impact: (change, changed) => {
+    if (change === 'update') return changed.includes('image') ? 'rewrite' : null;
+    return change === 'create' ? 'boot' : 'wipe';
+  },
+  update: (work, changed) => {
+    const fixed = replacedBy(changed, work.properties);
+    if (fixed) return { kind: 'replace', property: fixed };
+    return changed.includes('image') ? rebuild(work) : done;
   },
   async delete(work) {
     const { desk, context, data } = work;
