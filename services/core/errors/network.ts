@@ -4,6 +4,35 @@ export const networkErrors = {
   'network-not-found': { status: 404, sentence: 'Network {id} could not be found.', remedy: '' },
   'subnet-not-found': { status: 404, sentence: 'Subnet {id} could not be found.', remedy: '' },
   'network-port-not-found': { status: 404, sentence: 'Port {id} could not be found.', remedy: '' },
+  'security-group-not-found': { status: 404, sentence: 'Security group {id} does not exist.', remedy: '' },
+  'security-group-rule-not-found': { status: 404, sentence: 'Security group rule {id} does not exist.', remedy: '' },
+  'segment-not-found': { status: 404, sentence: 'Segment {id} could not be found.', remedy: '' },
+  'trunk-not-found': { status: 404, sentence: 'Trunk {id} could not be found.', remedy: '' },
+  'security-group-in-use': {
+    status: 409,
+    sentence: 'Security Group {id} is in use by {count} port(s), {port} among them.',
+    remedy: 'Take it from the ports first.',
+  },
+  'security-group-default': {
+    status: 409,
+    sentence: 'The default security group of project {project} cannot be {what}.',
+    remedy: 'Make a group of another name.',
+  },
+  'security-group-rule-exists': {
+    status: 409,
+    sentence: 'Security group rule already exists in group {id}: {rule}.',
+    remedy: '',
+  },
+  'port-in-trunk': {
+    status: 409,
+    sentence: 'Unable to complete operation on port {id}: it is the {as} of trunk {trunk}.',
+    remedy: 'Delete the trunk, or take the port from it.',
+  },
+  'vlan-in-trunk': {
+    status: 409,
+    sentence: 'Trunk {trunk} already carries a subport with the VLAN {vlan}.',
+    remedy: 'Give another segmentation_id.',
+  },
   'network-ambiguous': {
     status: 409,
     sentence: 'More than one {kind} is named “{name}”.',
