@@ -19,7 +19,7 @@ export interface DhcpLimits {
 export const DHCP_LIMITS: DhcpLimits = {
   perClient: { burst: 200, perSecond: 40 },
   strangers: { burst: 5_000, perSecond: 5_000 },
-  known: { burst: 20_000, perSecond: 20_000 },
+  known: { burst: 50_000, perSecond: 50_000 },
   inFlight: 10_000,
 };
 
