@@ -83,11 +83,11 @@ export const bench: Bench = async (report, { full }) => {
     // what else the machine did for a second is one round's.
     const deaf = Array.from({ length: hundred / 10 }, (_, place) => place * 10);
     const [quiet, disturbed]: number[][] = [[], []];
-    for (let n = 0; n < (full ? 30 : 8); n++) {
+    for (let n = 0; n < (full ? 30 : 10); n++) {
       await few.ask({ deaf: [] });
-      quiet!.push(percentile(await ask<number[]>({ what: 'latencies', deaf: [], rounds: 10 }), 0.99));
+      quiet!.push(percentile(await ask<number[]>({ what: 'latencies', deaf: [], rounds: 20 }), 0.99));
       await few.ask({ deaf });
-      disturbed!.push(percentile(await ask<number[]>({ what: 'latencies', deaf, rounds: 10 }), 0.99));
+      disturbed!.push(percentile(await ask<number[]>({ what: 'latencies', deaf, rounds: 20 }), 0.99));
     }
     log(`slowest hundredth without deaf ones ${quiet}; with them ${disturbed}`);
     report({
