@@ -96,7 +96,7 @@ it('answers what bare metal has none of with empty lists', async () => {
     pool: ['192.0.2.2', '192.0.2.62'],
     address: '192.0.2.1',
   });
-  for (const what of [['router'], ['floating', 'ip'], ['security', 'group'], ['network', 'agent'], ['subnet', 'pool']])
+  for (const what of [['router'], ['floating', 'ip'], ['network', 'agent'], ['subnet', 'pool']])
     expect(await json<Row[]>(...what, 'list')).toEqual([]);
   const extensions = await json<Row[]>('extension', 'list', '--network');
   expect(extensions.map((one) => one.Alias)).toContain('provider');
