@@ -44,7 +44,7 @@ const loads = (full: boolean): readonly (readonly [string, Load])[] => [
   ['fresh', { rate: 2000, clients: 20_000, exchanges: 20_000, mac: '00:0b:00:00:00:00' }],
   ['fresh20k', { rate: 2000, clients: 10_000, exchanges: 10_000, mac: '00:0c:00:00:00:00' }],
   ['held20k', { rate: 2000, clients: 20_000, seconds: 4, mac: '00:0b:00:00:00:00' }],
-  ['most', { rate: 30_000, clients: 20_000, seconds: full ? 10 : 5, mac: '00:0d:00:00:00:00' }],
+  ['most', { rate: 20_000, clients: 20_000, seconds: full ? 10 : 5, mac: '00:0d:00:00:00:00' }],
 ];
 
 export const bench: Bench = async (report, { full }) => {
@@ -65,6 +65,9 @@ export const bench: Bench = async (report, { full }) => {
   cpu('known_4way_at_100_leases_against_dnsmasq_cpu_us', dnsmasq, 'held100');
   const most = [ours, kea].map((one) => one.most?.perSecond ?? 0);
   report({ name: 'most_4way_per_s', ours: most[0] ?? 0, peer: most[1] ?? 0, better: 'higher' });
+  // perfdhcp, on a processor of its own, takes no more than that: what a server could do in a second of its processor is told by its CPU.
+  const capacity = [ours, kea].map((one) => 1e6 / (one.most?.cpuUs || Number.POSITIVE_INFINITY));
+  report({ name: 'most_4way_per_cpu_s', ours: capacity[0] ?? 0, peer: capacity[1] ?? 0, better: 'higher' });
   // Cost at 20,000 leases by cost at 100, for both: 1.5 is what is allowed.
   const growth = (one: Measured) => (one.held20k?.cpuUs ?? 0) / (one.held100?.cpuUs || 1);
   report({ name: 'growth_100_to_20000', ours: growth(ours), peer: growth(kea), better: 'lower' });
