@@ -4,6 +4,7 @@
  */
 import { fault } from '../core/errors/index.ts';
 import { isSecretName } from './driver-info.ts';
+import { readMac } from './mac.ts';
 import type { JsonObject } from './node.ts';
 import { maskedSecret } from './store/nodes.ts';
 
@@ -48,7 +49,6 @@ const pmTypes: readonly PmType[] = [
 const nodesMax = 10_000;
 const interfaceKinds =
   /^(bios|boot|console|deploy|inspect|management|network|power|raid|rescue|storage|vendor)_interface$/;
-const macPattern = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 function refuse(where: string, reason: string, remedy: string): never {
@@ -86,8 +86,8 @@ function numberOf(entry: Record<string, unknown>, key: string, where: string): n
 }
 
 function macOf(value: unknown, where: string): string {
-  const mac = typeof value === 'string' ? value.trim().toLowerCase().replaceAll('-', ':') : '';
-  if (!macPattern.test(mac))
+  const mac = typeof value === 'string' ? readMac(value) : null;
+  if (mac === null)
     return refuse(
       where,
       `${shown(value)} is no MAC address.`,

@@ -7,7 +7,8 @@ import { requireIdle } from './busy.ts';
 import { isUuid, uniquely } from './enrolment.ts';
 import { dropPort } from './farewell.ts';
 import type { Ground } from './ground.ts';
-import type { JsonObject, Port } from './node.ts';
+import { readMac } from './mac.ts';
+import type { JsonObject, Node, Port } from './node.ts';
 import { nodeByName, nodeByUuid } from './store/nodes.ts';
 import { insertPort, type PortPatch, patchPort, portByUuid } from './store/ports.ts';
 
@@ -33,7 +34,17 @@ export interface NodePorts {
   remove(context: Context, uuid: string, tx: Tx): Promise<void>;
 }
 
-const macPattern = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/;
+/** @throws Fault `node-busy`, `node-state-forbids` where the node works with the port */
+export async function requireSpared(ground: Ground, node: Node, port: Port): Promise<void> {
+  await requireIdle(ground, node.uuid);
+  if (node.provisionState === 'active' && !node.maintenance)
+    throw fault('node-state-forbids', {
+      node: node.uuid,
+      action: `robbed of its port ${port.address}`,
+      state: node.provisionState,
+      remedy: 'Take the node back first, or set maintenance.',
+    });
+}
 
 export function createNodePorts(ground: Ground): NodePorts {
   const { db } = ground.house;
@@ -46,9 +57,8 @@ export function createNodePorts(ground: Ground): NodePorts {
     return port;
   }
   async function patchOf({ address, node, ...rest }: Partial<NodePortFields>): Promise<PortPatch> {
-    const mac = address?.toLowerCase().replaceAll('-', ':');
-    if (mac !== undefined && !macPattern.test(mac))
-      throw fault('bad-request', { reason: `Expected valid MAC address for address: ${address}.` });
+    const mac = address === undefined ? undefined : readMac(address);
+    if (mac === null) throw fault('bad-request', { reason: `Expected valid MAC address for address: ${address}.` });
     const found =
       node === undefined
         ? undefined
@@ -77,15 +87,8 @@ export function createNodePorts(ground: Ground): NodePorts {
     async remove(context, uuid, tx) {
       mayChange(context, 'delete');
       const port = await find(uuid);
-      await requireIdle(ground, port.nodeUuid);
       const node = await nodeByUuid(db, port.nodeUuid);
-      if (node?.provisionState === 'active' && !node.maintenance)
-        throw fault('node-state-forbids', {
-          node: node.uuid,
-          action: `robbed of its port ${port.address}`,
-          state: node.provisionState,
-          remedy: 'Take the node back first, or set maintenance.',
-        });
+      if (node) await requireSpared(ground, node, port);
       await dropPort(ground, tx, port);
     },
   };

@@ -198,7 +198,7 @@ export function createCompute(house: House, deps: ComputeDeps & { authenticate: 
       await db.transaction((tx) => desk.setStatus(tx, server, server.status, 'deleting'));
       const running = await operations.activity(serverSubject(server.id));
       if (!running) return startDelete(server);
-      // A build ends first; `server.status` with task `deleting` from its end starts the deletion (see start()).
+      // A build or a rebuild ends first; `server.status` with task `deleting` from its end starts the deletion (see start()).
       if (running.kind !== remove.kind)
         await operations.cancel(serverSubject(server.id), 'the server is to be deleted');
     },

@@ -1,7 +1,7 @@
 /** Security groups, segments and trunks: Neutron's rules over HTTP, and the stock client's own commands. */
-import { execFile } from 'node:child_process';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
+import { stockShell } from '../../test/setup/stock-client.ts';
 import { createWorld } from '../../test/setup/world.ts';
 import { fault } from '../core/errors/index.ts';
 import { createApi, listen } from '../core/http/index.ts';
@@ -229,21 +229,7 @@ it('is what the stock client’s commands expect', async () => {
     'security group delete www',
     'security group list -f value -c Name',
   ];
-  const text = await new Promise<string>((resolve) => {
-    const env = {
-      PATH: process.env.PATH ?? '',
-      OS_AUTH_URL: `${base}/identity/v3`,
-      OS_USERNAME: 'admin',
-      OS_PASSWORD: 'secret',
-      OS_PROJECT_NAME: 'admin',
-      OS_USER_DOMAIN_ID: 'default',
-      OS_PROJECT_DOMAIN_ID: 'default',
-      OS_IDENTITY_API_VERSION: '3',
-    };
-    // One process for all: most of a command's time is Python's start.
-    const child = execFile('/usr/bin/openstack', [], { env }, (_error, stdout, stderr) => resolve(stdout + stderr));
-    child.stdin?.end(`${commands.join('\n')}\n`);
-  });
+  const text = await stockShell({ url: base, password: 'secret' }, commands);
   expect(text).not.toMatch(/exception|traceback|error|not found|could not/i);
   expect(text).toContain('"Port Range": "80:81"');
   expect(text).toMatch(/"name": "www"/);

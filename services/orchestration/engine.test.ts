@@ -205,4 +205,44 @@ describe('a stack', () => {
     expect((await resources('s')).s?.physical_id).toBe(server);
     expect((await resources('s')).t?.status).toBe('COMPLETE');
   });
+
+  it('writes another image to the server that is there; where that fails, the old image comes back with the roll-back', async () => {
+    const { orchestration, context, rest, world, outside, finish, resources } = await open({ builds: 'when told' });
+    const template = (image: string) =>
+      hot({ s: { type: 'OS::Nova::Server', properties: { image, flavor: 'baremetal' } } });
+    await orchestration.createStack(context, 's', { template: template('lab') });
+    await world.heard('resource.waiting');
+    const id = [...outside.servers.keys()][0] ?? '';
+    finish(id);
+    expect(await rest('s')).toBe('CREATE_COMPLETE');
+    let [asked, count] = [() => {}, 0];
+    world.recorder.subscribe(({ kind, data }) => {
+      if (kind !== 'server.status' || (data as { to: string }).to !== 'REBUILD') return;
+      count += 1;
+      asked();
+    });
+    /** Resolves when it is being rebuilt for the nth time. */
+    const rebuilt = async (n: number, image: string) => {
+      while (count < n) await new Promise<void>((resolve) => (asked = resolve));
+      expect(outside.servers.get(id)).toMatchObject({ image_id: image, status: 'REBUILD' });
+    };
+    await orchestration.updateStack(context, 's', { template: template('debian'), disableRollback: false });
+    await rebuilt(1, 'debian');
+    finish(id, 'ERROR', 'the disk is too small');
+    await rebuilt(2, 'lab');
+    finish(id);
+    expect(await rest('s')).toBe('ROLLBACK_COMPLETE');
+    expect([...outside.servers.values()]).toMatchObject([{ id, image_id: 'lab', status: 'ACTIVE' }]);
+    await orchestration.updateStack(context, 's', { template: template('debian'), disableRollback: true });
+    await rebuilt(3, 'debian');
+    finish(id, 'ERROR', 'the disk is too small');
+    expect(await rest('s')).toBe('UPDATE_FAILED');
+    expect((await resources('s')).s?.reason).toContain('the disk is too small');
+    // The same once more is another attempt on the same node.
+    await orchestration.updateStack(context, 's', { template: template('debian') });
+    await rebuilt(4, 'debian');
+    finish(id);
+    expect(await rest('s')).toBe('UPDATE_COMPLETE');
+    expect([...outside.servers.keys()]).toEqual([id]);
+  });
 });

@@ -131,6 +131,7 @@ export function stage(
       };
       tx?.afterCommit(() => {
         outside.servers.set(id, again);
+        tell(id, 'REBUILD');
         if (options.builds !== 'when told') setImmediate(() => finish(id));
       });
       return again;

@@ -1,4 +1,5 @@
 /** The stock `openstack` client, as an operator runs it who has exported the variables of one cloud and nothing else. */
+import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { runStock } from './stock-process.ts';
 
@@ -18,19 +19,31 @@ export interface StockClient {
   refused(...args: string[]): Promise<string>;
 }
 
-export function stockClient({ url, password, cwd }: StockClientOptions): StockClient {
-  const env = {
-    PATH: '/usr/bin:/bin',
-    HOME: '/nonexistent',
-    OS_AUTH_URL: `${url}/identity/v3`,
-    OS_IDENTITY_API_VERSION: '3',
-    OS_USERNAME: 'admin',
-    OS_PASSWORD: password,
-    OS_PROJECT_NAME: 'admin',
-    OS_USER_DOMAIN_NAME: 'Default',
-    OS_PROJECT_DOMAIN_NAME: 'Default',
-    OS_REGION_NAME: 'RegionOne',
-  };
+const environment = ({ url, password }: StockClientOptions) => ({
+  PATH: '/usr/bin:/bin',
+  HOME: '/nonexistent',
+  OS_AUTH_URL: `${url}/identity/v3`,
+  OS_IDENTITY_API_VERSION: '3',
+  OS_USERNAME: 'admin',
+  OS_PASSWORD: password,
+  OS_PROJECT_NAME: 'admin',
+  OS_USER_DOMAIN_NAME: 'Default',
+  OS_PROJECT_DOMAIN_NAME: 'Default',
+  OS_REGION_NAME: 'RegionOne',
+});
+
+/** Commands one after the other in the client's own shell, which goes on after one that fails; all that they said. */
+export function stockShell(options: StockClientOptions, commands: readonly string[]): Promise<string> {
+  return new Promise((resolve) => {
+    const at = { env: environment(options), cwd: options.cwd ?? tmpdir() };
+    const child = execFile('/usr/bin/openstack', [], at, (_error, stdout, stderr) => resolve(stdout + stderr));
+    child.stdin?.end(`${commands.join('\n')}\n`);
+  });
+}
+
+export function stockClient(options: StockClientOptions): StockClient {
+  const { cwd } = options;
+  const env = environment(options);
   const openstack = async (...args: string[]): Promise<string> =>
     (await runStock(args, { env, cwd: cwd ?? tmpdir() })).stdout;
   return {

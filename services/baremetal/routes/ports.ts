@@ -7,7 +7,9 @@ import { requireIdle } from '../busy.ts';
 import { isNodeName, isUuid, uniquely } from '../enrolment.ts';
 import { dropPort } from '../farewell.ts';
 import type { Rooms } from '../index.ts';
+import { readMac } from '../mac.ts';
 import type { JsonObject, Port } from '../node.ts';
+import { requireSpared } from '../node-ports.ts';
 import { applyPatch, python, readPatch } from '../patch.ts';
 import { nodeByUuid } from '../store/nodes.ts';
 import { insertPort, listPorts, type PortPatch, patchPort, portByName, portByUuid } from '../store/ports.ts';
@@ -41,7 +43,6 @@ const portFields: readonly PortField[] = (
   ] as [string, number, (port: Port) => unknown][]
 ).map(([name, since, read]) => ({ name, since, read }));
 
-const macPattern = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/;
 const writable = [
   'address',
   'extra',
@@ -71,8 +72,8 @@ function portPatchOf(body: Record<string, unknown>): PortPatch {
   for (const [name, value] of Object.entries(body)) {
     switch (name) {
       case 'address': {
-        const mac = String(value).toLowerCase().replaceAll('-', ':');
-        if (!macPattern.test(mac)) throw refuse(`Expected valid MAC address for address: ${value}`);
+        const mac = readMac(String(value));
+        if (mac === null) throw refuse(`Expected valid MAC address for address: ${value}`);
         patch.address = mac;
         break;
       }
@@ -251,14 +252,7 @@ export function portRoutes(api: Api, rooms: Rooms, v: string): void {
   api.delete(`${v}/ports/:port`, async (request, reply) => {
     const { port, node } = await named(request);
     requireWrite(request.context, 'baremetal:port:delete', node);
-    await requireIdle(ground, node.uuid);
-    if (node.provisionState === 'active' && !node.maintenance)
-      throw fault('node-state-forbids', {
-        node: node.uuid,
-        action: `robbed of its port ${port.address}`,
-        state: node.provisionState,
-        remedy: 'Take the node back first, or set maintenance.',
-      });
+    await requireSpared(ground, node, port);
     await db.transaction((tx) => dropPort(ground, tx, port));
     return reply.code(204).send();
   });

@@ -29,7 +29,8 @@ function whole(name: string, value: string | undefined): number | undefined {
 /** The rows of services/lab/bmc-faults.ts, which is not loaded for a help text; held equal by lab.test.ts. */
 export const faultHelp = `Chances from 0 to 1: loss, duplicate, reorder, truncate, corrupt, noise (random packets), foreign (session ids),
 stale and leap (sequence numbers), stall (deaf for stallMs milliseconds, 10000), exhaust (log-ins that find no free session).
-Switches, on or off: deaf, sessionsFull. boot: honest, forgets or ignores a boot device that is set.
+Switches, on or off: deaf, sessionsFull. boot: honest, forgets or ignores a boot device that is set,
+ignores-once what is set for one boot, ignores-on what is set until a reset.
 Examples: \`lab fault node-1 loss=0.1 stall=0.01\`, \`lab fault node-1 boot=ignores\`, \`lab fault node-1 none\`.`;
 
 const known: readonly Firmware[] = ['bios', 'uefi', 'uefi-secure'];

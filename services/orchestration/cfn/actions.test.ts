@@ -1,13 +1,11 @@
 /** CFN's API for a user who signs: the stock client makes the key, and each action is asked as boto would ask it. */
-import { execFile } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
-import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import { openAgents } from '../../../test/setup/stack-agents.ts';
 import { atRest } from '../../../test/setup/stacks.ts';
+import { stockClient } from '../../../test/setup/stock-client.ts';
 import { signature } from '../software/signature.ts';
 
-const run = promisify(execFile);
 const template = (length: number) =>
   JSON.stringify({
     HeatTemplateFormatVersion: '2012-12-12',
@@ -20,18 +18,8 @@ const template = (length: number) =>
 async function signing() {
   const opened = await openAgents();
   const { base, cfnUrl } = opened;
-  const env = {
-    PATH: process.env.PATH ?? '',
-    OS_AUTH_URL: `${base}/identity/v3`,
-    OS_USERNAME: 'admin',
-    OS_PASSWORD: 'secret',
-    OS_PROJECT_NAME: 'admin',
-    OS_USER_DOMAIN_ID: 'default',
-    OS_PROJECT_DOMAIN_ID: 'default',
-    OS_IDENTITY_API_VERSION: '3',
-  };
-  const openstack = async (...words: string[]) =>
-    (await run('/usr/bin/openstack', ['ec2', 'credentials', ...words], { env })).stdout;
+  const stock = stockClient({ url: base, password: 'secret' });
+  const openstack = (...words: string[]) => stock.openstack('ec2', 'credentials', ...words);
   const key = JSON.parse(await openstack('create', '-f', 'json')) as { access: string; secret: string };
   const { host } = new URL(cfnUrl);
   async function ask(Action: string, more: Record<string, string> = {}, { method = 'GET', secret = key.secret } = {}) {

@@ -1,5 +1,4 @@
 /** Containers and objects: by the stock client, by Swift's API, and from templates. */
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +6,7 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { openAgents } from '../../../test/setup/stack-agents.ts';
 import { atRest } from '../../../test/setup/stacks.ts';
+import { stockShell } from '../../../test/setup/stock-client.ts';
 import { objectLimits } from './objects.ts';
 
 async function room() {
@@ -139,20 +139,7 @@ it('is what the stock client’s commands expect', async () => {
     'object delete box thing',
     'container delete box',
   ];
-  const env = {
-    PATH: process.env.PATH ?? '',
-    OS_AUTH_URL: `${base}/identity/v3`,
-    OS_USERNAME: 'admin',
-    OS_PASSWORD: 'secret',
-    OS_PROJECT_NAME: 'admin',
-    OS_USER_DOMAIN_ID: 'default',
-    OS_PROJECT_DOMAIN_ID: 'default',
-    OS_IDENTITY_API_VERSION: '3',
-  };
-  const text = await new Promise<string>((resolve) => {
-    const child = execFile('/usr/bin/openstack', [], { env }, (_error, stdout, stderr) => resolve(stdout + stderr));
-    child.stdin?.end(`${commands.join('\n')}\n`);
-  });
+  const text = await stockShell({ url: base, password: 'secret' }, commands);
   expect(text).not.toMatch(/exception|traceback|error|not found|conflict/i);
   expect(text).toMatch(/object_count *\| 0/);
   expect(text).toContain("colour='red'");

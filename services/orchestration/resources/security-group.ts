@@ -54,6 +54,14 @@ export async function settleRules(work: Work, groupId: string, wanted: readonly 
   }
 }
 
+/** Of AWS's type as well. */
+export const removeGroup: Handler['delete'] = (work) =>
+  unlessGone(work.desk.network.securityGroups.remove(work.context, work.physicalId ?? ''), 'security-group-not-found');
+
+export const checkGroup: Handler['check'] = async (work) => {
+  await work.desk.network.securityGroups.find(work.context, work.physicalId ?? '');
+};
+
 const described = ({ properties }: Work) => String(properties.description ?? '');
 
 export const securityGroup: Handler = {
@@ -81,14 +89,8 @@ export const securityGroup: Handler = {
     });
     return done;
   },
-  delete: (work) =>
-    unlessGone(
-      work.desk.network.securityGroups.remove(work.context, work.physicalId ?? ''),
-      'security-group-not-found',
-    ),
-  async check(work) {
-    await work.desk.network.securityGroups.find(work.context, work.physicalId ?? '');
-  },
+  delete: removeGroup,
+  check: checkGroup,
   async observe(work) {
     const { name, description } = await work.desk.network.securityGroups.find(work.context, work.physicalId ?? '');
     return { name, description };

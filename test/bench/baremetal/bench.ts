@@ -136,15 +136,26 @@ const newNode = (k: number): object => ({
   ...Object.fromEntries(fakes),
 });
 
-/** Asks for the verb on each node, and looks until every one has got there. */
+/** ms for a hundred nodes; both take seconds. */
+const provisionMs = 180_000;
+
+/** Asks for the verb on each node, and looks until every one has got there. @throws Error where one has not */
 async function provision(client: Client, ids: readonly string[], target: string, wanted: string): Promise<void> {
   await many(ids.length, connections, (k) => client.request('PUT', `/v1/nodes/${ids[k]}/states/provision`, { target }));
   const asked = new Set(ids);
+  const until = performance.now() + provisionMs;
   for (;;) {
-    const path = `/v1/nodes?limit=1000&fields=uuid,provision_state,last_error&provision_state=${wanted}`;
-    const answer = await client.request('GET', path);
-    const there: { uuid: string }[] = JSON.parse(answer.body.toString()).nodes;
-    if (there.filter(({ uuid }) => asked.has(uuid)).length === ids.length) return;
+    const answer = await client.request('GET', '/v1/nodes?limit=1000&fields=uuid,name,provision_state,last_error');
+    const all: { uuid: string; name: string; provision_state: string; last_error: string | null }[] = JSON.parse(
+      answer.body.toString(),
+    ).nodes;
+    const away = all.filter((node) => asked.has(node.uuid) && node.provision_state !== wanted);
+    const [first] = away;
+    if (!first) return;
+    if (performance.now() > until || first.provision_state.endsWith('failed'))
+      throw new Error(
+        `${away.length} nodes did not become ${wanted}: ${first.name} is ${first.provision_state}, ${first.last_error}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

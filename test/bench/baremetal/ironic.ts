@@ -126,14 +126,17 @@ export async function startIronic(port: number): Promise<Ironic> {
   }
 }
 
+const startMs = 120_000;
+
 /** The conductor registers its hardware types when it is ready. */
 async function answers(url: string, ended: Promise<void>, told: () => string): Promise<void> {
+  const until = performance.now() + startMs;
   let gone = false;
   void ended.then(() => {
     gone = true;
   });
   for (;;) {
-    if (gone) throw new Error(`ironic ended: ${told()}`);
+    if (gone || performance.now() > until) throw new Error(`ironic ${gone ? 'ended' : 'does not answer'}: ${told()}`);
     try {
       const text = await (await fetch(url)).text();
       if (text.includes('fake-hardware')) return;

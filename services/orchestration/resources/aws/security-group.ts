@@ -1,8 +1,7 @@
 /** AWS::EC2::SecurityGroup: as OS::Neutron::SecurityGroup, in AWS's words. */
 import { done, type Handler, type Work } from '../../engine/handler.ts';
 import type { Plain } from '../../model.ts';
-import { unlessGone } from '../gone.ts';
-import { type RuleWish, settleRules } from '../security-group.ts';
+import { checkGroup, type RuleWish, removeGroup, settleRules } from '../security-group.ts';
 
 interface AwsRule {
   IpProtocol?: string | null;
@@ -63,12 +62,6 @@ export const awsSecurityGroup: Handler = {
     });
     return done;
   },
-  delete: (work) =>
-    unlessGone(
-      work.desk.network.securityGroups.remove(work.context, work.physicalId ?? ''),
-      'security-group-not-found',
-    ),
-  async check(work) {
-    await work.desk.network.securityGroups.find(work.context, work.physicalId ?? '');
-  },
+  delete: removeGroup,
+  check: checkGroup,
 };
