@@ -5,7 +5,15 @@ import Type from 'typebox';
 import Value from 'typebox/value';
 import { isAdmin } from '../core/context.ts';
 import { type Fault, fault } from '../core/errors/index.ts';
-import { type Api, type Authenticate, baseUrl, errorsAs, type Routes, requireToken } from '../core/http/index.ts';
+import {
+  type Api,
+  type Authenticate,
+  baseUrl,
+  errorsAs,
+  type Routes,
+  requireToken,
+  requireWriter,
+} from '../core/http/index.ts';
 import type { Desk } from './desk.ts';
 import { flavorRoutes } from './flavor-routes.ts';
 import type { Compute } from './index.ts';
@@ -81,6 +89,7 @@ export function computeRoutes(desk: Desk, compute: Compute, authenticate: Authen
     await api.register(
       async (inside: Api) => {
         inside.addHook('onRequest', requireToken(authenticate));
+        inside.addHook('onRequest', requireWriter);
         serverRoutes(inside, desk, compute, base);
         flavorRoutes(inside, compute.flavors, base);
         keypairRoutes(inside, compute.keypairs);

@@ -17,3 +17,6 @@ export const systemContext = (requestId = 'req-system'): Context => ({
 });
 
 export const isAdmin = (context: Context): boolean => context.roles.includes('admin');
+
+/** Keystone's default roles: `reader` looks and changes nothing. */
+export const mayWrite = ({ roles }: Context): boolean => roles.includes('admin') || roles.includes('member');

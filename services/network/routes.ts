@@ -1,7 +1,15 @@
 /** Neutron v2.0 over HTTP: shapes and status codes. Mounted at /network; serves versions at / and /v2.0. */
 import type { FastifyRequest } from 'fastify';
 import { fault } from '../core/errors/index.ts';
-import { type Api, type Authenticate, baseUrl, errorsAs, type Routes, requireToken } from '../core/http/index.ts';
+import {
+  type Api,
+  type Authenticate,
+  baseUrl,
+  errorsAs,
+  type Routes,
+  requireToken,
+  requireWriter,
+} from '../core/http/index.ts';
 import { collection, required } from './collection.ts';
 import { networkNoun, portNoun, subnetNoun } from './dialect.ts';
 import { emptyCollections, errorTypes, extensions } from './extensions.ts';
@@ -54,6 +62,7 @@ export function createRoutes(deps: Deps): Routes {
       async (v2) => {
         const inner = v2 as unknown as Api;
         inner.addHook('onRequest', requireToken(deps.authenticate));
+        inner.addHook('onRequest', requireWriter);
         collection(inner, networkNoun, {
           ...networks,
           create: (context, fields) => networks.create(context, fields as NetworkFields),

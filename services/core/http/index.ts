@@ -9,7 +9,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type { Context } from '../context.ts';
+import { type Context, mayWrite } from '../context.ts';
 import { type Fault, fault, toFault } from '../errors/index.ts';
 
 declare module 'fastify' {
@@ -123,6 +123,15 @@ export function requireToken(authenticate: Authenticate) {
     if (typeof token !== 'string' || token === '') throw fault('unauthorized');
     request.context = await authenticate(token, request.id);
   };
+}
+
+const reads = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** An onRequest hook behind `requireToken`, for dialects in which every other method changes something. */
+export async function requireWriter(request: FastifyRequest): Promise<void> {
+  if (reads.has(request.method) || mayWrite(request.context)) return;
+  const action = `${request.method} ${request.url.split('?')[0]}`;
+  throw fault('forbidden', { action, roles: 'admin, member' });
 }
 
 /** The base that links carry: scheme, host and prefix, from --public-url or else the Host header. */

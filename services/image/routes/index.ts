@@ -1,7 +1,7 @@
 /** Glance v2 over HTTP, and our way to register an image that was built in chunks. */
 import type { FastifyRequest } from 'fastify';
 import type { Fault } from '../../core/errors/index.ts';
-import { type Api, baseUrl, errorsAs, type Routes, requireToken } from '../../core/http/index.ts';
+import { type Api, baseUrl, errorsAs, type Routes, requireToken, requireWriter } from '../../core/http/index.ts';
 import type { ImageDesk } from '../index.ts';
 import { chunkRoutes, objectRoutes } from './chunks.ts';
 import { dataRoutes } from './data.ts';
@@ -30,6 +30,7 @@ export function imageRoutes(desk: ImageDesk): Routes {
     await api.register(
       async (inside: Api) => {
         inside.addHook('onRequest', requireToken(desk.authenticate));
+        inside.addHook('onRequest', requireWriter);
         recordRoutes(inside, desk);
         memberRoutes(inside, desk);
         importRoutes(inside, desk);

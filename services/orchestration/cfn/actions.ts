@@ -1,5 +1,5 @@
 /** The actions of Heat's CFN API for a user who signs with a key of their own; names and order of elements are Heat's. */
-import { type Context, isAdmin } from '../../core/context.ts';
+import { type Context, mayWrite } from '../../core/context.ts';
 import { fault } from '../../core/errors/index.ts';
 import type { Desk } from '../desk.ts';
 import { openDefinition } from '../engine/definition.ts';
@@ -297,6 +297,6 @@ export async function act(asked: Asked): Promise<string> {
   if (name === undefined) throw cfnFault('MissingAction', 'The request is missing an action or operation parameter');
   const action = Object.hasOwn(actions, name) ? actions[name] : undefined;
   if (!action) throw cfnFault('InvalidAction', `The action ${name} is not one of ${Object.keys(actions).join(', ')}.`);
-  if (action.writes && !isAdmin(asked.context) && !asked.context.roles.includes('member')) throw fault('cfn-denied');
+  if (action.writes && !mayWrite(asked.context)) throw fault('cfn-denied');
   return write([`${name}Response`, [[`${name}Result`, await action.run(asked)]]]);
 }

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Context } from '../../core/context.ts';
-import { isAdmin } from '../../core/context.ts';
+import { isAdmin, mayWrite } from '../../core/context.ts';
 import type { Database, Tx } from '../../core/database/index.ts';
 import { fault } from '../../core/errors/index.ts';
 import * as store from '../store/objects.ts';
@@ -31,8 +31,7 @@ export function projectOf(context: Context, account: string, writes: boolean): s
   const project = account.replace(/^AUTH_/, '');
   if (!isAdmin(context) && project !== context.projectId)
     throw fault('forbidden', { action: `object:account ${account}`, roles: 'admin, or the project of that account' });
-  if (writes && !isAdmin(context) && !context.roles.includes('member'))
-    throw fault('forbidden', { action: 'object:write', roles: 'member or admin' });
+  if (writes && !mayWrite(context)) throw fault('forbidden', { action: 'object:write', roles: 'member or admin' });
   return project;
 }
 

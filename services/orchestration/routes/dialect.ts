@@ -1,6 +1,6 @@
 /** Heat's shapes: links, times, error bodies. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { isAdmin } from '../../core/context.ts';
+import { isAdmin, mayWrite } from '../../core/context.ts';
 import { type Fault, fault } from '../../core/errors/index.ts';
 import { baseUrl } from '../../core/http/index.ts';
 import type { Desk } from '../desk.ts';
@@ -212,11 +212,10 @@ export const detailedResource = (
 export async function mayUse(request: FastifyRequest): Promise<void> {
   const { context } = request;
   const { project } = request.params as { project?: string };
-  const admin = isAdmin(context);
-  if (project !== undefined && project !== context.projectId && !admin)
+  if (project !== undefined && project !== context.projectId && !isAdmin(context))
     throw fault('forbidden', { action: request.url.split('?')[0], roles: 'of the project in the path' });
   const reads = request.method === 'GET' || request.url.includes('/validate');
-  if (!reads && !admin && !context.roles.includes('member'))
+  if (!reads && !mayWrite(context))
     throw fault('forbidden', { action: request.url.split('?')[0], roles: 'admin, member' });
 }
 
