@@ -67,9 +67,14 @@ export function hookEnvironment(
     HOME: process.env.HOME ?? '/root',
     USER: process.env.USER ?? 'root',
     ARCH: definition.architecture ?? apt.architecture,
-    DIB_RELEASE: apt.release,
-    DIB_DISTRIBUTION_MIRROR: apt.sources[0]?.uri ?? '',
-    DIB_APT_SOURCES_CONF: sourcesConf(apt),
+    // Another distribution's elements have defaults of their own.
+    ...(apt.origin === 'elements'
+      ? {}
+      : {
+          DIB_RELEASE: apt.release,
+          DIB_DISTRIBUTION_MIRROR: apt.sources[0]?.uri ?? '',
+          DIB_APT_SOURCES_CONF: sourcesConf(apt),
+        }),
     DIB_OFFLINE: '',
     DIB_CHECKSUM: definition.checksum ? '1' : '0',
     DIB_DEBUG_TRACE: '0',

@@ -11,11 +11,26 @@ export interface AptSource {
   signedBy?: string;
 }
 
+/** The mirrors of a build. */
 export interface HostApt {
+  /** `ID` of os-release: debian, ubuntu ... */
+  distribution: string;
   release: string;
   architecture: string;
   sources: AptSource[];
   /** `Acquire::...` settings that a fetch from here needs (proxies), as lines of apt.conf. */
+  options: string[];
+  /** Who names the mirrors: the host's own apt; the caller, for the host's distribution; the elements with the caller's variables, for another distribution. */
+  origin: 'host' | 'caller' | 'elements';
+}
+
+/** What this machine is and what its apt knows. */
+export interface Host {
+  distribution: string;
+  /** Code name of its release; '' where os-release does not say. */
+  codename: string;
+  architecture: string;
+  stanzas: Record<string, string>[];
   options: string[];
 }
 
@@ -32,6 +47,11 @@ export function parseStanzas(text: string): Record<string, string>[] {
       return fields;
     })
     .filter((fields) => Object.keys(fields).length > 0);
+}
+
+/** The release itself first: what builds from nothing asks the first source. */
+function rankOf(suite: string, release: string): number {
+  return suite === release ? 0 : suite.endsWith('-updates') ? 1 : 2;
 }
 
 /** The sources of one Debian release (itself, its updates, its security suite) among everything the host's apt knows. */
@@ -52,32 +72,110 @@ export function sourcesOf(stanzas: readonly Record<string, string>[], release: s
     if (!source.components.includes(component)) source.components.push(component);
     sources.set(key, source);
   }
-  const rank = (suite: string): number => (suite === release ? 0 : suite.endsWith('-updates') ? 1 : 2);
-  return [...sources.values()].sort((a, b) => rank(a.suite) - rank(b.suite));
+  return [...sources.values()].sort((a, b) => rankOf(a.suite, release) - rankOf(b.suite, release));
 }
 
-/** Reads the host's own apt configuration. `release` is a Debian code name; without it the host's own. */
-export async function readHostApt(release?: string, architecture?: string): Promise<HostApt> {
+/** Reads the host's own apt configuration and os-release. */
+export async function readHost(): Promise<Host> {
   const [targets, config, native, os] = await Promise.all([
     runCommand('apt-get', ['indextargets', 'Created-By: Packages'], { capture: true }),
     runCommand('apt-config', ['dump'], { capture: true }),
     runCommand('dpkg', ['--print-architecture'], { capture: true }),
     readFile('/etc/os-release', 'utf8').catch(() => ''),
   ]);
-  const codename = release ?? /^VERSION_CODENAME=(.*)$/m.exec(os)?.[1]?.replaceAll('"', '').trim();
-  if (codename === undefined || codename === '') {
+  const field = (name: string): string =>
+    new RegExp(`^${name}=(.*)$`, 'm').exec(os)?.[1]?.replaceAll('"', '').trim() ?? '';
+  return {
+    distribution: field('ID') || 'debian',
+    codename: field('VERSION_CODENAME'),
+    architecture: native.trim(),
+    stanzas: parseStanzas(targets),
+    options: config.split('\n').filter((line) => /^Acquire::(https?|ftp)::(Proxy|Timeout|.*::Proxy)[^"]* "/.test(line)),
+  };
+}
+
+/** The host's own mirrors for its own distribution. `release` is a code name; without it the host's own. */
+export async function readHostApt(release?: string, architecture?: string): Promise<HostApt> {
+  return hostMirrors(await readHost(), release === undefined ? {} : { DIB_RELEASE: release }, architecture);
+}
+
+/** Lines of diskimage-builder's DIB_APT_SOURCES_CONF, `NAME:deb [options] URI SUITE COMPONENT ...`. */
+export function parseSourcesConf(text: string, release: string): AptSource[] {
+  const sources: AptSource[] = [];
+  for (const line of text.split('\n')) {
+    const match = /^[^:]*:\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s*(.*)$/.exec(line.trim());
+    if (match === null) continue;
+    const [, options = '', uri = '', suite = '', components = ''] = match;
+    const signedBy = /signed-by=(\/\S+)/.exec(options)?.[1];
+    sources.push({
+      uri,
+      suite,
+      components: components.split(/\s+/).filter(Boolean),
+      ...(signedBy === undefined ? {} : { signedBy }),
+    });
+  }
+  return sources.sort((a, b) => rankOf(a.suite, release) - rankOf(b.suite, release));
+}
+
+/** Components as the debootstrap element takes them: `main,contrib`. */
+const componentsOf = (text: string): string[] => text.split(/[,\s]+/).filter(Boolean);
+
+/**
+ * The mirrors of the host's own distribution: the host's apt, as far as the caller's variables (diskimage-builder's) say nothing else. A release that the host's apt does
+ * not know is looked for where its own release lies.
+ */
+export function hostMirrors(
+  host: Host,
+  caller: Readonly<Record<string, string>>,
+  architecture: string = host.architecture,
+): HostApt {
+  const release = caller.DIB_RELEASE || host.codename;
+  if (release === '')
     throw new BuildError('This machine does not say which Debian release it is (/etc/os-release): set DIB_RELEASE.');
-  }
-  const sources = sourcesOf(parseStanzas(targets), codename);
-  if (sources.length === 0) {
+  const known = sourcesOf(host.stanzas, release);
+  const near = known.length > 0 || host.codename === '' ? [] : sourcesOf(host.stanzas, host.codename);
+  const moved = near.map((each) => ({ ...each, suite: each.suite.replace(host.codename, release) }));
+  const mirror = caller.DIB_DEBIAN_DISTRIBUTION_MIRROR || caller.DIB_DISTRIBUTION_MIRROR || undefined;
+  const found = known.length > 0 ? known : moved;
+  const base =
+    found.length > 0 || mirror === undefined ? found : [{ uri: mirror, suite: release, components: ['main'] }];
+  const components = caller.DIB_DEBIAN_COMPONENTS;
+  const named = base.map((each) => ({
+    ...each,
+    // The security suite lies on a mirror of its own.
+    ...(mirror === undefined || each.suite.endsWith('-security') ? {} : { uri: mirror }),
+    ...(components === undefined ? {} : { components: componentsOf(components) }),
+  }));
+  const sources =
+    caller.DIB_APT_SOURCES_CONF === undefined ? named : parseSourcesConf(caller.DIB_APT_SOURCES_CONF, release);
+  if (sources.length === 0)
     throw new BuildError(
-      `This machine's apt knows no mirror of Debian "${codename}": add one to /etc/apt/sources.list, run "apt-get update", or set DIB_RELEASE.`,
+      `This machine's apt knows no mirror of Debian "${release}": add one to /etc/apt/sources.list, run "apt-get update", or set DIB_DISTRIBUTION_MIRROR.`,
     );
-  }
-  const options = config
-    .split('\n')
-    .filter((line) => /^Acquire::(https?|ftp)::(Proxy|Timeout|.*::Proxy)[^"]* "/.test(line));
-  return { release: codename, architecture: architecture ?? native.trim(), sources, options };
+  const own = known.length > 0 && mirror === undefined && caller.DIB_APT_SOURCES_CONF === undefined;
+  const { distribution, options } = host;
+  return { distribution, release, architecture, sources, options, origin: own ? 'host' : 'caller' };
+}
+
+/**
+ * The mirrors of another distribution than the host's, from the variables as the elements leave them: the caller's, or their own defaults. Elements that are not
+ * debootstrap's fetch in their own way and name no suites.
+ */
+export function elementMirrors(
+  host: Host,
+  settled: Readonly<Record<string, string>>,
+  debootstrap: boolean,
+  architecture: string = host.architecture,
+): HostApt {
+  const distribution = settled.DISTRO_NAME ?? 'unknown';
+  const release = settled.DIB_RELEASE || distribution;
+  const uri = settled.DIB_DISTRIBUTION_MIRROR ?? '';
+  const components = componentsOf(settled.DIB_DEBIAN_COMPONENTS ?? 'main');
+  const suites = [release, ...componentsOf(settled.DIB_UBUNTU_MIRROR_DISTS ?? '').map((name) => `${release}-${name}`)];
+  const plain = uri === '' ? [] : suites.map((suite) => ({ uri, suite, components }));
+  const conf = settled.DIB_APT_SOURCES_CONF;
+  const sources = debootstrap ? (conf === undefined ? plain : parseSourcesConf(conf, release)) : [];
+  return { distribution, release, architecture, sources, options: host.options, origin: 'elements' };
 }
 
 /** sources.list lines. `keyring: true` names the host's key files, for a run outside the image. */

@@ -3,12 +3,13 @@ import { join, resolve } from 'node:path';
 import { cacheKey } from './cache.ts';
 import { HOUSE_ROOT, type ImageDefinition, type ImageType, SHIPPED_ELEMENTS } from './definition.ts';
 import { requestedElements } from './dib-options.ts';
-import { callerEnvironment } from './environment.ts';
+import { callerEnvironment, hookEnvironment } from './environment.ts';
 import { digestPaths } from './hooks.ts';
-import { type HostApt, readHostApt, sourceLines } from './host-apt.ts';
+import { type HostApt, readHost, sourceLines } from './host-apt.ts';
 import { chooseLayout, type Layout } from './layout.ts';
 import { type Lock, readLock } from './lock.ts';
 import { checkMachine } from './machine.ts';
+import { chooseMirrors } from './mirrors.ts';
 import type { OnProgress } from './progress.ts';
 import { type Element, findElements, resolveElements } from './resolve.ts';
 import { hasUpstream, UPSTREAM_ELEMENTS } from './upstream.ts';
@@ -79,8 +80,18 @@ export async function prepare(options: BuildOptions): Promise<Prepared> {
   const elementsPath = [...(options.elementsPath ?? []).map((each) => resolve(directory, each)), SHIPPED_ELEMENTS];
   if (await hasUpstream()) elementsPath.push(UPSTREAM_ELEMENTS);
   const environment = { ...callerEnvironment(), ...definition.environment };
-  const apt = await readHostApt(environment.DIB_RELEASE, definition.architecture);
-  const elements = resolveElements(requestedElements(definition, apt.architecture), await findElements(elementsPath));
+  const host = await readHost();
+  const architecture = definition.architecture ?? host.architecture;
+  const elements = resolveElements(requestedElements(definition, architecture), await findElements(elementsPath));
+  const apt = await chooseMirrors({
+    host,
+    elements,
+    environment,
+    architecture,
+    cache,
+    start: (mirrors, places) => hookEnvironment(definition, elements, elementsPath, mirrors, places, epoch),
+    signal: options.signal,
+  });
   const lock = options.lock === undefined ? undefined : await readLock(options.lock);
   const mirrorDigest = cacheKey(options.mirrorDigest ?? '', lock === undefined ? '' : JSON.stringify(lock));
   const layout = await chooseLayout(definition, elements, environment, apt.architecture);

@@ -12,6 +12,7 @@ import { initramfsInputs } from './initramfs-inputs.ts';
 import { Layering, type StepRecord } from './layering.ts';
 import { type Layout, layoutEnvironment } from './layout.ts';
 import type { LockedMirror } from './locked-mirror.ts';
+import { checkMirror } from './mirrors.ts';
 import { orderHooks } from './order.ts';
 import { type PackagePlan, type PackageRequest, planPackages } from './package-installs.ts';
 import {
@@ -267,6 +268,8 @@ export class TreeBuilder {
           ...context,
           environment: { ...context.environment, TMP_MOUNT_PATH: target, TARGET_ROOT: target },
         };
+        if (this.#options.locked === undefined)
+          await checkMirror(this.#options.apt, this.#options.elements, this.#settled, this.#options.work);
         await this.#withMirror(context.room, target, () => runPhase(own, 'root.d'));
         const filled = (await readdir(target)).filter((name) => name !== 'lost+found' && name !== 'tmp');
         if (filled.length === 0)
