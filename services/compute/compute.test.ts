@@ -23,6 +23,7 @@ const other = { id: '22222222-2222-4222-8222-222222222222', name: 'other', statu
 const ca = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
 
 async function tenant(world: World, rack: Rack = createRack(['n1', 'n2'])) {
+  rack.changed = (server) => world.operations.wake(serverSubject(server));
   const network = createNetwork(world, { authenticate: async () => world.context });
   await network.ensureProvisioning({
     name: 'ctlplane',
@@ -275,8 +276,6 @@ for (const [kind, make] of [
     async stage(world, played, outside, number) {
       const rack = (outside.get('rack') as Rack | undefined) ?? createRack(['n1']);
       outside.set('rack', rack);
-      const { compute, deps } = await tenant(world, rack);
-      life.enter(createDesk(world, deps));
       const serverId = () => String(outside.get('server'));
       if (kind !== 'build' && number === 1) {
         const quiet = await createWorld({ databaseUrl: world.databaseUrl, keep: true, owner: 'before' });
@@ -286,6 +285,8 @@ for (const [kind, make] of [
         await ended(quiet, serverId());
         await quiet.close();
       }
+      const { compute, deps } = await tenant(world, rack);
+      life.enter(createDesk(world, deps));
       world.operations.register(played);
       return {
         async start() {

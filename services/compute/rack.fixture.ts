@@ -9,6 +9,8 @@ export interface Rack {
   readonly requests: DeployRequest[];
   /** What the next deploys end in. */
   outcome: 'active' | 'deploy failed' | 'hangs';
+  /** Told of a node that has another state, with the server that it has or had: baremetal's events do it. */
+  changed(server: string): void;
 }
 
 export function createRack(names: readonly string[]): Rack {
@@ -24,11 +26,16 @@ export function createRack(names: readonly string[]): Rack {
       resourceClass: 'baremetal',
     } as Node);
   }
-  const change = (uuid: string, fields: Partial<Node>) => nodes.set(uuid, { ...(nodes.get(uuid) as Node), ...fields });
+  const change = (uuid: string, fields: Partial<Node>) => {
+    const before = nodes.get(uuid) as Node;
+    nodes.set(uuid, { ...before, ...fields });
+    if (before.instanceUuid) rack.changed(before.instanceUuid);
+  };
   const rack: Rack = {
     nodes,
     requests: [],
     outcome: 'active',
+    changed() {},
     baremetal: {
       async claim(_tx: unknown, wanted: { serverId: string }) {
         const mine = [...nodes.values()].find((node) => node.instanceUuid === wanted.serverId);
