@@ -22,12 +22,14 @@ export interface DoctorOptions {
   groups: readonly PackageGroup[];
   /** Address and prefix that the undercloud is to have on the interface; absent: the one that is there. */
   provisioningAddress?: string;
+  /** Further interfaces that nodes boot from: each is looked at as the first is. */
+  furtherInterfaces?: readonly { readonly interface: string; readonly address?: string }[];
   /** Who may answer DHCP there beside us; with mode `proxy` the server whose addresses we stand beside. */
   wire?: { readonly dhcp?: DhcpMode; readonly knownServers?: readonly string[] };
   /** Listens on the provisioning interface for who else answers there; needs root. */
   probeNetwork?: (device: string) => Promise<NetworkReport>;
-  /** Of an undercloud that runs: whether its own router advertisement is heard where its nodes boot. */
-  hearsItself?: () => Promise<SelfHearing>;
+  /** Of an undercloud that runs: whether its own router advertisement is heard there; undefined is its own choice of interface, as in a lab. */
+  hearsItself?: (device: string | undefined) => Promise<SelfHearing>;
 }
 
 export interface Check {

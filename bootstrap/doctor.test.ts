@@ -55,6 +55,28 @@ test('a foreign DHCP server blocks, a foreign router does not', async () => {
   expect(other['provisioning interface']?.remedy).toContain('ip address add 192.0.2.1/24 dev lo');
 });
 
+test('every provisioning interface is looked at, and named where there are several', async () => {
+  const asked: string[] = [];
+  const found = await findings({
+    provisioningInterface: 'lo',
+    provisioningAddress: '127.0.0.1/8',
+    furtherInterfaces: [{ interface: 'nosuch0' }, { interface: 'lo', address: '192.0.2.1/24' }],
+    hearsItself: async (device) => {
+      asked.push(device ?? '');
+      return device === 'lo' ? 'heard' : 'silent';
+    },
+  });
+  expect(asked).toEqual(['lo', 'nosuch0', 'lo']);
+  expect(found['router advertisement nosuch0']).toMatchObject({ ok: false, blocking: false });
+  expect(found['provisioning interface nosuch0']).toMatchObject({
+    ok: false,
+    finding: 'there is no interface nosuch0',
+  });
+  // The address of the first is not that of the last.
+  expect(found['provisioning interface lo']?.finding).toContain('lo does not have the address 192.0.2.1');
+  expect(found['router advertisement']).toBeUndefined();
+});
+
 test('a DHCP server beside which we are meant to stand is as it should be, unless it gives boot files', async () => {
   const theirs = { serverId: '127.0.0.9', source: '127.0.0.9', mac: null, offered: '127.0.0.200', bootFile: null };
   const of = async (dhcpServers: NetworkReport['dhcpServers'], wire: Parameters<typeof findings>[0]['wire']) =>

@@ -11,7 +11,7 @@ import { kernelChecks } from './kernel-checks.ts';
 import { missingPackages, type PackageGroup } from './packages.ts';
 import { clusterMajor, postgresqlPrograms } from './postgresql.ts';
 import { checkout, programPlace } from './program-place.ts';
-import { provisioningChecks } from './provisioning-checks.ts';
+import { eachInterface, provisioningChecks } from './provisioning-checks.ts';
 import { embeddedDatabaseUrl, embeddedRedisUrl } from './run-dir.ts';
 import { standing, systemdRuns, unitName } from './services.ts';
 import { checkReachable, findUser } from './user.ts';
@@ -144,7 +144,6 @@ const checks: readonly Check[] = [
     },
   },
   ...kernelChecks,
-  ...provisioningChecks,
 ];
 
 const refusal = (error: unknown) => {
@@ -180,14 +179,24 @@ function cannotListen(host: string, port: number): Promise<{ finding: string; re
 
 /** All at once: listening on the wire takes seconds, and nothing waits for another's finding. */
 export async function diagnose(options: DoctorOptions): Promise<Diagnosis[]> {
+  const interfaces = eachInterface(options);
+  // Of several the check's name says which is meant.
+  const nameOf = (check: Check, { provisioningInterface: device }: DoctorOptions) =>
+    interfaces.length > 1 ? `${check.name} ${device}` : check.name;
+  const wanted = [
+    ...checks.map((check) => ({ check, name: check.name, options })),
+    ...interfaces.flatMap((one) =>
+      provisioningChecks.map((check) => ({ check, name: nameOf(check, one), options: one })),
+    ),
+  ];
   return Promise.all(
-    checks
-      .filter((check) => !check.when || check.when(options))
-      .map(async (check) => {
+    wanted
+      .filter(({ check, options: its }) => !check.when || check.when(its))
+      .map(async ({ check, name, options: its }) => {
         const finding = await check
-          .run(options)
+          .run(its)
           .catch((error: Error) => ill(`could not be checked: ${error.message}`, 'Mend that first.', false));
-        return { check: check.name, ...finding };
+        return { check: name, ...finding };
       }),
   );
 }
@@ -218,14 +227,17 @@ export async function diagnoseState(stateDir: string, wish: DoctorWish): Promise
     lab,
     ...(config?.provisioning && { wire: config.provisioning }),
     ...(device && { provisioningInterface: device, probeNetwork: networkDoctor }),
-    ...(config?.provisioning && isServing(stateDir) && { hearsItself: () => ownHearing(config) }),
+    // Who asks about another interface asks about that one alone.
+    ...(device &&
+      device === config?.provisioning?.interface && { furtherInterfaces: config.provisioning.further ?? [] }),
+    ...(config?.provisioning && isServing(stateDir) && { hearsItself: (one) => ownHearing(config, one) }),
   });
 }
 
 /** Raw sockets are root's. */
 const isServing = (stateDir: string): boolean => process.getuid?.() === 0 && standing(stateDir).running;
 
-async function ownHearing({ provisioning, lab, stateDir }: Config): Promise<SelfHearing> {
+async function ownHearing({ provisioning, lab, stateDir }: Config, device?: string): Promise<SelfHearing> {
   const netns = lab ? (await import('../services/lab/index.ts')).labNetns(stateDir).file : undefined;
-  return hearsItself(provisioning?.interface ?? '', netns === undefined ? {} : { netns });
+  return hearsItself(device ?? provisioning?.interface ?? '', netns === undefined ? {} : { netns });
 }

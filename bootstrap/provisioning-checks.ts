@@ -1,4 +1,4 @@
-/** What may be wrong with the interface that nodes boot from. */
+/** What may be wrong with an interface that nodes boot from. */
 import { existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { type NetworkReport, plainIpv6 } from '../services/boot/index.ts';
@@ -92,8 +92,8 @@ export const provisioningChecks: readonly Check[] = [
   {
     name: 'router advertisement',
     when: ({ hearsItself }) => hearsItself !== undefined,
-    async run({ hearsItself }) {
-      const found = await hearsItself?.();
+    async run({ hearsItself, provisioningInterface }) {
+      const found = await hearsItself?.(provisioningInterface);
       if (found === 'heard') return well('iPXE’s router solicitations are answered: no stage of a boot waits for IPv6');
       if (found === 'no-carrier') return well('nothing is connected and switched on there now, so nobody asks');
       return found === 'no-ipv6'
@@ -110,3 +110,14 @@ export const provisioningChecks: readonly Check[] = [
     },
   },
 ];
+
+/** The options as each interface sees them. */
+export const eachInterface = ({ furtherInterfaces = [], ...options }: DoctorOptions): readonly DoctorOptions[] => {
+  const { provisioningAddress: _first, ...others } = options;
+  const further = furtherInterfaces.map(({ interface: device, address }) => ({
+    ...others,
+    provisioningInterface: device,
+    ...(address !== undefined && { provisioningAddress: address }),
+  }));
+  return [options, ...further];
+};
