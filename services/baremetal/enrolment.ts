@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Context } from '../core/context.ts';
 import type { Tx } from '../core/database/index.ts';
 import { fault } from '../core/errors/index.ts';
+import { isUuid } from '../core/uuid.ts';
 import { requireIdle } from './busy.ts';
 import { requireNode } from './change.ts';
 import { sealDriverInfo } from './driver-info.ts';
@@ -31,9 +32,6 @@ export interface NewNode {
   /** Further columns, checked by whoever hands them in. */
   readonly columns?: NodePatch;
 }
-
-const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-export const isUuid = (text: string): boolean => uuidPattern.test(text);
 
 /** A host name, as Ironic wants it: it goes into URLs, and must not look like a UUID. */
 const namePattern = /^[A-Za-z0-9._~-]{1,255}$/;

@@ -3,6 +3,7 @@
  * entry and the value at fault. The mapping is tripleo-common's (nodes.py), as far as this release has drivers.
  */
 import { fault } from '../core/errors/index.ts';
+import { isUuid } from '../core/uuid.ts';
 import { isSecretName } from './driver-info.ts';
 import { readMac } from './mac.ts';
 import type { JsonObject } from './node.ts';
@@ -49,7 +50,6 @@ const pmTypes: readonly PmType[] = [
 const nodesMax = 10_000;
 const interfaceKinds =
   /^(bios|boot|console|deploy|inspect|management|network|power|raid|rescue|storage|vendor)_interface$/;
-const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 function refuse(where: string, reason: string, remedy: string): never {
   throw fault('import-invalid', { where, reason, remedy });
@@ -197,7 +197,7 @@ function entryOf(item: unknown, index: number): EnvEntry {
   if (port !== null && (port < 1 || port > 65_535))
     return refuse(where, `pm_port is ${port}, no port number.`, 'Leave it out: the driver has a default.');
   const uuid = textOf(entry, 'uuid', where);
-  if (uuid !== null && !uuidPattern.test(uuid))
+  if (uuid !== null && !isUuid(uuid))
     return refuse(where, `uuid is ${shown(uuid)}, no UUID.`, 'Leave it out: one is made.');
   const driverInfo: Record<string, string | number> = {};
   for (const [key, to] of [

@@ -1,8 +1,8 @@
 /** What clients may write of a node: the body of POST and the document that PATCH works on, checked field by field. */
 import { fault } from '../core/errors/index.ts';
+import { isUuid } from '../core/uuid.ts';
 import { requireHardware } from './drivers.ts';
 import type { NewNode } from './enrolment.ts';
-import { isUuid } from './enrolment.ts';
 import type { InterfaceName, JsonObject } from './node.ts';
 import { fieldNamed } from './node-view.ts';
 import { applyPatch, type PatchStep, python } from './patch.ts';

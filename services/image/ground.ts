@@ -5,6 +5,7 @@ import { type Context, isAdmin } from '../core/context.ts';
 import { fault } from '../core/errors/index.ts';
 import type { House } from '../core/house.ts';
 import type { Authenticate } from '../core/http/index.ts';
+import { isUuid } from '../core/uuid.ts';
 import { type ChunkIndex, parseChunkIndex } from '../ipa/index.ts';
 import { type BlobStore, keys } from './blobs/index.ts';
 import { createLinks, type Links } from './links.ts';
@@ -90,12 +91,10 @@ export async function sees(ground: Ground, context: Context, image: Image): Prom
   return (await member(ground.house.db, image.id, context.projectId)) !== undefined;
 }
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
 /** By id or name; of several with one name the caller's own, else it is ambiguous. @throws Fault `image-not-found`, `image-ambiguous` */
 export async function find(ground: Ground, context: Context, key: string): Promise<Image> {
   const { db } = ground.house;
-  const byId = uuid.test(key) ? await store.image(db, key) : undefined;
+  const byId = isUuid(key) ? await store.image(db, key) : undefined;
   if (byId && (await sees(ground, context, byId))) return byId;
   const named: Image[] = [];
   // PostgreSQL takes no NUL, so nothing is named by one.

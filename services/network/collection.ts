@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Context } from '../core/context.ts';
 import { fault } from '../core/errors/index.ts';
 import type { Api } from '../core/http/index.ts';
+import { isUuid } from '../core/uuid.ts';
 import { type Noun, read, show } from './dialect.ts';
 import type { ListFilters } from './model.ts';
 import { pageOf, type Query } from './paging.ts';
@@ -18,8 +19,6 @@ export interface Rules<R> {
 }
 
 type Tagged = { readonly id: string; readonly tags: readonly string[] };
-
-const isId = (text: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
 
 /** @throws Fault `network-invalid` where a body has none of them */
 export function required<R>(noun: Noun<R>, fields: Record<string, unknown>, names: readonly string[]): unknown {
@@ -39,7 +38,7 @@ export function collection<R extends Tagged>(api: Api, noun: Noun<R>, rules: Rul
   };
   /** Only ids in paths, as Neutron: a client that has a name asks the list. */
   const idOf = (request: FastifyRequest<ById>): string => {
-    if (!isId(request.params.id))
+    if (!isUuid(request.params.id))
       throw fault(notFoundOf(noun.one.replaceAll('_', '-') as Kind), { id: request.params.id });
     return request.params.id.toLowerCase();
   };

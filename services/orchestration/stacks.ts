@@ -4,6 +4,7 @@ import { type Context, isAdmin } from '../core/context.ts';
 import type { Tx } from '../core/database/index.ts';
 import { fault, toFault } from '../core/errors/index.ts';
 import type { Operation } from '../core/operations/index.ts';
+import { isUuid } from '../core/uuid.ts';
 import type { Desk } from './desk.ts';
 import { adoptedLives } from './engine/adoption.ts';
 import { filesId, openDefinition, sealDefinition } from './engine/definition.ts';
@@ -78,7 +79,6 @@ export interface Stacks {
 }
 
 const nameRule = /^[a-zA-Z][\w.-]{0,254}$/;
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const identityOf = ({ id, name, project_id }: store.StackRow) => ({ id, name, project_id });
 const pendingOwner = (id: string): string => `stack ${id} pending`;
 
@@ -95,7 +95,7 @@ export function createStacks(desk: Desk): Stacks {
     const admin = isAdmin(context);
     // `name/id`, as clients write it.
     const key = idOrName.split('/').at(-1) ?? idOrName;
-    const byId = uuid.test(key) ? await store.stack(db, key) : undefined;
+    const byId = isUuid(key) ? await store.stack(db, key) : undefined;
     const mine = (row: store.StackRow) =>
       admin || row.project_id === context.projectId || (agents && row.user_project_id === context.projectId);
     if (byId && mine(byId)) return byId;

@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
+import { isUuid } from '../../core/uuid.ts';
 import {
   BOOT_TOKEN_HEADER,
   ProtocolError,
@@ -9,7 +10,6 @@ import {
   readInspectionCallback,
   readLookupQuery,
 } from '../../ipa/index.ts';
-import { isUuid } from '../enrolment.ts';
 import type { Rooms } from '../index.ts';
 import { continueInspection, heartbeat, lookup } from '../ramdisk.ts';
 import { record, refuse, requireRoute, speakIronic } from './dialect.ts';

@@ -2,8 +2,8 @@
 import type { FastifyRequest } from 'fastify';
 import { fault } from '../../core/errors/index.ts';
 import type { Api } from '../../core/http/index.ts';
+import { isUuid } from '../../core/uuid.ts';
 import { requireIdle } from '../busy.ts';
-import { isUuid } from '../enrolment.ts';
 import { nodeSubject } from '../ground.ts';
 import type { Rooms } from '../index.ts';
 import type { Node } from '../node.ts';

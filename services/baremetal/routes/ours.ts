@@ -1,7 +1,7 @@
 /** Beyond Ironic: importing an instackenv.json, what a node waits for, and what has happened to it. */
 import type { FastifyRequest } from 'fastify';
 import type { Api } from '../../core/http/index.ts';
-import { isUuid } from '../enrolment.ts';
+import { isUuid } from '../../core/uuid.ts';
 import type { Rooms } from '../index.ts';
 import { refuse, requireWrite, truth } from './dialect.ts';
 import { visibleNode } from './nodes.ts';

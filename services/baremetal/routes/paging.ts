@@ -1,6 +1,6 @@
 /** Ironic's pages: limit, marker, sort_key, sort_dir, and a `next` link that repeats the filters. */
 import type { FastifyRequest } from 'fastify';
-import { isUuid } from '../enrolment.ts';
+import { isUuid } from '../../core/uuid.ts';
 import { refuse } from './dialect.ts';
 
 export type Query = Readonly<Record<string, string | undefined>>;
