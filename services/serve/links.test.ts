@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ensureKeys } from '../../bootstrap/keys.ts';
 import { createWorld, type World } from '../../test/setup/world.ts';
+import { hearsItself } from '../boot/index.ts';
 import { statePaths } from '../core/config.ts';
 import { datagramFrom, datagramSocket, enterNamespace } from '../core/sockets.ts';
 import { BOOTREPLY, encodePacket, MESSAGE, OPTION } from '../dhcp/index.ts';
@@ -137,6 +138,13 @@ for (const { name, address, pool } of links)
     expect(JSON.parse(curl(name, `https://${us}:6385/baremetal/`))).toHaveProperty('default_version');
     expect(curl(name, '-o', '/dev/null', '-w', "'%{http_code}'", 'http://169.254.169.254/')).not.toBe('000');
   });
+
+it.each(links)('answers DNS and router solicitations on link $name', async ({ name }) => {
+  lease(name, true);
+  const said = inside(name, 'busybox', 'nslookup', '-type=a', 'undercloud.rack.test', us).toString();
+  expect(said).toMatch(new RegExp(`Name:\\s+undercloud\\.rack\\.test\\s+Address: ${us.replaceAll('.', '\\.')}`));
+  expect(await hearsItself(`wire-${name}`, { netns: `/run/netns/${server}` })).toBe('heard');
+});
 
 it('gives systems addresses of the range on their own link, and sets one aside that somebody has already', async () => {
   // Somebody has put the first address of the range on by hand.
