@@ -16,7 +16,7 @@ afterAll(async () => {
 describe('image definitions', () => {
   it('ships lab and debian', async () => {
     expect((await loadDefinition('lab')).elements).toContain('configuration-agent');
-    expect((await loadDefinition('debian')).elements).toContain('cloud-init');
+    expect((await loadDefinition('debian')).elements).toContain('slim-cloud-init');
   });
 
   it('fills in what is not said', () => {

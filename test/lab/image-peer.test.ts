@@ -3,7 +3,10 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { ensurePackages } from '../../bootstrap/packages.ts';
+import { SHIPPED_ELEMENTS } from '../../services/builder/definition.ts';
 import { buildImage, definitionOf, planImage, testImage, verifyImage } from '../../services/builder/index.ts';
+import { findElements } from '../../services/builder/resolve.ts';
+import { UPSTREAM_ELEMENTS } from '../../services/builder/upstream.ts';
 import { buildBoth } from '../conformance/images/build-both.ts';
 
 /** diskimage-builder's own elements: built by it and by us, compared, booted; then what a changed script costs. */
@@ -58,7 +61,9 @@ afterAll(async () => {
 
 describe('elements of diskimage-builder', () => {
   it('make the same tree here as there, and it boots', async () => {
-    const both = await buildBoth({ name: 'debian-minimal-vm', elements: ['debian-minimal', 'vm'] }, cache, ['raw']);
+    const both = await buildBoth({ name: 'debian-minimal-vm', elements: ['debian-minimal', 'vm'] }, cache, {
+      ours: ['raw'],
+    });
     expect(both.unexplained).toEqual([]);
     expect(both.packages).toEqual([]);
     expect(both.units).toEqual([]);
@@ -71,6 +76,14 @@ describe('elements of diskimage-builder', () => {
       timeoutSeconds: 180,
     });
     expect(boot).toMatchObject({ passed: true });
+  });
+});
+
+describe('elements of this project', () => {
+  it('take no name that diskimage-builder gives to one of its own', async () => {
+    const upstream = new Set((await findElements([UPSTREAM_ELEMENTS])).keys());
+    expect(upstream).toContain('debian-minimal');
+    expect([...(await findElements([SHIPPED_ELEMENTS])).keys()].filter((name) => upstream.has(name))).toEqual([]);
   });
 });
 
