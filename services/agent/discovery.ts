@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { JsonObject } from '../ipa/index.ts';
 import { reasonOf } from './failure.ts';
 import type { Hardware } from './hardware.ts';
-import type { LldpTlv } from './lldp.ts';
+import type { neighboursOf } from './lldp.ts';
 import type { UndercloudClient } from './undercloud-client.ts';
 
 export interface DiscoveryOptions {
@@ -16,7 +16,7 @@ export interface DiscoveryOptions {
   readonly url: string;
   /** How long switches are listened to. */
   readonly lldpSeconds: number;
-  readonly neighbours: (devices: readonly string[], seconds: number) => Promise<Map<string, LldpTlv[]>>;
+  readonly neighbours: typeof neighboursOf;
   readonly log: (line: string) => void;
   /** Between two tries to report, in ms. */
   readonly pauseMs?: number;
@@ -32,7 +32,7 @@ export async function discover(options: DiscoveryOptions): Promise<void> {
   const inventory = await hardware.inventory();
   const devices = inventory.interfaces.map(({ name }) => name);
   log(`nobody has enrolled this machine; listening ${options.lldpSeconds} s to the switches of ${devices.join(', ')}`);
-  const heard = await options.neighbours(devices, options.lldpSeconds);
+  const heard = await options.neighbours(devices, options.lldpSeconds, log);
   const report = {
     inventory: {
       ...inventory,

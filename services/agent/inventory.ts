@@ -4,6 +4,7 @@ import { arch, hostname, networkInterfaces } from 'node:os';
 import path from 'node:path';
 import type { Inventory, InventoryInterface } from '../ipa/index.ts';
 import type { Disk } from './hardware.ts';
+import { findKcs, readKcsLan } from './kcs.ts';
 import { findTool, runTool } from './tool.ts';
 
 /** A file of one value; null where it is missing, empty or unreadable (speed of a port that is down answers EINVAL). */
@@ -111,14 +112,18 @@ async function readCpu(root: string): Promise<Inventory['cpu']> {
   };
 }
 
-/** The BMC's own address over the local interface; 0.0.0.0 is what an unconfigured BMC says. */
+/** The BMC's own address, asked from inside: by the kernel's driver, else by registers that no driver has. */
 async function readBmc(root: string): Promise<{ address: string | null; mac: string | null }> {
   const none = { address: null, mac: null };
   const local = (await entries(path.join(root, 'dev'))).some((name) => /^ipmi\d/.test(name));
-  if (!local || !(await findTool('ipmitool'))) return none;
+  if (!local || !(await findTool('ipmitool'))) {
+    const folder = await findKcs(root);
+    return folder === null ? none : readKcsLan(folder).catch(() => none);
+  }
   const text = await runTool('ipmitool', ['lan', 'print'], 20_000).catch(() => '');
   const address = /^IP Address\s*:\s*(\d+\.\d+\.\d+\.\d+)\s*$/m.exec(text)?.[1];
   const mac = /^MAC Address\s*:\s*([0-9a-f:]{17})\s*$/im.exec(text)?.[1];
+  // 0.0.0.0 is what an unconfigured BMC says.
   return { address: address && address !== '0.0.0.0' ? address : null, mac: mac?.toLowerCase() ?? null };
 }
 

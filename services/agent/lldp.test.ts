@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { firstFrame, readLldp } from './lldp.ts';
+import { readLldp } from './lldp.ts';
 
 /** Chassis by MAC, port by name, TTL, system name, end: as a switch sends it. */
 const tlv = (type: number, value: Buffer) => {
@@ -37,15 +37,5 @@ describe('LLDP', () => {
       const some = readLldp(frame.subarray(0, length)) ?? [];
       expect(expected.slice(0, some.length)).toEqual(some);
     }
-  });
-
-  it('takes the first frame out of a pcap file', () => {
-    const header = Buffer.alloc(24);
-    header.writeUInt32LE(0xa1b2c3d4, 0);
-    const record = Buffer.alloc(16);
-    record.writeUInt32LE(frame.length, 8);
-    expect(firstFrame(Buffer.concat([header, record, frame]))?.equals(frame)).toBe(true);
-    expect(firstFrame(Buffer.concat([header, record, frame.subarray(0, 9)]))).toBeNull();
-    expect(firstFrame(header)).toBeNull();
   });
 });

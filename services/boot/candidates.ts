@@ -38,7 +38,8 @@ export interface CandidatesDeps {
   readonly network: Network;
   readonly enroller: Enroller;
   readonly policy: UnknownMachines;
-  readonly interface: string;
+  /** Where that machine boots: `br0`. */
+  readonly interfaceOf: (mac: string) => string;
   /** After a change that the board has to hear of. */
   readonly onChange: (mac: string) => void;
 }
@@ -111,7 +112,7 @@ export function createCandidates(deps: CandidatesDeps): Candidates {
     if (booting >= mostBooting) {
       recorder.emit(
         'boot.trouble',
-        { type: 'interface', id: deps.interface },
+        { type: 'interface', id: deps.interfaceOf(mac) },
         {
           text: `${mac} is not taken in for discovery: ${booting} machines are at it already. Accept or forget candidates (\`undercloud node discovered\`), or look for who invents MACs.`,
           count: 1,
@@ -207,7 +208,7 @@ export function createCandidates(deps: CandidatesDeps): Candidates {
           'boot.machine-discovered',
           { type: 'mac', id: row.mac ?? '' },
           {
-            text: `${what} (${row.mac}, ${cards}, ${bmc}) was discovered on ${deps.interface}: \`undercloud node accept ${row.id.slice(0, 8)}\` enrols it`,
+            text: `${what} (${row.mac}, ${cards}, ${bmc}) was discovered on ${deps.interfaceOf(row.mac ?? '')}: \`undercloud node accept ${row.id.slice(0, 8)}\` enrols it`,
             candidate: row.id,
             mac: row.mac ?? '',
             vendor: report.vendor,

@@ -14,15 +14,7 @@ import { fault } from '../core/errors/index.ts';
 import type { House } from '../core/house.ts';
 import type { Routes } from '../core/http/index.ts';
 import type { Wait } from '../core/operations/index.ts';
-import {
-  DhcpEngine,
-  type DhcpServing,
-  formatMac,
-  normaliseMac,
-  parseAddress,
-  parseCidr,
-  serveDhcp,
-} from '../dhcp/index.ts';
+import { DhcpEngine, type DhcpServing, formatAddress, formatMac, normaliseMac, serveDhcp } from '../dhcp/index.ts';
 import { ERROR_CODE, serveTftp, type TftpServing } from '../tftp/index.ts';
 import { createAddressProbe } from './address-probe.ts';
 import { startAdvertiser } from './advertiser.ts';
@@ -38,9 +30,10 @@ import { argumentsFor } from './kernel-arguments.ts';
 import { createLadder } from './ladder.ts';
 import { type Capturing, joinWatches, joinWires, type Watching } from './links.ts';
 import type { Wish } from './model.ts';
-import { createNames, serveNames } from './names.ts';
+import { serveNames } from './names.ts';
 import { neighbourMac } from './neighbour.ts';
 import { hearNews } from './news.ts';
+import { createNodeNames } from './node-names.ts';
 import { ramdiskPlace } from './ramdisk-place.ts';
 import { type BootRecord, clientClassOf, createRecord } from './record.ts';
 import { createRoutes } from './routes.ts';
@@ -81,6 +74,8 @@ export interface Boot {
 interface Live {
   readonly board: Board;
   readonly record: BootRecord;
+  /** The interface behind which that machine was given its address. */
+  readonly linkOf: (mac: string) => string | undefined;
   readonly wire: Capturing | null;
   readonly watch: Watching | null;
 }
@@ -115,7 +110,7 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     network,
     enroller: baremetal,
     policy: provisioning.unknownMachines ?? 'nothing',
-    interface: provisioning.interface,
+    interfaceOf: (mac) => live?.linkOf(mac) ?? provisioning.interface,
     onChange: (mac) => {
       live?.board.refresh([mac]).catch((error: Error) => trouble(`addresses could not be read: ${error.message}`));
     },
@@ -188,14 +183,9 @@ export function createBoot(house: House, deps: BootDeps): Boot {
       onTrouble: trouble,
       ...(deps.speed !== undefined && { speed: deps.speed }),
     });
-    const record = createRecord({
-      house,
-      board,
-      vigil,
-      isCandidate: (mac) => candidates.isOne(mac),
-      interface: provisioning.interface,
-      isProxy,
-    });
+    const recordOf = (device: string): BootRecord =>
+      createRecord({ house, board, vigil, isCandidate: (mac) => candidates.isOne(mac), interface: device, isProxy });
+    const record = recordOf(provisioning.interface);
     await Promise.all([board.load(), ladder.load(), candidates.load(), vigil.load()]);
     const news = baremetal.macs
       ? await hearNews({ db: house.db, clock, onMac: board.reread, onAll: board.load, onTrouble: trouble })
@@ -214,16 +204,24 @@ export function createBoot(house: House, deps: BootDeps): Boot {
         if (mac) ladder.cleared(mac);
       }),
     );
-    live = { board, record, wire: joinWires(wires.map(({ wire }) => wire)), watch };
+    live = {
+      board,
+      record,
+      linkOf: (mac) => engine.reservations.of(mac).map(({ address }) => linkOf(formatAddress(address)))[0],
+      wire: joinWires(wires.map(({ wire }) => wire)),
+      watch,
+    };
     for (const link of links) {
-      const dhcp = answerDhcp(link, engine, board, record, answers);
-      const tftp = answerTftp(link, board, record);
+      // Strangers and troubles are told of the wire that they were met on.
+      const its = link.interface === provisioning.interface ? record : recordOf(link.interface);
+      const dhcp = answerDhcp(link, engine, board, its, answers);
+      const tftp = answerTftp(link, board, its);
       endings.push(
         () => dhcp.stop(),
         () => tftp.stop(),
       );
       const { ra } = link.sockets;
-      const told = { onAnswered: record.solicited, onTrouble: record.trouble };
+      const told = { onAnswered: its.solicited, onTrouble: its.trouble };
       if (ra) endings.push(startAdvertiser({ fd: ra.fd, clock, ...told }));
     }
     for (const { wire } of wires) endings.push(() => wire.stop());
@@ -247,27 +245,8 @@ export function createBoot(house: House, deps: BootDeps): Boot {
     });
 
   function answerNames(cidrs: readonly string[], board: Board, record: BootRecord): (() => void)[] {
-    const ours = cidrs.flatMap((cidr) => parseCidr(cidr) ?? []);
     const onTrouble = (text: string) => record.trouble(text);
-    /** A deployed node's address goes by its server's name; its own is found by its cards. */
-    const ofNode = async (host: string): Promise<string | null> => {
-      const node = await baremetal.findNode(systemContext(), host).catch(() => null);
-      if (node?.name?.toLowerCase() !== host) return null;
-      for (const { address } of await baremetal.portsOf(node.uuid)) {
-        const held = await network.addressOf(address);
-        if (held) return held.ip;
-      }
-      return null;
-    };
-    const names = createNames({
-      domain: provisioning.domain ?? '',
-      isOurs: (address) => ours.some(({ mask, network }) => ((parseAddress(address) ?? 0) & mask) >>> 0 === network),
-      addressOf: async (host) =>
-        host === 'undercloud' ? provisioning.address : (board.addressOf(host) ?? (await ofNode(host))),
-      nameAt: (address) => (address === provisioning.address ? 'undercloud' : board.nameAt(address)),
-      forwarders: provisioning.nameservers ?? [],
-      onTrouble,
-    });
+    const names = createNodeNames({ provisioning, network, baremetal, board, cidrs, onTrouble });
     return links.flatMap(({ sockets: { dns, dnsTcp } }) =>
       dns ? [serveNames(names, dns, dnsTcp ?? null, onTrouble)] : [],
     );

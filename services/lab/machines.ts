@@ -4,6 +4,7 @@ import { BmcProcess } from './bmc.ts';
 import { applySettings, openControl } from './control.ts';
 import { type BmcKind, readDescription } from './description.ts';
 import { labLayout } from './layout.ts';
+import { speakLldp } from './lldp.ts';
 import { Machine } from './machine.ts';
 import { OwnBmcs } from './own-bmcs.ts';
 import { identify, isAlive, readRecord, removeRecord, writeRecord } from './processes.ts';
@@ -27,6 +28,7 @@ async function own(stateDir: string): Promise<void> {
   const machines = new Map<string, Machine>();
   const simulator = new BmcProcess(lab, log);
   const ours = new OwnBmcs(lab, log);
+  const bridge = speakLldp(log);
 
   const load = async (): Promise<void> => {
     const description = readDescription(stateDir);
@@ -39,6 +41,7 @@ async function own(stateDir: string): Promise<void> {
         machines.set(node.name, machine);
       }),
     );
+    bridge.speakTo(description.nodes);
     const kind: BmcKind = description.bmcs ?? 'ipmi_sim';
     // Both would want the same ports: the other kind goes first.
     if (kind === 'own') {
@@ -59,6 +62,7 @@ async function own(stateDir: string): Promise<void> {
   };
 
   const leave = async (): Promise<void> => {
+    bridge.stop();
     ours.stop();
     await simulator.stop();
     for (const machine of machines.values()) machine.release();

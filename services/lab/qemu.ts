@@ -100,7 +100,8 @@ function inBandArguments(node: LabNode): string[] {
   if (!node.inBand) return [];
   return [
     ...['-chardev', `socket,id=ipmi0,host=127.0.0.1,port=${inBandPort(node.index)},reconnect=2`],
-    ...['-device', 'ipmi-bmc-extern,id=bmc0,chardev=ipmi0', '-device', 'isa-ipmi-kcs,bmc=bmc0'],
+    // On PCI, not on ISA: the deploy ramdisk's kernel for virtual machines has no IPMI driver, and shows a PCI device's registers all the same.
+    ...['-device', 'ipmi-bmc-extern,id=bmc0,chardev=ipmi0', '-device', 'pci-ipmi-kcs,bmc=bmc0'],
   ];
 }
 

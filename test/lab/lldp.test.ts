@@ -1,4 +1,4 @@
-/** What a switch says is heard as the ramdisk hears it: by tcpdump, on a card that has carrier. */
+/** What a switch says is heard as the ramdisk hears it, on a card that has carrier. */
 import { execFile } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { join } from 'node:path';

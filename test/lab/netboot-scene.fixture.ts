@@ -70,7 +70,7 @@ export interface SceneOptions {
   /** Multiplies what is expected of machines of which nothing is known. */
   readonly speed?: number;
   /** The deploy ramdisk of this profile; default: one that says what it was given, and goes off. */
-  readonly ramdisk?: 'hardware';
+  readonly ramdisk?: 'lab' | 'hardware';
 }
 
 export async function netbootScene({ dhcp: mode, speed, ramdisk }: SceneOptions = {}): Promise<Scene> {

@@ -1,6 +1,6 @@
 /**
- * A machine that nobody has enrolled boots the real deploy ramdisk and becomes a candidate with its inventory, its BMC's address and the
- * switch port that it hangs on. The ramdisk is that for hardware: the lab's has neither a driver for BMCs nor tcpdump.
+ * A machine that nobody has enrolled boots the real deploy ramdisk, of either profile, and becomes a candidate with its inventory, its
+ * BMC's address and the switch port that it hangs on.
  */
 import { execFileSync } from 'node:child_process';
 import { closeSync } from 'node:fs';
@@ -9,9 +9,9 @@ import { expect, it, onTestFinished } from 'vitest';
 import { packetSocket, sendFrame } from '../../services/core/packet-socket.ts';
 import { enterNamespace } from '../../services/core/sockets.ts';
 import { serveInBand } from '../../services/lab/in-band.ts';
+import { lldpFrame } from '../../services/lab/lldp.ts';
 import { createVirtualBmc } from '../../services/lab/virtual-bmc.ts';
 import { virtualCommand } from '../../services/lab/virtual-bmc-commands.ts';
-import { lldpFrame } from '../lab/lldp-frame.fixture.ts';
 import { netbootScene, type Scene, stranger } from '../lab/netboot-scene.fixture.ts';
 
 const bmcAddress = '198.51.100.17';
@@ -55,8 +55,13 @@ interface Candidate {
   inventory?: { cpu: { count: number }; memory: { physical_mb: number }; disks: unknown[]; interfaces: unknown[] };
 }
 
-it('the ramdisk tells what it runs on', async () => {
-  const scene = await netbootScene({ ramdisk: 'hardware' });
+it.each([
+  // Asked by registers on PCI, since its kernel has no IPMI driver.
+  ['lab', 'pci-ipmi-kcs'],
+  // Asked by ipmitool and the kernel's driver, at the place where most servers have it.
+  ['hardware', 'isa-ipmi-kcs'],
+] as const)('the ramdisk %s tells what it runs on, its BMC behind %s', async (ramdisk, kcsDevice) => {
+  const scene = await netbootScene({ ramdisk });
   onTestFinished(() => scene.stop());
   const kcs = await inBandBmc(scene);
   switchSpeaks(scene, 'tap3');
@@ -74,7 +79,7 @@ it('the ramdisk tells what it runs on', async () => {
     more: [
       ...['-smbios', 'type=1,manufacturer=Maker,product=Model 7,serial=S-007'],
       ...['-chardev', `socket,id=ipmi0,path=${kcs},reconnect=2`, '-device', 'ipmi-bmc-extern,id=bmc0,chardev=ipmi0'],
-      ...['-device', 'isa-ipmi-kcs,bmc=bmc0'],
+      ...['-device', `${kcsDevice},bmc=bmc0`],
     ],
   });
   onTestFinished(() => machine.stop());

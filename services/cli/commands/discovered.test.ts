@@ -44,7 +44,7 @@ describe('machines that nobody has enrolled, from the command line', () => {
               ),
           },
           policy: 'discover',
-          interface: 'br0',
+          interfaceOf: () => 'br0',
           onChange: () => {},
         });
         api.register(
