@@ -5,6 +5,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { command } from './command.ts';
+import { hasDebianStore, withDebianStore } from './debian-store.ts';
 
 const api = ['openssl', 'ca-certificates', 'iproute2', 'ipxe', 'genisoimage'] as const;
 const database = ['postgresql'] as const;
@@ -108,10 +109,15 @@ export function installedIn(status: string): Set<string> {
 /** Another apt of the machine, or one that outlived a killed bootstrap, is waited for. */
 const lockSeconds = 600;
 
-/** Installs what is missing of the groups; returns the packages installed. */
+/**
+ * Installs what is missing of the groups; returns the packages installed. `store`: a directory into which a bundle's Debian packages may
+ * have been loaded. Then they are taken from there, and the mirrors are asked when it lacks something: whoever carries a bundle to a
+ * machine has no mirrors, or slow ones.
+ */
 export async function ensurePackages(
   groups: readonly PackageGroup[],
   onLine: (line: string) => void = () => {},
+  store?: string,
 ): Promise<string[]> {
   const missing = await missingPackages(groups);
   if (missing.length === 0) {
@@ -122,17 +128,33 @@ export async function ensurePackages(
   forbidServiceStarts();
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
   const options = ['-y', '-o', 'Dpkg::Use-Pty=0', '-o', `DPkg::Lock::Timeout=${lockSeconds}`];
-  const install = () =>
-    command('apt-get', ['install', '--no-install-recommends', ...options, ...missing], { env, onLine });
-  try {
-    await install().catch(async (error: Error) => {
+  const install = async (from: readonly string[], mend?: () => Promise<unknown>) => {
+    const words = ['install', '--no-install-recommends', ...options, ...from, ...missing];
+    await command('apt-get', words, { env, onLine }).catch(async (error: Error) => {
       // Killed in the middle, dpkg wants this first and says so.
       if (error.message.includes('dpkg --configure -a'))
         await command('dpkg', ['--configure', '-a', '--force-confdef'], { env, onLine });
-      // A fresh machine has no package lists, and an old one stale ones: ask for them only where the install needs it.
-      else await command('apt-get', ['update', '-q', ...options], { env, onLine });
-      await install();
+      else if (mend) await mend();
+      else throw error;
+      await command('apt-get', words, { env, onLine });
     });
+  };
+  // A fresh machine has no package lists, and an old one stale ones: ask for them only where the install needs it.
+  const fromMirrors = () => install([], () => command('apt-get', ['update', '-q', ...options], { env, onLine }));
+  const fromStore = (directory: string) => withDebianStore(directory, (from) => install(from));
+  try {
+    if (store === undefined || !hasDebianStore(store)) await fromMirrors();
+    else
+      await fromStore(store).catch(async (why: Error) => {
+        onLine(`${store} does not do: ${why.message}`);
+        await fromMirrors().catch((error: Error) => {
+          const [of, and] = [why, error].map(({ message }) => message.trim().replace(/[.\s]*$/, ''));
+          throw new Error(
+            `the packages of the bundle in ${store} do not do (${of}), and neither do the mirrors: ${and}`,
+            { cause: why },
+          );
+        });
+      });
   } finally {
     allowServiceStarts();
   }

@@ -1,7 +1,8 @@
 /** The deploy ramdisk: built by our own image pipeline, then put where the boot service serves it from. */
+import { createHash } from 'node:crypto';
 import { chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildRamdisk } from '../services/builder/index.ts';
+import { buildRamdisk, type RamdiskManifest, ramdiskKey } from '../services/builder/index.ts';
 import { statePaths } from '../services/core/config.ts';
 import type { Ids } from './user.ts';
 
@@ -18,6 +19,8 @@ const files = { kernel: 'kernel', initrd: 'ramdisk', 'manifest.json': 'manifest.
 /** Returns what it did, or nothing when the ramdisk that is there is the one that would be built. */
 export async function ensureRamdisk({ stateDir, profile, ids, say }: RamdiskWish): Promise<string | undefined> {
   const paths = statePaths(stateDir);
+  const place = join(paths.boot, 'ramdisk', profile);
+  if (isServed(place, await ramdiskKey({ profile }))) return undefined;
   const built = await buildRamdisk({
     profile,
     out: join(paths.cache, 'ramdisks'),
@@ -25,10 +28,6 @@ export async function ensureRamdisk({ stateDir, profile, ids, say }: RamdiskWish
     onProgress: (progress) =>
       say([progress.phase, progress.element, progress.script, progress.line].filter(Boolean).join(': ')),
   });
-  const place = join(paths.boot, 'ramdisk', profile);
-  const served = join(place, 'manifest.json');
-  const mine = join(built.directory, 'manifest.json');
-  if (existsSync(served) && readFileSync(served, 'utf8') === readFileSync(mine, 'utf8')) return undefined;
   mkdirSync(place, { recursive: true, mode: 0o755 });
   // The manifest goes last: with it the place is complete.
   for (const [from, to] of Object.entries(files)) {
@@ -37,4 +36,23 @@ export async function ensureRamdisk({ stateDir, profile, ids, say }: RamdiskWish
     renameSync(join(place, `${to}.new`), join(place, to));
   }
   return `profile ${profile}, ${(built.manifest.initrd.size / 1e6).toFixed(1)} MB`;
+}
+
+/** Whether the ramdisk that would be built is there: from an earlier run, or from a bundle, on a machine that could not build one. */
+function isServed(place: string, key: string): boolean {
+  const manifest = readManifest(join(place, 'manifest.json'));
+  if (manifest?.key !== key) return false;
+  const isWhole = (file: 'kernel' | 'initrd') => {
+    const at = join(place, files[file]);
+    return existsSync(at) && createHash('sha256').update(readFileSync(at)).digest('hex') === manifest[file].sha256;
+  };
+  return isWhole('kernel') && isWhole('initrd');
+}
+
+function readManifest(path: string): RamdiskManifest | null {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as RamdiskManifest;
+  } catch {
+    return null;
+  }
 }

@@ -17,6 +17,7 @@ import { readSecrets } from '../services/core/secrets.ts';
 import { createIdentity } from '../services/identity/index.ts';
 import { labNetworkUp } from '../services/lab/index.ts';
 import { cloudName, cloudsYaml } from './clouds.ts';
+import { debianStoreOf } from './debian-store.ts';
 import { diagnose } from './doctor.ts';
 import { imageStoreOf } from './image-store.ts';
 import { ensureKeys } from './keys.ts';
@@ -79,7 +80,7 @@ export function bootstrapSteps(options: BootstrapOptions): { steps: Step[]; summ
     {
       title: 'Install Debian packages',
       async run(say) {
-        const made = await ensurePackages(groups, say);
+        const made = await ensurePackages(groups, say, debianStoreOf(stateDir));
         return made.length > 0 ? `${made.length} packages` : undefined;
       },
     },

@@ -16,8 +16,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createBundle } from './create.ts';
+import { createBundle, type MadeBundle } from './create.ts';
 import { type BundleIndex, fingerprint, HEAD, sealed, TRAILER_BYTES } from './format.ts';
+import { programSource, unpackByHand } from './program.ts';
 import { openBundle } from './read.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'uc-bundle-'));
@@ -27,7 +28,7 @@ const signer = fingerprint(privateKey);
 const from = join(dir, 'from');
 const file = join(dir, 'all.bundle');
 const noise = randomBytes(3 << 20);
-let index: BundleIndex;
+let index: MadeBundle;
 
 beforeAll(async () => {
   mkdirSync(join(from, 'images', 'gold', 'objects'), { recursive: true });
@@ -37,13 +38,19 @@ beforeAll(async () => {
   writeFileSync(join(from, 'program', 'run'), '#!/bin/sh\necho here\n');
   chmodSync(join(from, 'program', 'run'), 0o755);
   symlinkSync('run', join(from, 'program', 'link'));
+  for (const name of ['needed', 'tester']) {
+    mkdirSync(join(from, 'program', 'node_modules', name), { recursive: true });
+    writeFileSync(join(from, 'program', 'node_modules', name, 'index.js'), '');
+  }
+  const packages = { 'node_modules/needed': {}, 'node_modules/tester': { dev: true } };
+  writeFileSync(join(from, 'program', 'package-lock.json'), JSON.stringify({ packages }));
   index = await createBundle({
     file,
     key: privateKey,
     version: null,
     made: 1,
     sources: [
-      { part: 'program', directory: join(from, 'program'), without: ['.git'] },
+      programSource(join(from, 'program')),
       { part: 'boot', directory: join(from, 'nothing') },
       { part: 'images', directory: join(from, 'images') },
     ],
@@ -56,7 +63,7 @@ const open = (path: string, who = signer) => openBundle(path, who, (by) => new E
 describe('a bundle', () => {
   it('brings back what went in, modes and links, and leaves out what is not wanted', async () => {
     expect(index.segments.map(({ part, files }) => [part, files])).toEqual([
-      ['program', 2],
+      ['program', 4],
       ['images', 1],
     ]);
     const to = join(dir, 'to');
@@ -64,7 +71,8 @@ describe('a bundle', () => {
     await bundle.verify();
     for (const segment of bundle.index.segments) await bundle.unpack(segment, join(to, segment.part));
     await bundle.close();
-    expect(readdirSync(join(to, 'program')).sort()).toEqual(['link', 'run']);
+    expect(readdirSync(join(to, 'program')).sort()).toEqual(['link', 'node_modules', 'package-lock.json', 'run']);
+    expect(readdirSync(join(to, 'program', 'node_modules'))).toEqual(['needed']);
     expect(statSync(join(to, 'program', 'run')).mode & 0o777).toBe(0o755);
     expect(readlinkSync(join(to, 'program', 'link'))).toBe('run');
     expect(readFileSync(join(to, 'images', 'gold', 'objects', 'one')).equals(noise)).toBe(true);
@@ -73,6 +81,14 @@ describe('a bundle', () => {
     for (const segment of again.index.segments) await again.unpack(segment, join(to, segment.part));
     await again.close();
     expect(readdirSync(join(to, 'images')).sort()).toEqual(['-n', 'gold']);
+  });
+
+  it('gives out its program by hand, where nothing but a bare Debian is there', () => {
+    const [program] = index.segments;
+    const place = join(dir, 'by-hand');
+    for (const line of unpackByHand(file, program!.length, place)) execFileSync('sh', ['-ec', line], { stdio: 'pipe' });
+    expect(execFileSync(join(place, 'run'), { encoding: 'utf8' })).toBe('here\n');
+    expect(execFileSync('sha256sum', [file], { encoding: 'utf8' }).split(' ')[0]).toBe(index.sha256);
   });
 
   it('is refused when it is cut short, lengthened, changed anywhere, or signed by somebody else', async () => {

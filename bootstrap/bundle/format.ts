@@ -1,5 +1,5 @@
 /**
- * A bundle: one file with all that a machine without a network needs. Segments, one a part, each a tar packed by zstd; then the index,
+ * A bundle: one file with all that a machine without a network needs. Segments, one a part, each a packed tar, the program first; then the index,
  * which names every segment by place, length and sha256; then a trailer of fixed length with the Ed25519 signature (RFC 8032) over the
  * index. So it is written in one pass, and read in bounded memory: trailer, index, signature, then each segment's checksum, and
  * only then is anything unpacked.
@@ -20,7 +20,7 @@ export const bundleParts = {
   boot: 'boot loaders and deploy ramdisks',
   images: 'built images with their manifests and signatures',
   packages: 'the builder’s package store',
-  debian: 'Debian packages of this machine’s apt cache',
+  debian: 'Debian packages that bootstrap installs, with all they depend on',
   elements: 'elements from elsewhere',
 } as const;
 export type BundlePart = keyof typeof bundleParts;
@@ -31,6 +31,8 @@ export interface Segment {
   offset: number;
   length: number;
   sha256: string;
+  /** Default: zstd. The program comes by gzip: a bare Debian, where it has to be unpacked by hand, knows no other. */
+  packing?: 'gzip' | 'zstd';
   files: number;
   /** Of the files, unpacked. */
   bytes: number;
@@ -110,7 +112,11 @@ export function openIndex(text: Buffer, trailer: Trailer): BundleIndex {
     throw new BundleError(`its format is ${JSON.stringify(index.format)}, and this program knows undercloud.bundle/1`);
   let at = HEAD.length;
   for (const segment of index.segments) {
-    const known = Object.hasOwn(bundleParts, segment.part) && /^[0-9a-f]{64}$/.test(segment.sha256);
+    const { packing = 'zstd' } = segment;
+    const known =
+      Object.hasOwn(bundleParts, segment.part) &&
+      /^[0-9a-f]{64}$/.test(segment.sha256) &&
+      ['gzip', 'zstd'].includes(packing);
     if (!known || segment.offset !== at || !Number.isSafeInteger(segment.length) || segment.length < 1)
       throw new BundleError(`its index names a segment ${JSON.stringify(segment.part)} that cannot be`);
     at += segment.length;

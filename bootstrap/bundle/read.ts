@@ -6,7 +6,7 @@ import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promi
 import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createZstdDecompress } from 'node:zlib';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
 import {
   BundleError,
   type BundleIndex,
@@ -103,7 +103,8 @@ async function unpack(file: FileHandle, segment: Segment, directory: string): Pr
     const ended = once(tar, 'close') as Promise<[number | null]>;
     ended.catch(() => {});
     const through = new Transform({ transform: (piece, _encoding, next) => next(null, piece) });
-    await pipeline(verified(file, segment), createZstdDecompress(), through, tar.stdin).catch(async (error: Error) => {
+    const unpacker = segment.packing === 'gzip' ? createGunzip() : createZstdDecompress();
+    await pipeline(verified(file, segment), unpacker, through, tar.stdin).catch(async (error: Error) => {
       if (error instanceof BundleError) throw error;
       const [code] = await ended;
       throw new BundleError(

@@ -24,6 +24,7 @@ export {
   buildRamdisk,
   type RamdiskManifest,
   type RamdiskOptions,
+  ramdiskKey,
   readRamdiskManifest,
 } from './ramdisk.ts';
 export { checkSignature, keyId, type Signature } from './signing.ts';

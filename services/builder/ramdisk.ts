@@ -18,7 +18,7 @@ import {
 import { HOUSE_ROOT } from './definition.ts';
 import { copyPrograms, linkUsr } from './elf.ts';
 import { copyTree, digestPaths } from './hooks.ts';
-import { type HostApt, readHostApt, sourceLines } from './host-apt.ts';
+import { type HostApt, readHost, readHostApt, sourceLines } from './host-apt.ts';
 import { loadOrder, moduleName, parseModulesDep, selectModules } from './modules.ts';
 import { BuildError, type OnProgress, type StageClock, type StageCost, stageClock } from './progress.ts';
 import { loadProfile, RAMDISK_ELEMENT, type RamdiskProfile } from './ramdisk-profile.ts';
@@ -37,6 +37,8 @@ export interface RamdiskOptions {
   signal?: AbortSignal;
   onProgress?: OnProgress;
 }
+
+type RamdiskInputs = Pick<RamdiskOptions, 'profile' | 'agent' | 'node'>;
 
 export interface RamdiskManifest {
   format: 'undercloud.ramdisk/1';
@@ -62,7 +64,7 @@ export interface BuiltRamdisk {
   unchanged: boolean;
 }
 
-const BUILDER = 'ramdisk/1';
+const BUILDER = 'ramdisk/2';
 const EPOCH = 1_760_000_000;
 const COMMAND_LINE = 'console=tty0 console=ttyS0,115200n8 net.ifnames=0 quiet';
 /** Loaded by the first process, before there is anything else. */
@@ -247,6 +249,27 @@ export async function readRamdiskManifest(directory: string): Promise<RamdiskMan
   }
 }
 
+/**
+ * What a ramdisk is made of. The mirrors are no part of it: one that came to a machine without any is the same ramdisk, and a mirror's
+ * newer kernel would not show in their names.
+ */
+export async function ramdiskKey({ profile, agent, node }: RamdiskInputs): Promise<string> {
+  return cacheKey(
+    BUILDER,
+    await digestPaths([
+      RAMDISK_ELEMENT,
+      ...['agent', 'ipa', 'builder'].map((name) => join(HOUSE_ROOT, 'services', name)),
+    ]),
+    JSON.stringify([
+      await loadProfile(profile),
+      process.env.DIB_RELEASE ?? (await readHost()).codename,
+      process.arch,
+      agent ?? '',
+      node ?? (await readFile(join(HOUSE_ROOT, 'package-lock.json'), 'utf8')),
+    ]),
+  );
+}
+
 /** Builds the deploy ramdisk of a profile, or finds that it is already there. */
 export async function buildRamdisk(options: RamdiskOptions): Promise<BuiltRamdisk> {
   const { onProgress = () => {}, useCache = true, signal } = options;
@@ -256,24 +279,12 @@ export async function buildRamdisk(options: RamdiskOptions): Promise<BuiltRamdis
   if (process.getuid?.() !== 0)
     throw new BuildError('Building a ramdisk needs root: run it as root (packages are unpacked with their owners).');
   const clock = stageClock(onProgress);
-  const apt = await readHostApt(process.env.DIB_RELEASE);
-  const key = cacheKey(
-    BUILDER,
-    await digestPaths([
-      RAMDISK_ELEMENT,
-      ...['agent', 'ipa', 'builder'].map((name) => join(HOUSE_ROOT, 'services', name)),
-    ]),
-    JSON.stringify([
-      profile,
-      sourceLines(apt),
-      options.agent ?? '',
-      options.node ?? (await readFile(join(HOUSE_ROOT, 'package-lock.json'), 'utf8')),
-    ]),
-  );
+  const key = await ramdiskKey(options);
   const directory = join(out, `ramdisk-${profile.name}`);
   const files = { directory, kernel: join(directory, 'kernel'), initrd: join(directory, 'initrd') };
   const previous = await readRamdiskManifest(directory);
   if (useCache && previous?.key === key) return { ...files, manifest: previous, unchanged: true };
+  const apt = await readHostApt(process.env.DIB_RELEASE);
   await mkdir(cache, { recursive: true });
   await sweepWork(cache);
   const work = await openWork(cache);

@@ -1,7 +1,7 @@
 /** `undercloud bundle`: all that a machine without a network needs, in one signed file. */
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import {
   BundleError,
@@ -9,11 +9,16 @@ import {
   type BundlePart,
   bundleParts,
   checkout,
+  debianStoreOf,
   fingerprint,
+  gatherDebian,
+  hasDebianStore,
   loadBundle,
-  missingFromCache,
   type OpenBundle,
   type PartSource,
+  packageGroups,
+  programSource,
+  unpackByHand,
 } from '../../../bootstrap/index.ts';
 import { statePaths } from '../../core/config.ts';
 import { fault } from '../../core/errors/index.ts';
@@ -23,6 +28,7 @@ import { action, type Session } from '../program.ts';
 
 const parts = Object.keys(bundleParts) as BundlePart[];
 const aptCache = '/var/cache/apt/archives';
+const defaultPlace = '/opt/undercloud';
 
 export function bundleCommands(program: Command): void {
   const bundle = program
@@ -56,7 +62,7 @@ function privateKey(path: string): KeyObject {
 function sourcesOf(session: Session, wanted: readonly BundlePart[], flags: CreateFlags): PartSource[] {
   const paths = statePaths(session.stateDir);
   const all: Record<BundlePart, PartSource | null> = {
-    program: { part: 'program', directory: checkout, without: ['.git'] },
+    program: programSource(checkout),
     boot: { part: 'boot', directory: paths.boot },
     images: {
       part: 'images',
@@ -64,10 +70,41 @@ function sourcesOf(session: Session, wanted: readonly BundlePart[], flags: Creat
       ...(flags.images && { entries: flags.images.split(',') }),
     },
     packages: { part: 'packages', directory: join(paths.cache, 'builder', 'apt') },
-    debian: { part: 'debian', directory: resolve(flags.debian ?? aptCache), without: ['lock', 'partial'] },
+    debian: { part: 'debian', directory: debianOf(session, flags) },
     elements: flags.elements ? { part: 'elements', directory: resolve(flags.elements) } : null,
   };
   return parts.flatMap((part) => (wanted.includes(part) ? (all[part] ?? []) : []));
+}
+
+const debianOf = (session: Session, { debian }: CreateFlags): string =>
+  debian === undefined ? debianStoreOf(session.stateDir) : resolve(debian);
+
+/** All that bootstrap and the image builder may install, of a lab too. */
+const bootstrapsOn = [
+  ...packageGroups.undercloud,
+  ...packageGroups.images,
+  ...packageGroups.elements,
+  ...packageGroups.lab,
+];
+
+async function gathered(session: Session, file: string, directory: string): Promise<void> {
+  const from = [aptCache, join(statePaths(session.stateDir).cache, 'builder', 'apt', 'archives')];
+  const packages = [...new Set<string>(bootstrapsOn)];
+  try {
+    const { packages: all, fetched } = await gatherDebian({ directory, packages, from });
+    session.output.progress(`✔ ${all} Debian packages, ${fetched} of them fetched now`, { packages: all, fetched });
+  } catch (error) {
+    const { message } = error as Error;
+    // On a machine that was itself made from a bundle there is no more than what came with that.
+    if (hasDebianStore(directory))
+      session.output.progress(`! Debian packages as they are in ${directory}: apt says ${message}`);
+    else
+      throw fault(
+        'bundle-not-made',
+        { file, reason: `Debian’s packages could not be gathered in ${directory}: ${message}` },
+        error,
+      );
+  }
 }
 
 interface CreateFlags {
@@ -85,7 +122,7 @@ function createCommand(bundle: Command): void {
     .option('--parts <list>', `of ${parts.join(', ')} (default: all that are there)`)
     .option('--images <list>', 'names of built images (default: all in the state’s cache)')
     .option('--elements <dir>', 'elements beside the shipped ones, which are part of the program')
-    .option('--debian <dir>', `Debian packages that bootstrap installs (default: ${aptCache})`)
+    .option('--debian <dir>', 'where Debian’s packages are gathered (default: in the state’s cache)')
     .option('--signing-key <file>', 'Ed25519 key in PEM (default: the undercloud’s)')
     .description('program, ramdisks, packages and images of this machine into one signed file')
     .action(
@@ -94,6 +131,7 @@ function createCommand(bundle: Command): void {
         const key = privateKey(flags.signingKey ?? statePaths(session.stateDir).signingKey);
         const { createBundle } = await loadBundle();
         const sources = sourcesOf(session, wanted, flags);
+        if (wanted.includes('debian')) await gathered(session, file, debianOf(session, flags));
         const made = await createBundle({
           file: resolve(file),
           sources,
@@ -105,21 +143,26 @@ function createCommand(bundle: Command): void {
         }).catch((error: Error) => {
           throw fault('bundle-not-made', { file, reason: error.message }, error);
         });
-        const cached = wanted.includes('debian') ? missingFromCache(resolve(flags.debian ?? aptCache)) : [];
         const result = {
           file: resolve(file),
           size: made.size,
+          sha256: made.sha256,
           fingerprint: fingerprint(key),
           segments: made.segments,
-          missing: cached,
         };
+        const program = made.segments.find(({ part }) => part === 'program');
         session.output.result(result, () => [
           ...segmentTable(made),
           '',
           `${bytes(made.size)} in ${file}, signed by ${result.fingerprint}`,
           'Whoever loads it has to be told that fingerprint by another way than the bundle.',
-          ...(cached.length > 0
-            ? [`${cached.length} Debian packages that bootstrap may need are not in it: ${cached.join(', ')}`]
+          ...(program
+            ? [
+                '',
+                'Where there is no program yet that could load it, compare the file’s sha256 and unpack one from it:',
+                `  echo '${made.sha256}  ${basename(file)}' | sha256sum -c`,
+                ...unpackByHand(basename(file), program.length, defaultPlace).map((line) => `  ${line}`),
+              ]
             : []),
         ]);
         return exitCodes.ok;
@@ -211,7 +254,7 @@ function loadCommand(bundle: Command): void {
     .argument('<file>', 'the bundle')
     .option(...trustOption)
     .option('--parts <list>', `of ${parts.join(', ')} (default: all that it holds)`)
-    .option('--program <dir>', 'where the program goes', '/opt/undercloud')
+    .option('--program <dir>', 'where the program goes', defaultPlace)
     .description('unpack a bundle into the state directory, before or after bootstrap; all of it is verified first')
     .action(
       action(async (session, file: string, flags: LoadFlags) => {
@@ -222,11 +265,15 @@ function loadCommand(bundle: Command): void {
           boot: paths.boot,
           images: join(paths.cache, 'images'),
           packages: join(paths.cache, 'builder', 'apt'),
-          debian: join(paths.cache, 'debian'),
+          debian: debianStoreOf(session.stateDir),
           elements: join(paths.cache, 'elements'),
         };
         const open = await opened(session, file, flags.trust);
-        const segments = open.index.segments.filter(({ part }) => wanted.includes(part));
+        // It was unpacked by hand, and is what runs here.
+        const isThere = places.program === checkout;
+        const segments = open.index.segments.filter(
+          ({ part }) => wanted.includes(part) && !(isThere && part === 'program'),
+        );
         try {
           // A running program is not replaced under itself.
           if (
@@ -237,6 +284,8 @@ function loadCommand(bundle: Command): void {
             throw fault('bundle-program-there', { directory: places.program });
           await open.verify();
           session.output.progress(`✔ whole, and signed by ${open.fingerprint}`);
+          if (isThere && wanted.includes('program'))
+            session.output.progress(`- program: the one in ${checkout} is what runs`);
           for (const segment of segments) {
             await open.unpack(segment, places[segment.part]);
             session.output.progress(`✔ ${segment.part}: ${places[segment.part]}`, { part: segment.part });
@@ -257,9 +306,6 @@ function loadCommand(bundle: Command): void {
             ['part', 'directory', 'files', 'bytes'],
             loaded.map((one) => [one.part, one.directory, String(one.files), bytes(one.bytes)]),
           ),
-          ...(loaded.some(({ part }) => part === 'debian')
-            ? ['', `Debian packages: apt-get install --no-download --no-install-recommends ${places.debian}/*.deb`]
-            : []),
         ]);
         return exitCodes.ok;
       }),

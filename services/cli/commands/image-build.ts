@@ -2,6 +2,7 @@
 import { closeSync, existsSync, openSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { debianStoreOf } from '../../../bootstrap/debian-store.ts';
 import { ensurePackages, missingPackages, type PackageGroup } from '../../../bootstrap/packages.ts';
 import type { BuildOptions, BuiltImage, ImageDefinition, ImageType, StepRecord } from '../../builder/index.ts';
 import { statePaths } from '../../core/config.ts';
@@ -167,7 +168,8 @@ async function bringTools(session: Session, definition: ImageDefinition, element
   const missing = await missingPackages(groups);
   if (missing.length === 0) return;
   const title = 'install Debian packages';
-  const run = async (say: (line: string) => void) => `${(await ensurePackages(groups, say)).length} packages`;
+  const store = debianStoreOf(session.stateDir);
+  const run = async (say: (line: string) => void) => `${(await ensurePackages(groups, say, store)).length} packages`;
   await runSteps([{ title, run }], session.output);
 }
 
