@@ -7,7 +7,7 @@ import type { TransitionMoment } from '../../services/orchestration/engine/sessi
 import type { Orchestration } from '../../services/orchestration/index.ts';
 import type { Plain } from '../../services/orchestration/model.ts';
 import { atRest, newOutside, type Outside, stage } from './stacks.ts';
-import { createWorld, freshDatabaseUrl, type World } from './world.ts';
+import { createWorld, dropDatabase, freshDatabaseUrl, type World } from './world.ts';
 
 type Template = { readonly [key: string]: Plain };
 
@@ -180,7 +180,10 @@ export async function createLives(
       const seen = { ...(await observe(now.world, now.orchestration, id)), came };
       return { end: ended, seen, transitions: counted.before, died };
     },
-    close: () => end(now),
+    async close() {
+      await end(now);
+      await dropDatabase(databaseUrl);
+    },
   };
 }
 

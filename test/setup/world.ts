@@ -37,14 +37,23 @@ export interface WorldOptions {
   keep?: boolean;
 }
 
+async function askCluster(host: string, statement: string): Promise<void> {
+  const admin = new pg.Client({ host, user: 'undercloud', database: 'postgres' });
+  await admin.connect();
+  await admin.query(statement).finally(() => admin.end());
+}
+
 /** A database of its own, cloned from the migrated template. */
 export async function freshDatabaseUrl(host = inject('databaseSocket')): Promise<string> {
   const name = `t_${randomBytes(6).toString('hex')}`;
-  const admin = new pg.Client({ host, user: 'undercloud', database: 'postgres' });
-  await admin.connect();
-  await admin.query(`create database ${name} template template_undercloud`);
-  await admin.end();
+  await askCluster(host, `create database ${name} template template_undercloud`);
   return `postgresql://undercloud@/${name}?host=${host}`;
+}
+
+/** A whole run makes a thousand of them, of 10 MB each. */
+export async function dropDatabase(url: string): Promise<void> {
+  const [, name, host] = /@\/(\w+)\?host=(.+)$/.exec(url) ?? [];
+  await askCluster(host ?? '', `drop database if exists ${name} with (force)`);
 }
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
@@ -87,6 +96,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       await operations.stop();
       await recorder.drain();
       await db.close();
+      if (!options.databaseUrl) await dropDatabase(databaseUrl);
     },
   };
   if (!options.keep) onTestFinished(() => world.close());

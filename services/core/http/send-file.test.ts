@@ -78,6 +78,16 @@ it('waits for a reader that stops, ends when it goes, and leaves no descriptor o
   expect(descriptors()).toBeLessThanOrEqual(before);
 });
 
+it('sends nothing to a connection that broke before', async () => {
+  const { port } = await server();
+  const socket = connect(port, '127.0.0.1');
+  await new Promise<void>((resolve) => socket.once('connect', resolve));
+  socket.destroy();
+  const file = await open('/proc/self/exe', 'r');
+  expect(await sendFile(socket, file, 0, 100)).toBe(0);
+  await file.close();
+});
+
 it('stops where the file ends early', async () => {
   const { port, results } = await server();
   const socket = connect(port, '127.0.0.1');

@@ -41,6 +41,8 @@ export async function sendFile(
   to: number,
   onProgress: (bytes: number) => void = () => {},
 ): Promise<number> {
+  // It broke while its file was opened.
+  if (socket.destroyed) return 0;
   const own = descriptorOf(socket);
   const out = own === undefined ? -1 : (dup(own) as number);
   if (out < 0) throw new Error('sendFile: this connection has no descriptor of its own');

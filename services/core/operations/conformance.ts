@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { createWorld, freshDatabaseUrl, type World } from '../../../test/setup/world.ts';
+import { createWorld, dropDatabase, freshDatabaseUrl, type World } from '../../../test/setup/world.ts';
 import type { Json, Operation, Step } from './definition.ts';
 import { Killed, type Moment, type OperationRow, type Operations } from './index.ts';
 
@@ -24,14 +24,30 @@ export interface Subject<Params> {
   stage(world: World, operation: Operation<Params>, outside: Map<string, unknown>, life: number): Promise<Stage>;
 }
 
+interface Disturbance<Params> {
+  wrap?: (step: Step<Params>) => Step<Params>;
+  probe?: (moment: Moment) => void;
+}
+
+interface Played {
+  row: OperationRow;
+  seen: unknown;
+  lives: number;
+}
+
 export function operationConformance<Params extends Json>(subject: Subject<Params>): void {
   const { operation } = subject;
 
-  async function play(options: {
-    wrap?: (step: Step<Params>) => Step<Params>;
-    probe?: (moment: Moment) => void;
-  }): Promise<{ row: OperationRow; seen: unknown; lives: number }> {
+  async function play(disturbance: Disturbance<Params>): Promise<Played> {
     const databaseUrl = await freshDatabaseUrl();
+    try {
+      return await playIn(databaseUrl, disturbance);
+    } finally {
+      await dropDatabase(databaseUrl);
+    }
+  }
+
+  async function playIn(databaseUrl: string, options: Disturbance<Params>): Promise<Played> {
     const outside = new Map<string, unknown>();
     const played = options.wrap ? { ...operation, steps: operation.steps.map(options.wrap) } : operation;
     let id: string | null = null;
