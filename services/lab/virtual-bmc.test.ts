@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Clock } from '../core/clock.ts';
+import { handClock } from '../../test/setup/hand-clock.ts';
 import {
   createIpmiTransport,
   IpmiError,
@@ -10,57 +10,29 @@ import {
 import { type ServeOptions, serveVirtualBmcs, type VirtualBmcs, virtualAddresses } from './virtual-bmc.ts';
 import { VirtualChassis } from './virtual-bmc-chassis.ts';
 
-/** Time that only the test moves. */
-function handClock() {
-  let now = 1_700_000_000_000;
-  let waiting: { at: number; fn: () => void }[] = [];
-  const clock: Clock = {
-    now: () => now,
-    after(ms, fn) {
-      const one = { at: now + ms, fn };
-      waiting.push(one);
-      return () => {
-        waiting = waiting.filter((other) => other !== one);
-      };
-    },
-  };
-  const pass = (ms: number) => {
-    const until = now + ms;
-    for (;;) {
-      const next = waiting.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
-      if (!next) break;
-      waiting = waiting.filter((other) => other !== next);
-      now = next.at;
-      next.fn();
-    }
-    now = until;
-  };
-  return { clock, pass };
-}
-
 const flags = (first: number, selector: number) => Buffer.of(first, selector << 2, 0, 0, 0);
 
 describe('the machine of a virtual BMC', () => {
   it('takes its time to come up and to go down, and the newest command wins', () => {
-    const { clock, pass } = handClock();
+    const { clock, leap } = handClock();
     const it = new VirtualChassis({ clock, delays: { on: 500, off: 300, soft: 5_000, cycle: 1_000 } });
     it.control(1);
     expect(it.on).toBe(false);
-    pass(499);
+    leap(499);
     expect(it.on).toBe(false);
-    pass(1);
+    leap(1);
     expect(it.on).toBe(true);
     it.control(5);
     it.control(0);
-    pass(300);
+    leap(300);
     expect(it.on).toBe(false);
     expect(it.control(3)).toBe('wrong-state');
     it.control(1);
-    pass(500);
+    leap(500);
     it.control(2);
-    pass(300);
+    leap(300);
     expect(it.on).toBe(false);
-    pass(1_000);
+    leap(1_000);
     expect(it.on).toBe(true);
     expect(it.starts).toBe(3);
   });
@@ -82,17 +54,17 @@ describe('the machine of a virtual BMC', () => {
   });
 
   it('ignores flags without the valid bit, and drops one-shot flags after a minute unless told to keep them', () => {
-    const { clock, pass } = handClock();
+    const { clock, leap } = handClock();
     const it = new VirtualChassis({ clock });
     it.setBootParameter(5, flags(0x00, 1));
     it.control(1);
     expect(it.lastBoot?.selector).toBe(0);
     it.setBootParameter(5, flags(0x80, 1));
-    pass(60_001);
+    leap(60_001);
     expect(it.bootParameter(5)?.[0]).toBe(0);
     it.setBootParameter(3, Buffer.of(0x08));
     it.setBootParameter(5, flags(0x80, 1));
-    pass(600_000);
+    leap(600_000);
     it.control(3);
     expect(it.lastBoot?.selector).toBe(1);
   });
@@ -258,13 +230,13 @@ describe('our own console on a virtual BMC', () => {
   });
 
   it('drops idle sessions when the next one knocks', async () => {
-    const { clock, pass } = handClock();
+    const { clock, leap } = handClock();
     const { bmc, session, again } = await one({ clock, maxSessions: 1 });
     await session.chassisStatus();
     const second = again();
     expect((await second.chassisStatus({ deadline: 1_000 }).catch((e) => e)).code).toBe('no-session-slots');
     // Once to see it, once to find it idle.
-    pass(60_001);
+    leap(60_001);
     expect((await second.chassisStatus()).power).toBe('off');
     expect(bmc.sessions).toBe(1);
   });

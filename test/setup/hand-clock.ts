@@ -1,8 +1,10 @@
 import type { Clock } from '../../services/core/clock.ts';
 
-/** Time that only the test moves; promises settle between two timers. */
-export function handClock() {
-  let now = 1_000_000;
+/**
+ * Time that only the test moves. Timers fire in their order, each at its own time: with `pass` promises settle between two of them,
+ * `leap` fires them all at once.
+ */
+export function handClock(now = 1_000_000) {
   let waiting: { at: number; fn: () => void }[] = [];
   const clock: Clock = {
     now: () => now,
@@ -14,7 +16,7 @@ export function handClock() {
       };
     },
   };
-  const pass = async (ms: number) => {
+  function* fired(ms: number) {
     const until = now + ms;
     for (;;) {
       const next = waiting.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
@@ -22,9 +24,15 @@ export function handClock() {
       waiting = waiting.filter((other) => other !== next);
       now = Math.max(now, next.at);
       next.fn();
-      await new Promise(setImmediate);
+      yield;
     }
     now = until;
+  }
+  const pass = async (ms: number) => {
+    for (const _ of fired(ms)) await new Promise(setImmediate);
   };
-  return { clock, pass };
+  const leap = (ms: number) => {
+    for (const _ of fired(ms));
+  };
+  return { clock, pass, leap };
 }

@@ -1,34 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { Clock } from '../../core/clock.ts';
+import { handClock } from '../../../test/setup/hand-clock.ts';
 import { fault } from '../../core/errors/index.ts';
 import type { ConsoleOptions } from '../../power/index.ts';
 import { type AttachWish, ConsoleLine, type LineMessage, type Party } from './line.ts';
 
-function handClock() {
-  let now = 1_000_000;
-  let waiting: { at: number; fn: () => void }[] = [];
-  const clock: Clock = {
-    now: () => now,
-    after(ms, fn) {
-      const one = { at: now + ms, fn };
-      waiting.push(one);
-      return () => {
-        waiting = waiting.filter((other) => other !== one);
-      };
-    },
-  };
-  const pass = (ms: number) => {
-    now += ms;
-    const due = waiting.filter(({ at }) => at <= now);
-    waiting = waiting.filter(({ at }) => at > now);
-    for (const { fn } of due) fn();
-  };
-  return { clock, pass };
-}
-
 /** A BMC with one stream, which somebody else may hold. */
 function bmc() {
-  const { clock, pass } = handClock();
+  const { clock, leap: pass } = handClock();
   const told: string[] = [];
   const state = {
     stream: null as ConsoleOptions | null,

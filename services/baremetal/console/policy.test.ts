@@ -3,34 +3,11 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { handClock } from '../../../test/setup/hand-clock.ts';
 import { createWorld, type World } from '../../../test/setup/world.ts';
-import type { Clock } from '../../core/clock.ts';
 import { createFakeMachines, createPower } from '../../power/index.ts';
 import { type Baremetal, createBaremetal } from '../index.ts';
 import type { ConsoleSettings } from './index.ts';
-
-/** Only what is asked of `after` moves; the database has its own clock. */
-function handClock() {
-  let now = Date.now();
-  let waiting: { at: number; fn: () => void }[] = [];
-  const clock: Clock = {
-    now: () => now,
-    after(ms, fn) {
-      const one = { at: now + ms, fn };
-      waiting.push(one);
-      return () => {
-        waiting = waiting.filter((other) => other !== one);
-      };
-    },
-  };
-  const pass = (ms: number) => {
-    now += ms;
-    const due = waiting.filter(({ at }) => at <= now);
-    waiting = waiting.filter(({ at }) => at > now);
-    for (const { fn } of due) fn();
-  };
-  return { clock, pass };
-}
 
 interface Site {
   world: World;
@@ -45,7 +22,7 @@ interface Site {
 
 async function site(settings: ConsoleSettings = {}): Promise<Site> {
   const directory = mkdtempSync(join(tmpdir(), 'uc-consoles-'));
-  const { clock, pass } = handClock();
+  const { clock, leap: pass } = handClock(Date.now());
   const world = await createWorld({ keep: true, clock });
   const fakes = createFakeMachines();
   const power = createPower(world, { fakes });
