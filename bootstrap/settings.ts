@@ -9,6 +9,7 @@ import {
   type ProvisioningConfig,
   readConfig,
   statePaths,
+  type WirePolicies,
 } from '../services/core/config.ts';
 import { fault } from '../services/core/errors/index.ts';
 import { labAddresses, provisioningInterface } from '../services/lab/index.ts';
@@ -38,19 +39,6 @@ export interface FurtherWish {
   /** `198.51.100.1/24`; default: the interface's own address. */
   readonly address?: string;
 }
-
-export type WirePolicies = Pick<
-  ProvisioningConfig,
-  | 'unknownMachines'
-  | 'bmcNetworks'
-  | 'foreignServers'
-  | 'knownServers'
-  | 'domain'
-  | 'ntp'
-  | 'nameservers'
-  | 'dhcp'
-  | 'dhcpRanges'
->;
 
 export function configOf(options: BootstrapOptions): Config {
   const { stateDir } = options;

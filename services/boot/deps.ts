@@ -1,6 +1,6 @@
 /** What the boot service is made of. */
 import type dgram from 'node:dgram';
-import type { ProvisioningConfig } from '../core/config.ts';
+import type { WirePolicies } from '../core/config.ts';
 import type { Context } from '../core/context.ts';
 import type { DatagramPort } from '../core/datagrams.ts';
 import type { Authenticate } from '../core/http/index.ts';
@@ -55,18 +55,7 @@ export interface BootDeps {
     readonly address: string;
     /** Of the plain listener that serves `routes`. Default 8088. */
     readonly httpPort?: number;
-  } & Pick<
-    ProvisioningConfig,
-    | 'unknownMachines'
-    | 'bmcNetworks'
-    | 'foreignServers'
-    | 'knownServers'
-    | 'domain'
-    | 'ntp'
-    | 'nameservers'
-    | 'dhcp'
-    | 'dhcpRanges'
-  >;
+  } & WirePolicies;
   /** What the agent is told: `https://192.0.2.1:6385`. */
   readonly apiUrl: string;
   /** The undercloud's CA in PEM; goes into the ramdisk as etc/undercloud/ca.pem. */

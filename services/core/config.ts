@@ -36,6 +36,20 @@ export interface ProvisioningConfig {
   further?: FurtherInterface[];
 }
 
+/** What an operator decides about the provisioning network, beside where it is. */
+export type WirePolicies = Pick<
+  ProvisioningConfig,
+  | 'unknownMachines'
+  | 'bmcNetworks'
+  | 'foreignServers'
+  | 'knownServers'
+  | 'domain'
+  | 'ntp'
+  | 'nameservers'
+  | 'dhcp'
+  | 'dhcpRanges'
+>;
+
 /** Its machines reach the undercloud at `ProvisioningConfig.address`, by `address` as their gateway. */
 export interface FurtherInterface {
   interface: string;
