@@ -8,6 +8,7 @@ import { SECTOR, stableId } from './gpt.ts';
 import { type GrubImages, grubMenu, makeGrub, patchBootImage, patchCoreImage } from './grub.ts';
 import { findNode, putNode, type TreeNode, walkTree } from './layers.ts';
 import type { Layout, LayoutFilesystem } from './layout.ts';
+import type { DiskMap } from './mapped-disk.ts';
 import { BuildError, type StageClock } from './progress.ts';
 import { findSecureBoot } from './secure-boot.ts';
 
@@ -33,6 +34,10 @@ export interface AssembleOptions {
   /** Blocks that the root file system can be grown to. */
   growsTo?: number | undefined;
   epoch: number;
+  /** Learns where the root file system's files lie. */
+  map: DiskMap;
+  /** Whether the image holds their bytes too. */
+  writeFiles: boolean;
   clock: StageClock;
   signal?: AbortSignal | undefined;
 }
@@ -299,6 +304,8 @@ export async function assemble(options: AssembleOptions, boot: BootFiles | undef
           epoch,
           mkfsOptions: filesystem.options,
           growsTo: filesystem.mount === '/' ? options.growsTo : undefined,
+          map: options.map,
+          writeFiles: options.writeFiles,
           signal,
         }),
       );

@@ -5,6 +5,7 @@ import { type Assembled, assemble, findBoot } from './assemble.ts';
 import { exists, openWork, removeTree, sweepWork } from './cache.ts';
 import { CommandFailed } from './command.ts';
 import { sizes } from './definition.ts';
+import { digestTree } from './digests.ts';
 import { osRelease } from './environment.ts';
 import { listFiles, writeFileList } from './files-list.ts';
 import type { StepRecord } from './layering.ts';
@@ -14,7 +15,9 @@ import { type Lock, lockPackages } from './lock.ts';
 import { LISTING, openLockedMirror, readListing } from './locked-mirror.ts';
 import { buildOnLoop } from './loop-image.ts';
 import { type ImageManifest, readManifest } from './manifest.ts';
-import { type Artefact, copyBoot, digestFile, needsDisk, type Outputs, writeOutputs } from './outputs.ts';
+import { DiskMap } from './mapped-disk.ts';
+import { type Artefact, copyBoot, digestFile, needsDisk, needsRaw, type Outputs, writeOutputs } from './outputs.ts';
+import { PieceCache } from './piece-cache.ts';
 import { type BuildOptions, type Prepared, packageStore, prepare } from './prepare.ts';
 import { BuildError, type OnProgress, type StageClock, type StageCost, stageClock } from './progress.ts';
 import { describeArtefact, signFiles, writePapers } from './provenance.ts';
@@ -109,7 +112,7 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
       signal,
     });
     const built = await builder.build();
-    const finished = await finish(prepared, built, { work, fresh, clock, onProgress, signal, builder });
+    const finished = await finish(prepared, built, { work, fresh, clock, onProgress, signal, builder, useCache });
     const { manifest, outputs } = finished;
     const key = await signingKey(options.signingKey ?? join(cache, 'signing.key'));
     await signFiles(fresh, ['manifest.json', ...(manifest.indexSha256 === undefined ? [] : ['index.json'])], key);
@@ -167,6 +170,7 @@ interface FinishContext {
   onProgress: OnProgress;
   signal?: AbortSignal | undefined;
   builder: TreeBuilder;
+  useCache: boolean;
 }
 
 /** From the layers to the files: disk, artefacts, papers, manifest. */
@@ -189,7 +193,10 @@ async function finish(
       `The tree of image "${definition.name}" holds no kernel with an initrd (/boot/vmlinuz-* and /boot/initrd.img-*): add an element that installs one, such as "boot", or "vm" with diskimage-builder's.`,
     );
   const name = definition.output === undefined ? definition.name : basename(definition.output);
+  await clock.run('files', () => digestTree(root, built.layers));
   const raw = join(work, 'disk.raw');
+  const map = new DiskMap();
+  const pieces = new PieceCache(join(cache, 'pieces'), context.useCache);
   let assembled: Assembled | undefined;
   let tree: TreeNode = root;
   if (layout.loop)
@@ -218,6 +225,8 @@ async function finish(
         commandLine: boot?.commandLine ?? '',
         menuTimeout: Number(environment.DIB_GRUB_TIMEOUT ?? 0),
         epoch,
+        map,
+        writeFiles: needsRaw(types, definition),
         clock,
         signal,
       },
@@ -228,6 +237,8 @@ async function finish(
     types,
     root: layout.loop ? tree : mergeOf(root, built, epoch),
     ...(needsDisk(types) ? { raw } : {}),
+    map,
+    pieces,
     directory: fresh,
     name,
     work,
@@ -237,6 +248,7 @@ async function finish(
     onProgress,
     signal,
   });
+  await pieces.collect();
   if (boot !== undefined && (definition.output === undefined || types.includes('kernel')))
     await copyBoot(tree, boot, join(fresh, 'kernel'), join(fresh, 'initrd'));
   const lock = await clock.run('papers', async () => {
@@ -250,7 +262,7 @@ async function finish(
     const listing = await listPackages(join(cache, 'apt', apt.release), [...made.packages, ...(made.buildOnly ?? [])]);
     await writeFile(join(fresh, LISTING), zstdCompressSync(JSON.stringify(listing)));
     const distribution = (await osRelease(built.layers)).ID ?? 'debian';
-    await writeFileList(join(fresh, 'files.list.zst'), await listFiles(tree, built.layers));
+    await writeFileList(join(fresh, 'files.list.zst'), listFiles(tree));
     await writePapers({
       directory: fresh,
       key,

@@ -29,6 +29,8 @@ export interface TreeNode {
   children: Map<string, TreeNode>;
   /** For a directory: the topmost layer that changed its list of names. */
   listing: number;
+  /** sha256 of a file's bytes, once somebody wanted to know. */
+  digest?: string;
 }
 
 /** Linux's dev_t as stat gives it (gnu_dev_major, gnu_dev_minor). */

@@ -75,7 +75,7 @@ export function spdx(subject: SbomSubject): string {
       versionInfo: subject.key,
       downloadLocation: 'NOASSERTION',
       filesAnalyzed: false,
-      primaryPackagePurpose: 'OPERATING-SYSTEM',
+      primaryPackagePurpose: 'OPERATING_SYSTEM',
     },
     ...subject.packages.map((each) => ({
       SPDXID: id(`deb-${each.name}-${each.architecture}`),

@@ -1,22 +1,27 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import {
+  closeSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mergeLayers, type TreeNode } from '../layers.ts';
+import { DiskMap, MappedDisk, readPiece } from '../mapped-disk.ts';
 import { crc32c } from './crc32c.ts';
 import { planSize } from './plan.ts';
-import { writeExt4 } from './write.ts';
+import { type Ext4Options, writeExt4 } from './write.ts';
 
 const EPOCH = 1_760_000_000;
 let work: string;
@@ -28,7 +33,12 @@ const tool = (program: string, ...args: string[]): string =>
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
   });
 
-async function write(name: string, layers: string[], root: TreeNode = mergeLayers(layers, EPOCH)): Promise<string> {
+async function write(
+  name: string,
+  layers: string[],
+  root: TreeNode = mergeLayers(layers, EPOCH),
+  files: Pick<Ext4Options, 'map' | 'writeFiles'> = { writeFiles: true },
+): Promise<string> {
   const image = join(work, name);
   const size = planSize(root, layers.length, 8, 16);
   writeFileSync(image, '');
@@ -44,6 +54,7 @@ async function write(name: string, layers: string[], root: TreeNode = mergeLayer
     hashSeed: '11111111-2222-4333-8444-666666666666',
     label: 'test',
     epoch: EPOCH,
+    ...files,
   });
   return image;
 }
@@ -129,6 +140,34 @@ describe('the ext4 writer', () => {
     expect(differing.length).toBeGreaterThan(2);
   });
 
+  it('tells where the files lie, so that a disk without their bytes can be read whole', async () => {
+    const base = layer('mapped', { 'a/one': randomBytes(3_000_001), 'a/two': 'short\n', b: randomBytes(70_000) });
+    const holes = openSync(join(base, 'holes'), 'w');
+    writeSync(holes, 'end', 5_000_000);
+    closeSync(holes);
+    const maps = [new DiskMap(), new DiskMap()] as const;
+    const whole = await write('whole.ext4', [base], undefined, { map: maps[0], writeFiles: true });
+    const sparse = await write('sparse.ext4', [base], undefined, { map: maps[1], writeFiles: false });
+    expect(readFileSync(sparse).equals(readFileSync(whole))).toBe(false);
+    const disks = [new MappedDisk(whole, maps[0]), new MappedDisk(sparse, maps[1])] as const;
+    const bytes = readFileSync(whole);
+    let named = 0;
+    for (let index = 0; index < disks[0].count; index++) {
+      const piece = bytes.subarray(index * 2 ** 20, (index + 1) * 2 ** 20);
+      for (const disk of disks) {
+        const read = Buffer.alloc(piece.length);
+        readPiece(disk.piece(index), read);
+        expect(read.equals(piece), `MiB ${index}`).toBe(true);
+      }
+      const names = disks.map((disk) => disk.name(index, 'test'));
+      expect(names[1]).toBe(names[0]);
+      expect(names[0] === undefined).toBe(piece.every((byte) => byte === 0));
+      if (names[0] !== undefined) named += 1;
+    }
+    expect(named).toBeGreaterThan(3);
+    for (const disk of disks) disk.close();
+  });
+
   it('says that a file system is too small', async () => {
     const base = layer('large', { big: Buffer.alloc(20_000_000, 1) });
     const root = mergeLayers([base], EPOCH);
@@ -147,6 +186,7 @@ describe('the ext4 writer', () => {
       hashSeed: '11111111-2222-4333-8444-666666666666',
       label: 't',
       epoch: EPOCH,
+      writeFiles: true,
     });
     await expect(writing).rejects.toThrow('too small for the tree');
   });

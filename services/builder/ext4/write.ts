@@ -1,5 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
+import { digestOf } from '../digests.ts';
 import { sortedNames, type TreeNode } from '../layers.ts';
+import type { DiskMap } from '../mapped-disk.ts';
 import { attributeBytes, encodeAttributeBlock } from './attributes.ts';
 import { type DirectoryEntry, encodeDirectory, FILE_TYPES } from './directory.ts';
 import { BLOCK, Ext4Geometry, type Run } from './geometry.ts';
@@ -11,6 +13,10 @@ export interface Ext4Options extends SkeletonOptions {
   root: TreeNode;
   /** Number of layers: each gets a region of its own. */
   layers: number;
+  /** Learns where on the disk the bytes of each file lie; holes aside. */
+  map?: DiskMap | undefined;
+  /** Whether those bytes are written too; without them the image is whole with the map only. */
+  writeFiles: boolean;
 }
 
 /** First inode that belongs to nobody; 11 is lost+found, which mke2fs makes. */
@@ -228,8 +234,8 @@ class Ext4Writer {
   }
 
   #writeFile(node: TreeNode, own: number): void {
-    const extents: Extent[] = [];
-    if (node.size > 0) {
+    const extents = node.sparse ? [] : this.#placeDense(node);
+    if (node.size > 0 && (node.sparse || this.#options.writeFiles)) {
       const file = openSync(node.source, 'r');
       try {
         if (node.sparse) this.#writeSparse(file, node, extents);
@@ -241,9 +247,19 @@ class Ext4Writer {
     this.#finish(node, own, extents, { size: node.size });
   }
 
-  #writeDense(file: number, node: TreeNode, extents: Extent[]): void {
-    const runs = this.#take(Math.ceil(node.size / BLOCK));
-    extents.push(...extentsOf(runs));
+  #placeDense(node: TreeNode): Extent[] {
+    const extents = extentsOf(this.#take(Math.ceil(node.size / BLOCK)));
+    const { map, offset } = this.#options;
+    if (map === undefined) return extents;
+    for (const { first, count, logical } of extents) {
+      const position = logical * BLOCK;
+      const length = Math.min(count * BLOCK, node.size - position);
+      map.add({ at: offset + first * BLOCK, length, source: node.source, position, digest: digestOf(node) });
+    }
+    return extents;
+  }
+
+  #writeDense(file: number, node: TreeNode, runs: readonly Run[]): void {
     let done = 0;
     for (const { first, count } of runs) {
       for (let at = 0; at < count; at += BUFFER / BLOCK) {
