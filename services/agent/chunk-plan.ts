@@ -1,12 +1,15 @@
 /** What has to be done to bring a chunked image to a disk: which frames to fetch together, which stretches to make zero. Pure. */
-import { CHUNK_SIZE, type ChunkIndex, chunkLength } from '../ipa/index.ts';
+import { CHUNK_SIZE, type ChunkIndex, type ChunkRef, chunkLength } from '../ipa/index.ts';
 
 /** One compressed frame and every chunk of the image that it holds (equal chunks may share it). */
 export interface Frame {
   object: number;
   offset: number;
   length: number;
+  /** Of the raw bytes. */
   sha256: string;
+  /** `frameSum` of the stored ones, where the index has it. */
+  sum?: string | undefined;
   /** Raw bytes. */
   size: number;
   chunks: number[];
@@ -44,6 +47,10 @@ export function spansOf(frames: Frame[]): Span[] {
   return spans;
 }
 
+export function frameOf([object, offset, length, sha256, sum]: ChunkRef, chunk: number, size: number): Frame {
+  return { object, offset, length, sha256, sum, size, chunks: [chunk] };
+}
+
 /** All but chunk 0, which the writer keeps for the end. Zero stretches are joined. */
 export function planChunks(index: ChunkIndex): { frames: Frame[]; zeros: ZeroRange[] } {
   const frames = new Map<string, Frame>();
@@ -57,11 +64,10 @@ export function planChunks(index: ChunkIndex): { frames: Frame[]; zeros: ZeroRan
       else zeros.push({ offset: i * CHUNK_SIZE, length: size });
       return;
     }
-    const [object, offset, length, sha256] = chunk;
-    const key = `${object}:${offset}`;
+    const key = `${chunk[0]}:${chunk[1]}`;
     const frame = frames.get(key);
     if (frame) frame.chunks.push(i);
-    else frames.set(key, { object, offset, length, sha256, size, chunks: [i] });
+    else frames.set(key, frameOf(chunk, i, size));
   });
   return { frames: [...frames.values()], zeros };
 }

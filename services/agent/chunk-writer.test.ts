@@ -1,5 +1,7 @@
 import { randomFillSync } from 'node:crypto';
+import { constants, zstdCompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { frameSum } from '../ipa/index.ts';
 import { type ChunkTarget, type ChunkWrite, writeChunks } from './chunk-writer.ts';
 import { createFetcher } from './fetcher.ts';
 import {
@@ -122,12 +124,14 @@ describe('writing chunks', () => {
     expect(report.fetched).toBe([...image.objects.values()].reduce((sum, { length }) => sum + length, 0));
   });
 
-  async function refusal(spoil: (image: PackedImage) => void, raw = drawnImage('xxxxxx')): Promise<Error> {
-    const image = packImage(raw);
+  async function refusal(
+    spoil: (image: PackedImage) => void,
+    { image = packImage(drawnImage('xxxxxx')), idleMs = 10_000 } = {},
+  ): Promise<Error> {
     const offered = offerImage(server, image);
     spoil(image);
     const disk = memoryDisk(6 * MIB);
-    const fetcher = createFetcher({ backoffMs: 1, attempts: 3, idleMs: 50 });
+    const fetcher = createFetcher({ backoffMs: 1, attempts: 3, idleMs });
     const urls = image.index.objects.map(({ name }) => offered.objects[name]!);
     const error = await writeChunks({ index: image.index, urls, fetcher, target: disk.target, compare: 'auto' }).then(
       () => new Error('it did not fail'),
@@ -140,28 +144,85 @@ describe('writing chunks', () => {
     return error;
   }
 
-  it('fetches a damaged chunk again, and gives up with its number', async () => {
-    const at = (image: PackedImage, chunk: number) => image.index.chunks[chunk]![1] + 500;
-    const image = packImage(drawnImage('xxx'));
-    const offered = offerImage(server, image);
-    server.files.get('object-0')!.spoil = { at: at(image, 2), times: 1 };
-    const disk = memoryDisk(3 * MIB);
-    const fetcher = createFetcher({});
-    await writeChunks({
-      index: image.index,
-      urls: Object.values(offered.objects),
-      fetcher,
-      target: disk.target,
-      compare: 'auto',
-    });
-    fetcher.close();
-    expect(disk.data.equals(image.raw)).toBe(true);
-
-    const error = await refusal((packed) => {
-      server.files.get('object-0')!.spoil = { at: at(packed, 2), times: 1000 };
-    });
-    expect(error.message).toMatch(
+  it.each([
+    [
+      1,
       /wrong checksum in chunk 2: sha256 is [0-9a-f]{64}, the index says [0-9a-f]{64} \(object object-0, byte \d+, 3 attempts\)/,
+    ],
+    [
+      2,
+      /wrong checksum in chunk 2: sha512\/256 of its 10\d{5} packed bytes is [0-9a-f]{64}, the index says [0-9a-f]{64} \(object object-0, byte \d+, 3 attempts\)/,
+    ],
+  ] as const)(
+    'fetches a damaged chunk again, and gives up with its number, by an index of format %i',
+    async (format, sentence) => {
+      const at = (image: PackedImage, chunk: number) => image.index.chunks[chunk]![1] + 500;
+      const image = packImage(drawnImage('xxx'), 4 * MIB, format);
+      const offered = offerImage(server, image);
+      server.files.get('object-0')!.spoil = { at: at(image, 2), times: 1 };
+      const disk = memoryDisk(3 * MIB);
+      const fetcher = createFetcher({});
+      await writeChunks({
+        index: image.index,
+        urls: Object.values(offered.objects),
+        fetcher,
+        target: disk.target,
+        compare: 'auto',
+      });
+      fetcher.close();
+      expect(disk.data.equals(image.raw)).toBe(true);
+
+      const error = await refusal(
+        (packed) => {
+          server.files.get('object-0')!.spoil = { at: at(packed, 2), times: 1000 };
+        },
+        { image: packImage(drawnImage('xxxxxx'), 4 * MIB, format) },
+      );
+      expect(error.message).toMatch(sentence);
+    },
+  );
+
+  /** An image whose chunk 2 is stored as `frame`, and whose index says so, but tells of the chunk what it told before. */
+  function withFrame(frame: Buffer, format: 1 | 2): PackedImage {
+    const image = packImage(drawnImage('xxx'), 4 * MIB, format);
+    const [object, offset, length, sha256] = image.index.chunks[2]!;
+    const before = image.objects.get('object-0')!;
+    expect(offset + length).toBe(before.length);
+    const data = Buffer.concat([before.subarray(0, offset), frame]);
+    image.objects.set('object-0', data);
+    image.index.objects[0]!.size = data.length;
+    image.index.chunks[2] = [object, offset, frame.length, sha256];
+    if (format === 2) image.index.chunks[2].push(frameSum(frame));
+    return image;
+  }
+
+  it.each([
+    ['a bomb', Buffer.alloc(64 * MIB), /chunk 2 cannot be decompressed: .*\(object object-0, byte \d+, 1 attempt\)/],
+    [
+      'too little',
+      Buffer.alloc(MIB / 2),
+      /wrong length of chunk 2: 524288 bytes, the index says 1048576 .*1 attempt\)/,
+    ],
+    ['no frame', undefined, /chunk 2 cannot be decompressed: .*1 attempt\)/],
+  ])('does not ask again for %s that the index itself means', async (_name, raw, sentence) => {
+    const frame = raw ? zstdCompressSync(raw) : Buffer.alloc(500, 3);
+    expect((await refusal(() => {}, { image: withFrame(frame, 2) })).message).toMatch(sentence);
+  });
+
+  it('knows a chunk by its raw bytes where the index has no sum of its frame', async () => {
+    const other = zstdCompressSync(drawnImage('x'));
+    const image = withFrame(other, 2);
+    // As conversion leaves it for a frame that another image lends.
+    (image.index.chunks[2] as string[]).pop();
+    expect((await refusal(() => {}, { image })).message).toMatch(/wrong checksum in chunk 2: sha256 is/);
+  });
+
+  it("trusts no decoder further than the frame's own checksum", async () => {
+    const raw = Buffer.alloc(MIB, 'undercloud ');
+    const frame = zstdCompressSync(raw, { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
+    frame[frame.length - 1]! ^= 1;
+    expect((await refusal(() => {}, { image: withFrame(frame, 2) })).message).toMatch(
+      /chunk 2 cannot be decompressed: .*[Cc]hecksum/,
     );
   });
 
@@ -185,7 +246,7 @@ describe('writing chunks', () => {
     [
       'an object that is too short',
       () => Object.assign(server.files.get('object-0')!, { data: Buffer.alloc(2 * MIB) }),
-      /has 2097152 bytes, and byte \d+ is needed|cannot be decompressed/,
+      /has 2097152 bytes, and byte \d+ is needed|wrong checksum/,
     ],
     [
       'a server without ranges',
@@ -193,7 +254,8 @@ describe('writing chunks', () => {
       /ignores byte ranges/,
     ],
   ])('ends with a sentence on %s', async (_name, spoil, sentence) => {
-    expect((await refusal(spoil)).message).toMatch(sentence);
+    const idleMs = /no byte came/.test(sentence.source) ? 50 : 10_000;
+    expect((await refusal(spoil, { idleMs })).message).toMatch(sentence);
   });
 
   it('passes over a server that fails for a while', async () => {

@@ -10,11 +10,9 @@
  * a disk that does not boot, not one that boots half an image.
  */
 import { hash } from 'node:crypto';
-import { availableParallelism } from 'node:os';
-import { promisify } from 'node:util';
-import { zstdDecompress, zstdDecompressSync } from 'node:zlib';
-import { CHUNK_SIZE, type ChunkIndex, chunkLength } from '../ipa/index.ts';
-import { type Frame, planChunks, type Span, sampleFrames, spansOf, type ZeroRange } from './chunk-plan.ts';
+import { CHUNK_SIZE, type ChunkIndex, chunkLength, FRAME_MAX } from '../ipa/index.ts';
+import { FrameFault, unpackFrame } from './chunk-frame.ts';
+import { type Frame, frameOf, planChunks, type Span, sampleFrames, spansOf, type ZeroRange } from './chunk-plan.ts';
 import { AgentFailure, imageFailure, reasonOf } from './failure.ts';
 import type { Fetcher } from './fetcher.ts';
 import { createGate } from './gate.ts';
@@ -62,16 +60,8 @@ const DEVICE_ZERO_MIN = 4 * CHUNK_SIZE;
 const FLUSH_EVERY = 256 * CHUNK_SIZE;
 const CHECKSUM_ATTEMPTS = 3;
 const LOOK_AGAIN_MS = 100;
-const decompressAside = promisify(zstdDecompress);
 
-/**
- * One output buffer of the full size, so that zlib does not grow it 16 kB at a time (four times the CPU, measured).
- * On one CPU the thread pool only adds its own cost.
- */
-async function decompressed(frame: Buffer, size: number): Promise<Buffer> {
-  const options = { chunkSize: size + 64, maxOutputLength: size };
-  return availableParallelism() > 1 ? decompressAside(frame, options) : zstdDecompressSync(frame, options);
-}
+const isZero = (block: Buffer): boolean => block.equals(ZERO.subarray(0, block.length));
 
 export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
   const { index, urls, fetcher, target, compare, neighbours, onProgress = () => {}, log = () => {} } = order;
@@ -99,42 +89,33 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
     await flushing;
   }
 
-  /** Decompresses and verifies; a damaged chunk is fetched again, alone, before it is given up. */
+  /** A damaged frame is fetched again, alone, before it is given up. */
   async function verified(frame: Frame, first: Buffer): Promise<Buffer> {
-    const [chunk = 0] = frame.chunks;
-    let compressed = first;
+    let packed = first;
     for (let attempt = 1; ; attempt++) {
-      let fault: string;
-      let cause: unknown;
       try {
-        const raw = await decompressed(compressed, frame.size);
-        const sum = raw.length === frame.size ? hash('sha256', raw, 'hex') : '';
-        if (sum === frame.sha256) return raw;
-        fault =
-          raw.length === frame.size
-            ? `wrong checksum in chunk ${chunk}: sha256 is ${sum}, the index says ${frame.sha256}`
-            : `wrong length of chunk ${chunk}: ${raw.length} bytes, the index says ${frame.size}`;
-      } catch (error) {
-        cause = error;
-        fault = `chunk ${chunk} cannot be decompressed: ${reasonOf(error)}`;
+        return await unpackFrame(frame, packed);
+      } catch (fault) {
+        if (!(fault instanceof FrameFault)) throw fault;
+        const object = index.objects[frame.object]!.name;
+        if (attempt === CHECKSUM_ATTEMPTS || fault.lasting)
+          throw imageFailure(
+            `${fault.message} (object ${object}, byte ${frame.offset}, ${attempt} ${attempt === 1 ? 'attempt' : 'attempts'}). The stored image is damaged: build or upload it again.`,
+            fault,
+          );
+        log(`${fault.message}; fetching it again from object ${object}`);
       }
-      const object = index.objects[frame.object]!.name;
-      if (attempt === CHECKSUM_ATTEMPTS)
-        throw imageFailure(
-          `${fault} (object ${object}, byte ${frame.offset}, ${attempt} attempts). The stored image is damaged: build or upload it again.`,
-          cause,
-        );
-      log(`${fault}; fetching it again from object ${object}`);
-      compressed = await fetcher.bytes(
-        urls[frame.object]!,
-        { from: frame.offset, to: frame.offset + frame.length, most: frame.length },
-        signal,
-      );
-      report.fetched += compressed.length;
+      packed = await alone(frame);
     }
   }
 
-  const store = async (frame: Frame, compressed: Buffer) => put(frame, await verified(frame, compressed));
+  async function alone({ object, offset, length }: Frame): Promise<Buffer> {
+    const packed = await fetcher.bytes(urls[object]!, { from: offset, to: offset + length, most: length }, signal);
+    report.fetched += packed.length;
+    return packed;
+  }
+
+  const store = async (frame: Frame, packed: Buffer) => put(frame, await verified(frame, packed));
 
   async function put(frame: Frame, raw: Buffer) {
     for (const chunk of frame.chunks) {
@@ -151,7 +132,8 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
   async function onDisk(frame: Frame, chunk: number): Promise<boolean> {
     const buffer = Buffer.allocUnsafe(frame.size);
     await target.read(buffer, chunk * CHUNK_SIZE);
-    return hash('sha256', buffer, 'hex') === frame.sha256;
+    // No chunk that has a frame is all zeros: a blank disk is known without a sum.
+    return !isZero(buffer) && hash('sha256', buffer, 'hex') === frame.sha256;
   }
 
   /** The frames of a span of which some chunk is not on the disk yet, with only those chunks. */
@@ -171,35 +153,57 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
     return wanted;
   }
 
+  /** Places for frames on their way, used again and again: as many as the gate lets in. */
+  const places: Buffer[] = [];
+
   async function fetchSpan(span: Span) {
     const first = span[0]!;
     const last = span.at(-1)!;
     const pending: Promise<void>[] = [];
     let k = 0;
     let filled = 0;
-    let held: Buffer | undefined;
-    try {
-      for await (const piece of fetcher.range(urls[first.object]!, first.offset, last.offset + last.length, signal)) {
-        report.fetched += piece.length;
-        for (let at = 0; at < piece.length; ) {
-          const frame = span[k]!;
-          if (held === undefined) {
-            await gate.enter();
-            held = Buffer.allocUnsafeSlow(frame.length);
-          }
-          const taken = piece.copy(held, filled, at, Math.min(piece.length, at + frame.length - filled));
-          at += taken;
-          filled += taken;
-          if (filled < frame.length) continue;
-          const work = store(frame, held).catch(fail).finally(gate.leave);
-          pending.push(work);
-          held = undefined;
-          filled = 0;
-          k++;
+    let place: Buffer | undefined;
+
+    /** Promises only where there is something to wait for: pieces are small, and each promise costs a turn. */
+    function fill(piece: Buffer, from: number): Promise<void> | undefined {
+      for (let at = from; at < piece.length; ) {
+        const frame = span[k]!;
+        if (place === undefined) {
+          const entered = gate.enter();
+          place = places.pop() ?? Buffer.allocUnsafeSlow(FRAME_MAX);
+          if (entered) return entered.then(() => fill(piece, at));
         }
+        const taken = piece.copy(place, filled, at, Math.min(piece.length, at + frame.length - filled));
+        at += taken;
+        filled += taken;
+        if (filled < frame.length) continue;
+        pending.push(settle(frame, place));
+        place = undefined;
+        filled = 0;
+        k++;
       }
+      return undefined;
+    }
+
+    async function settle(frame: Frame, held: Buffer) {
+      await store(frame, held.subarray(0, frame.length)).catch(fail);
+      places.push(held);
+      gate.leave();
+    }
+
+    try {
+      await fetcher.receive(
+        urls[first.object]!,
+        first.offset,
+        last.offset + last.length,
+        (piece) => {
+          report.fetched += piece.length;
+          return fill(piece, 0);
+        },
+        signal,
+      );
     } finally {
-      if (held !== undefined) gate.leave();
+      if (place !== undefined) gate.leave();
       await Promise.all(pending);
     }
   }
@@ -214,7 +218,7 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
       const size = Math.min(CHUNK_SIZE, range.length - at);
       const piece = buffer.subarray(0, size);
       await target.read(piece, range.offset + at);
-      if (!piece.equals(ZERO.subarray(0, size))) {
+      if (!isZero(piece)) {
         await target.write(ZERO.subarray(0, size), range.offset + at);
         report.zerosWritten += size;
         await wrote(size);
@@ -320,15 +324,8 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
     await target.flush();
     const [head] = index.chunks;
     if (head) {
-      const [object, offset, length, sha256] = head;
-      const frame = { object, offset, length, sha256, size: firstLength, chunks: [0] };
-      const compressed = await fetcher.bytes(
-        urls[object]!,
-        { from: offset, to: offset + length, most: length },
-        signal,
-      );
-      report.fetched += compressed.length;
-      await store(frame, compressed);
+      const frame = frameOf(head, 0, firstLength);
+      await store(frame, await alone(frame));
     } else {
       report.zeros += firstLength;
       settled(firstLength);

@@ -1,6 +1,7 @@
 /** Bounds how many pieces of work hold memory at one time. */
 export interface Gate {
-  enter(): Promise<void>;
+  /** Undefined: there was room, and the caller is in. */
+  enter(): Promise<void> | undefined;
   leave(): void;
 }
 
@@ -8,9 +9,10 @@ export function createGate(places: number): Gate {
   let free = places;
   const waiting: (() => void)[] = [];
   return {
-    async enter() {
-      if (free > 0) free--;
-      else await new Promise<void>((resolve) => waiting.push(resolve));
+    enter() {
+      if (free === 0) return new Promise<void>((resolve) => waiting.push(resolve));
+      free--;
+      return undefined;
     },
     leave() {
       const next = waiting.shift();

@@ -126,39 +126,45 @@ describe('an agent that has its undercloud’s key', () => {
     expect(untouched()).toBe(true);
   });
 
-  it('lets no byte of a corrupt, truncated or swapped chunk reach the disk', async () => {
-    const image = packImage(drawnImage('.xyz'));
-    const manifest = { ...manifestOf(image) };
-    const refusal = async (tampered: Buffer, sentence: RegExp) => {
-      writeFileSync(disk, before);
-      const chunks = offerImage(server, image);
-      server.files.set('object-0', { data: tampered });
-      await expect(write({ chunks, manifest })).rejects.toThrow(sentence);
-      const after = readFileSync(disk);
-      // Chunk 0 is cleared, so that the disk does not boot; every other block is the image's own or what was there.
-      for (let chunk = 1; chunk < 16; chunk++) {
-        const [from, to] = [chunk * MIB, (chunk + 1) * MIB];
-        const now = after.subarray(from, to);
-        const own = to <= image.raw.length && now.equals(image.raw.subarray(from, to));
-        expect(own || now.equals(before.subarray(from, to))).toBe(true);
-      }
-    };
-    const object = image.objects.get('object-0')!;
-    const [first, second] = image.index.chunks.filter((chunk) => chunk !== null);
-    const corrupt = Buffer.from(object);
-    corrupt[second![1] + 5000]! ^= 1;
-    await refusal(corrupt, /chunk 2 cannot be decompressed|wrong checksum in chunk 2/);
-    await refusal(object.subarray(0, object.length - 1000), /has \d+ bytes, and byte \d+ is needed|is shorter than/);
-    // Two whole, well-packed chunks in each other's place.
-    const swapped = Buffer.from(object);
-    expect(first![2]).toBe(second![2]);
-    object.copy(swapped, first![1], second![1], second![1] + second![2]);
-    object.copy(swapped, second![1], first![1], first![1] + first![2]);
-    await refusal(swapped, /wrong checksum in chunk [12]: sha256 is [0-9a-f]{64}, the index says/);
-    const bomb = Buffer.from(object);
-    zstdCompressSync(Buffer.alloc(64 * MIB)).copy(bomb, first![1]);
-    await refusal(bomb, /chunk 1 cannot be decompressed|wrong (length|checksum)/);
-  });
+  it.each([1, 2] as const)(
+    'lets no byte of a corrupt, truncated or swapped chunk reach the disk, by an index of format %i',
+    async (format) => {
+      const image = packImage(drawnImage('.xyz'), 4 * MIB, format);
+      const manifest = { ...manifestOf(image) };
+      const refusal = async (tampered: Buffer, sentence: RegExp) => {
+        writeFileSync(disk, before);
+        const chunks = offerImage(server, image);
+        server.files.set('object-0', { data: tampered });
+        await expect(write({ chunks, manifest })).rejects.toThrow(sentence);
+        const after = readFileSync(disk);
+        // Chunk 0 is cleared, so that the disk does not boot; every other block is the image's own or what was there.
+        for (let chunk = 1; chunk < 16; chunk++) {
+          const [from, to] = [chunk * MIB, (chunk + 1) * MIB];
+          const now = after.subarray(from, to);
+          const own = to <= image.raw.length && now.equals(image.raw.subarray(from, to));
+          expect(own || now.equals(before.subarray(from, to))).toBe(true);
+        }
+      };
+      const object = image.objects.get('object-0')!;
+      const [first, second] = image.index.chunks.filter((chunk) => chunk !== null);
+      const corrupt = Buffer.from(object);
+      corrupt[second![1] + 5000]! ^= 1;
+      await refusal(corrupt, /chunk 2 cannot be decompressed|wrong checksum in chunk 2/);
+      await refusal(object.subarray(0, object.length - 1000), /has \d+ bytes, and byte \d+ is needed|is shorter than/);
+      // Two whole, well-packed chunks in each other's place.
+      const swapped = Buffer.from(object);
+      expect(first![2]).toBe(second![2]);
+      object.copy(swapped, first![1], second![1], second![1] + second![2]);
+      object.copy(swapped, second![1], first![1], first![1] + first![2]);
+      await refusal(
+        swapped,
+        /wrong checksum in chunk [12]: sha(256|512\/256 of its \d+ packed bytes) is [0-9a-f]{64}, the index/,
+      );
+      const bomb = Buffer.from(object);
+      zstdCompressSync(Buffer.alloc(64 * MIB)).copy(bomb, first![1]);
+      await refusal(bomb, /chunk 1 cannot be decompressed|wrong (length|checksum)/);
+    },
+  );
 
   it('writes a plain stream only when its checksum is the signed one', async () => {
     const raw = drawnImage('xx');

@@ -14,11 +14,11 @@ const OTHER = 'b'.repeat(64);
 
 function sample(): ChunkIndex {
   return {
-    format: 'undercloud.chunks/1',
+    format: 'undercloud.chunks/2',
     size: 2 * CHUNK_SIZE + 512,
     chunkSize: CHUNK_SIZE,
     objects: [{ name: 'a.pack', size: 1000, sha256: SHA }],
-    chunks: [[0, 0, 100, SHA], null, [0, 100, 900, OTHER]],
+    chunks: [[0, 0, 100, SHA, SHA], null, [0, 100, 900, OTHER]],
   };
 }
 
@@ -32,8 +32,15 @@ describe('chunk index', () => {
 
   it('lets equal chunks share a frame', () => {
     const index = sample();
-    index.chunks[2] = [0, 0, 100, SHA];
-    expect(validateChunkIndex(index).chunks[2]).toEqual([0, 0, 100, SHA]);
+    index.chunks[2] = [0, 0, 100, SHA, SHA];
+    expect(validateChunkIndex(index).chunks[2]).toEqual([0, 0, 100, SHA, SHA]);
+  });
+
+  it('reads what was written before frames had sums of their own, and writes it as it was', () => {
+    const old: ChunkIndex = { ...sample(), format: 'undercloud.chunks/1', chunks: [[0, 0, 100, SHA], null, null] };
+    const text = encodeChunkIndex(old);
+    expect(text).toContain(`"chunks":[[0,0,100,"${SHA}"],null,null]`);
+    expect(parseChunkIndex(text)).toEqual(old);
   });
 
   const faults: [
@@ -41,7 +48,23 @@ describe('chunk index', () => {
     (index: Record<string, unknown> & { objects: unknown[]; chunks: unknown[] }) => void,
     RegExp,
   ][] = [
-    ['another format', (x) => Object.assign(x, { format: 'undercloud.chunks/2' }), /format is "undercloud.chunks\/2"/],
+    ['another format', (x) => Object.assign(x, { format: 'undercloud.chunks/3' }), /format is "undercloud.chunks\/3"/],
+    [
+      "a frame's sum in format 1",
+      (x) => Object.assign(x, { format: 'undercloud.chunks/1' }),
+      /neither null nor \[object, offset, length, sha256\]/,
+    ],
+    [
+      "a frame's sum that is none",
+      (x) => Object.assign(x.chunks, { 0: [0, 0, 100, SHA, 'ab'] }),
+      /chunks\[0\]'s frame is "ab"/,
+    ],
+    [
+      'a shared frame with two sums of its own',
+      (x) => Object.assign(x.chunks, { 2: [0, 0, 100, SHA, OTHER] }),
+      /different checksums/,
+    ],
+    ['too many sums', (x) => Object.assign(x.chunks, { 0: [0, 0, 100, SHA, SHA, SHA] }), /sha256, frame\]/],
     ['another chunk size', (x) => Object.assign(x, { chunkSize: 4096 }), /chunkSize is 4096/],
     ['a size that is no multiple of 512', (x) => Object.assign(x, { size: 2 * CHUNK_SIZE + 7 }), /multiple of 512/],
     ['an absurd size', (x) => Object.assign(x, { size: 2 ** 53 }), /size is 9007199254740992/],

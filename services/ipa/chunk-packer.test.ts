@@ -24,8 +24,12 @@ async function rebuild(index: Awaited<ReturnType<typeof chunkImage>>['index']): 
   const image = Buffer.alloc(index.size);
   index.chunks.forEach((chunk, at) => {
     if (chunk === null) return;
-    const [object, offset, length, digest] = chunk;
-    const raw = zstdDecompressSync(objects[object]!.subarray(offset, offset + length));
+    const [object, offset, length, digest, sum] = chunk;
+    const frame = objects[object]!.subarray(offset, offset + length);
+    expect(createHash('sha512-256').update(frame).digest('hex')).toBe(sum);
+    // Content_Checksum_flag (RFC 8878, 3.1.1.1.1).
+    expect(frame[4]! & 4).toBe(4);
+    const raw = zstdDecompressSync(frame);
     expect(sha256(raw)).toBe(digest);
     raw.copy(image, at * CHUNK_SIZE);
   });
@@ -76,6 +80,24 @@ describe('the chunker', () => {
     }
     expect((await rebuild(index)).equals(image)).toBe(true);
     expect(seen.at(-1)).toBe(10);
+  });
+
+  it('says nothing of the bytes of a frame that another image lends', async () => {
+    const raw = join(root, 'image.raw');
+    const [lent, own] = [Buffer.alloc(CHUNK_SIZE, 'lent'), Buffer.alloc(CHUNK_SIZE, 'own')];
+    await writeFile(raw, Buffer.concat([lent, own]));
+    const object = { name: 'a'.repeat(64), size: 1000, sha256: 'a'.repeat(64) };
+    const known = async () => new Map([[sha256(lent), { object, offset: 9, length: 90 }]]);
+    const { index } = await chunkImage({ raw, objects: join(root, 'objects'), known });
+    expect(index.chunks[0]).toEqual([1, 9, 90, sha256(lent)]);
+    expect(index.chunks[1]).toEqual([
+      0,
+      0,
+      index.objects[0]!.size,
+      sha256(own),
+      expect.stringMatching(/^[0-9a-f]{64}$/),
+    ]);
+    expect(validateChunkIndex(index)).toEqual(index);
   });
 
   it('makes no object of an image of zeros', async () => {

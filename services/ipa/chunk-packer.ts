@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { CHUNK_FORMAT, CHUNK_SIZE, type ChunkIndex, type ChunkObject, type ChunkRef } from './chunk-index.ts';
+import { CHUNK_FORMAT, CHUNK_SIZE, type ChunkIndex, type ChunkObject, type ChunkRef, frameSum } from './chunk-index.ts';
 import type { ChunkDone, ChunkJob, DigestsDone } from './chunk-worker.ts';
 
 /** An object is closed when it has reached this size: large enough for S3, small enough to be fetched in parallel. */
@@ -31,11 +31,12 @@ export class ObjectPacker {
     return this.#frames.get(sha256);
   }
 
-  async add(sha256: string, frame: Uint8Array): Promise<ChunkRef> {
+  /** `sum`: the frame's own, where somebody has it already. */
+  async add(sha256: string, frame: Uint8Array, sum = frameSum(frame)): Promise<ChunkRef> {
     const known = this.#frames.get(sha256);
     if (known !== undefined) return known;
     this.#file ??= await open(this.#partial(), 'w');
-    const ref: ChunkRef = [this.objects.length, this.#size, frame.length, sha256];
+    const ref: ChunkRef = [this.objects.length, this.#size, frame.length, sha256, sum];
     await this.#file.write(frame, 0, frame.length, this.#size);
     this.#hash.update(frame);
     this.#size += frame.length;
@@ -106,7 +107,7 @@ function inOrder(waiting: Map<number, ChunkDone>, next: number): ChunkDone[] {
   return ready;
 }
 
-/** Objects of other images. They are counted from -1 downwards until all of the image's own are known, which come first. */
+/** Objects of other images. Their frames have no sum of ours: what whoever uploaded them says of them is not vouched for. They are counted from -1 downwards until all of the image's own are known, which come first. */
 class LentObjects {
   #places = new Map<string, number>();
   #objects: ChunkObject[] = [];
@@ -180,9 +181,10 @@ export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
         for (let ready = inOrder(waiting, next); ready.length > 0; ready = inOrder(waiting, next)) {
           const fresh = ready.filter(({ frame, sha256 }) => frame !== undefined && !packer.find(sha256));
           const known = (fresh.length > 0 && (await options.known?.(fresh.map(({ sha256 }) => sha256)))) || nothing;
-          for (const { frame, sha256 } of ready) {
+          for (const { frame, sha256, sum } of ready) {
             const there = known.get(sha256);
-            if (frame !== undefined) chunks[next] = there ? lent.refer(there, sha256) : await packer.add(sha256, frame);
+            if (frame !== undefined)
+              chunks[next] = there ? lent.refer(there, sha256) : await packer.add(sha256, frame, sum);
             next += 1;
             if (next % 64 === 0) onProgress?.(next, total);
           }

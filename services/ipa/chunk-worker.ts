@@ -2,6 +2,7 @@ import { createHash, hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { constants, zstdCompressSync } from 'node:zlib';
+import { frameSum } from './chunk-index.ts';
 
 /** Work of one thread: chunks to compress, or the digests of the whole file, which cannot be split. */
 export type ChunkJob =
@@ -13,6 +14,8 @@ export interface ChunkDone {
   index: number;
   sha256: string;
   frame?: Uint8Array;
+  /** `frameSum` of it. */
+  sum?: string;
 }
 
 export interface DigestsDone {
@@ -46,7 +49,8 @@ if (port !== null) {
     port.postMessage({ sha256: sha256.digest('hex'), sha512: sha512.digest('hex') } satisfies DigestsDone);
   } else {
     let zeros = Buffer.alloc(0);
-    const params = { [constants.ZSTD_c_compressionLevel]: job.level, [constants.ZSTD_c_checksumFlag]: 0 };
+    // With its content's checksum (RFC 8878, 3.1.1): who knows a frame by its own sum is told when his decoder errs.
+    const params = { [constants.ZSTD_c_compressionLevel]: job.level, [constants.ZSTD_c_checksumFlag]: 1 };
     port.on('message', (message: { index: number; offset: number; length: number } | null) => {
       if (message === null) {
         closeSync(file);
@@ -62,7 +66,8 @@ if (port !== null) {
       const frame = zstdCompressSync(raw, { params });
       // A copy of its own, so that the transfer does not carry zlib's whole output buffer along.
       const own = new Uint8Array(frame);
-      port.postMessage({ index, sha256: hash('sha256', raw, 'hex'), frame: own } satisfies ChunkDone, [own.buffer]);
+      const done: ChunkDone = { index, sha256: hash('sha256', raw, 'hex'), frame: own, sum: frameSum(own) };
+      port.postMessage(done, [own.buffer]);
     });
   }
 }

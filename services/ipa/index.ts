@@ -10,6 +10,8 @@ export {
   type ChunkRef,
   chunkLength,
   encodeChunkIndex,
+  FRAME_MAX,
+  frameSum,
   parseChunkIndex,
   validateChunkIndex,
 } from './chunk-index.ts';

@@ -3,7 +3,7 @@ import { hash, randomBytes } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { zstdCompressSync } from 'node:zlib';
-import { CHUNK_SIZE, type ChunkIndex, encodeChunkIndex } from '../../ipa/index.ts';
+import { CHUNK_SIZE, type ChunkIndex, type ChunkRef, encodeChunkIndex, frameSum } from '../../ipa/index.ts';
 
 export const MIB = 1_048_576;
 const ZERO = Buffer.alloc(CHUNK_SIZE);
@@ -16,10 +16,10 @@ export interface PackedImage {
   objects: Map<string, Buffer>;
 }
 
-/** Objects of about `objectBytes` compressed bytes; equal chunks share a frame. */
-export function packImage(raw: Buffer, objectBytes = 4 * MIB): PackedImage {
+/** Objects of about `objectBytes` compressed bytes; equal chunks share a frame. Format 1 knows no sums of frames. */
+export function packImage(raw: Buffer, objectBytes = 4 * MIB, format: 1 | 2 = 2): PackedImage {
   const objects: Buffer[][] = [];
-  const seen = new Map<string, [number, number, number, string]>();
+  const seen = new Map<string, ChunkRef>();
   let open: Buffer[] = [];
   let used = 0;
   const chunks: ChunkIndex['chunks'] = [];
@@ -41,7 +41,8 @@ export function packImage(raw: Buffer, objectBytes = 4 * MIB): PackedImage {
       used = 0;
       objects.push(open);
     }
-    const ref: [number, number, number, string] = [objects.length - 1, used, frame.length, sum];
+    const ref: ChunkRef = [objects.length - 1, used, frame.length, sum];
+    if (format === 2) ref.push(frameSum(frame));
     open.push(frame);
     used += frame.length;
     seen.set(sum, ref);
@@ -49,7 +50,7 @@ export function packImage(raw: Buffer, objectBytes = 4 * MIB): PackedImage {
   }
   const packed = objects.map((frames) => Buffer.concat(frames));
   const index: ChunkIndex = {
-    format: 'undercloud.chunks/1',
+    format: `undercloud.chunks/${format}`,
     size: raw.length,
     chunkSize: CHUNK_SIZE,
     objects: packed.map((data, i) => ({ name: `object-${i}`, size: data.length, sha256: hash('sha256', data, 'hex') })),
