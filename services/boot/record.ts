@@ -157,15 +157,19 @@ export function createRecord({ house, board, vigil, isCandidate, interface: wire
         const node = board.nodeAt(transfer.client);
         const ofBoot = stepOfFile(transfer.path);
         if (end === 'done' && ofBoot) vigil.reached(node, ofBoot);
-        else if (end === 'vanished') vigil.broken(node, shownFile(transfer.path), transfer.bytes, transfer.size);
         const { bytes, size: total, blockSize, windowSize } = transfer;
+        // Nobody acknowledges an acknowledgement: who had it all may have left with its last one lost.
+        const lacksLastAck = end === 'vanished' && total - bytes <= blockSize * windowSize;
+        if (end === 'vanished' && !lacksLastAck) vigil.broken(node, shownFile(transfer.path), bytes, total);
         const file = shownFile(transfer.path);
         const lost = event.retransmitted > 0 ? `, ${event.retransmitted} packets sent again` : '';
         const told: Readonly<Record<string, string>> = {
           done: `fetched ${file} by TFTP: ${size(bytes)} in ${Math.round(event.tookMs)} ms${lost}`,
           // UEFI asks for the size first and breaks off with ERROR 8; that is how it goes, not a failure.
           'size-asked': `asked by TFTP how large ${file} is: ${size(total)}`,
-          vanished: `stopped in the middle of ${file} (${size(bytes)} of ${size(total)} by TFTP) and said no more${lost}`,
+          vanished: lacksLastAck
+            ? `was sent all of ${file} by TFTP (${size(total)}); that the last of it arrived was not acknowledged${lost}`
+            : `stopped in the middle of ${file} (${size(bytes)} of ${size(total)} by TFTP) and said no more${lost}`,
         };
         const text =
           told[end] ?? `TFTP of ${file} ended after ${size(bytes)} of ${size(total)}: ${event.reason ?? end}`;

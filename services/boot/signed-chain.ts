@@ -2,7 +2,6 @@
  * What TFTP serves: the boot files of a directory, and, for the Secure Boot chain, each machine's own GRUB configuration
  * (grub/grub.cfg) with the kernel, the CA and the ramdisk below boot/TOKEN/. GRUB follows shim by name, wherever shim lies.
  */
-import { join } from 'node:path';
 import { bytesContent, directoryContent, ERROR_CODE, type OpenContent, partsOf } from '../tftp/index.ts';
 import { grubAgentConfig, grubDiskConfig, grubNothingConfig } from './grub.ts';
 import type { Ladder } from './ladder.ts';
@@ -57,7 +56,7 @@ export function createSignedChain(deps: SignedChainDeps): OpenContent {
     if (second === 'trust.cpio') return bytesContent(deps.trust);
     if (second !== 'kernel' && second !== 'ramdisk')
       return { code: ERROR_CODE.notFound, message: `there is no boot file ${second.slice(0, 100)}` };
-    const dir = join(await deps.ramdiskDir());
+    const dir = await deps.ramdiskDir();
     const open = ramdisks.get(dir) ?? directoryContent(dir);
     ramdisks.set(dir, open);
     return open(second, client);

@@ -1,63 +1,31 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { ensurePackages } from '../../bootstrap/packages.ts';
 import { SHIPPED_ELEMENTS } from '../../services/builder/definition.ts';
-import { buildImage, definitionOf, planImage, testImage, verifyImage } from '../../services/builder/index.ts';
+import { buildImage, planImage, testImage, verifyImage } from '../../services/builder/index.ts';
 import { findElements } from '../../services/builder/resolve.ts';
 import { UPSTREAM_ELEMENTS } from '../../services/builder/upstream.ts';
 import { buildBoth } from '../conformance/images/build-both.ts';
+import { type TinyImages, tinyImages } from './tiny-image.fixture.ts';
 
 /** diskimage-builder's own elements: built by it and by us, compared, booted; then what a changed script costs. */
 
 const cache = process.env.UNDERCLOUD_TEST_CACHE ?? '/var/tmp/undercloud-test-cache';
+let images: TinyImages;
 let work: string;
 
-async function writeScript(element: string, path: string, text: string): Promise<void> {
-  const file = join(work, 'elements', element, path);
-  await mkdir(join(file, '..'), { recursive: true });
-  await writeFile(file, text);
-  await chmod(file, 0o755);
-}
-
-/** An operating system of three files, so that a build of it takes a second. */
-async function writeTiny(): Promise<void> {
-  await writeScript('tiny', 'element-provides', 'operating-system\n');
-  const busybox = '/bin/busybox';
-  await writeScript(
-    'tiny',
-    'root.d/10-tiny',
-    `#!/bin/bash\nset -eu\nmkdir -p "$TARGET_ROOT"/{bin,etc,usr/bin,var/log,tmp}\ncp ${busybox} "$TARGET_ROOT/bin/busybox"\nfor a in sh env mkdir cat sleep ls mount chmod; do ln -s busybox "$TARGET_ROOT/bin/$a"; done\nfor p in bash env; do cp --parents -L $(ldd /bin/bash /usr/bin/env | grep -o '/[^ ]*' | grep '\\.so') /bin/bash /usr/bin/env "$TARGET_ROOT/" 2>/dev/null || true; done\n`,
-  );
-}
-
-const tiny = (name: string, ...elements: string[]) => ({
-  definition: {
-    ...definitionOf(['tiny', ...elements]),
-    name,
-    base: false,
-    types: ['tar' as const],
-    output: join(work, name),
-  },
-  out: work,
-  cache: join(work, 'state', 'cache'),
-  directory: work,
-  elementsPath: [join(work, 'elements')],
-});
+const writeScript = (element: string, path: string, text: string): Promise<void> => images.write(element, path, text);
+const tiny = (name: string, ...elements: string[]) => images.options(name, elements);
 
 beforeAll(async () => {
   await ensurePackages(['images', 'elements', 'tests']);
-  // A state directory below /tmp and behind a link: paths that once led a build to an empty tree.
-  work = await mkdtemp('/tmp/image-peer-');
-  await mkdir(join(work, 'real-state'));
-  await symlink('real-state', join(work, 'state'));
-  await writeTiny();
+  images = await tinyImages('/tmp/image-peer-');
+  work = images.work;
 });
 
-afterAll(async () => {
-  await rm(work, { recursive: true, force: true });
-});
+afterAll(() => images.remove());
 
 describe('elements of diskimage-builder', () => {
   it('make the same tree here as there, and it boots', async () => {

@@ -69,13 +69,17 @@ export interface SceneOptions {
   readonly dhcp?: 'proxy';
   /** Multiplies what is expected of machines of which nothing is known. */
   readonly speed?: number;
+  /** Nodes beside the three, uuids by MAC; they have no taps. */
+  readonly more?: Readonly<Record<string, string>>;
+  /** A namespace that has its `br0` already: a lab's. Default: one of its own. */
+  readonly on?: { readonly name: string; readonly file: string };
   /** The deploy ramdisk of this profile; default: one that says what it was given, and goes off. */
   readonly ramdisk?: 'lab' | 'hardware';
 }
 
-export async function netbootScene({ dhcp: mode, speed, ramdisk }: SceneOptions = {}): Promise<Scene> {
-  const netns = `uct-netboot-${process.pid}`;
-  const file = `/run/netns/${netns}`;
+export async function netbootScene({ dhcp: mode, speed, ramdisk, more, on }: SceneOptions = {}): Promise<Scene> {
+  const netns = on?.name ?? `uct-netboot-${process.pid}`;
+  const file = on?.file ?? `/run/netns/${netns}`;
   const undo: (() => unknown)[] = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -94,7 +98,7 @@ export async function netbootScene({ dhcp: mode, speed, ramdisk }: SceneOptions 
     const bootDir = join(scratch, 'boot');
     await fillBootDir(bootDir, scratch, ramdisk);
     const host = await database(undo);
-    wire(netns, undo);
+    if (!on) wire(netns, undo);
     const sockets = openProvisioningSockets({
       netns: file,
       interface: 'br0',
@@ -115,7 +119,7 @@ export async function netbootScene({ dhcp: mode, speed, ramdisk }: SceneOptions 
       interface: 'br0',
       address: '192.0.2.1',
       fds: Object.fromEntries(given.map(([name], i) => [name, i + 3])) as unknown as ServeArgument['fds'],
-      nodes,
+      nodes: { ...nodes, ...more },
       tls: selfSignedCertificate(['192.0.2.1']),
       secure: [macs[2] ?? ''],
       ...(mode && { dhcp: mode }),

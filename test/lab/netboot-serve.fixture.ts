@@ -72,7 +72,7 @@ const network = createNetwork(house, { authenticate: async () => systemContext()
 await network.ensureProvisioning({
   name: 'ctlplane',
   cidr: '192.0.2.0/24',
-  pool: ['192.0.2.2', '192.0.2.62'],
+  pool: ['192.0.2.2', '192.0.2.190'],
   address: given.address,
 });
 const boot = createBoot(house, {
