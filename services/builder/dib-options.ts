@@ -70,6 +70,27 @@ export function applyDibArguments(
   return result;
 }
 
+/** Variables that diskimage-builder takes for options that were not given. */
+export function withVariables(
+  definition: ImageDefinition,
+  environment: Readonly<Record<string, string>>,
+): ImageDefinition {
+  const figure = (name: string): number | undefined => {
+    const value = environment[name];
+    return value === undefined || value === '' ? undefined : number(value, name, 'the environment');
+  };
+  const imageGb = definition.imageGb ?? figure('DIB_IMAGE_SIZE');
+  const extraGb = definition.extraGb ?? figure('DIB_IMAGE_EXTRA_SIZE');
+  const journalMib = definition.journalMib ?? figure('DIB_JOURNAL_SIZE');
+  return {
+    ...definition,
+    ...(imageGb === undefined ? {} : { imageGb }),
+    ...(extraGb === undefined ? {} : { extraGb }),
+    ...(journalMib === undefined ? {} : { journalMib }),
+    ...(environment.DIB_CHECKSUM === '1' ? { checksum: true } : {}),
+  };
+}
+
 /** A definition from elements on the command line, with diskimage-builder's defaults. */
 export function definitionOf(elements: readonly string[]): ImageDefinition {
   return {

@@ -4,6 +4,16 @@ import type { Layering } from './layering.ts';
 import { runPhase } from './phases.ts';
 import type { StageClock } from './progress.ts';
 
+/** What diskimage-builder's create_base does to a fresh root: its resolver set aside (elements may put another into .ORIG), nothing starts daemons (Debian Policy 9.3.3.1). */
+export const DRESS = `
+set -e
+R=$1
+mkdir -p "$R/usr/sbin" "$R/etc" "$R/tmp/in_target.d"; chmod 1777 "$R/tmp"
+if [ ! -e "$R/usr/sbin/policy-rc.d" ]; then printf '#!/bin/sh\\n# undercloud image build\\nexit 101\\n' >"$R/usr/sbin/policy-rc.d"; chmod 755 "$R/usr/sbin/policy-rc.d"; fi
+if [ -e "$R/etc/resolv.conf" ] || [ -L "$R/etc/resolv.conf" ]; then mv "$R/etc/resolv.conf" "$R/etc/resolv.conf.ORIG"; fi
+cat /etc/resolv.conf >"$R/etc/resolv.conf" 2>/dev/null || : >"$R/etc/resolv.conf"
+`;
+
 /** Puts the resolver back as diskimage-builder does: what an element left in .ORIG wins, a link that a package made stays. */
 export const RESTORE = `
 R=$1

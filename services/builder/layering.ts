@@ -52,6 +52,8 @@ export class Layering {
   readonly warnings: string[] = [];
   /** While finalise.d runs without a device. */
   deviceless = false;
+  /** Variables that hooks have only once the tree is whole. */
+  late: Environment = {};
   /** In a dry run: a layer is missing, and nothing above it can be told. */
   broken = false;
   #options: LayeringOptions;
@@ -94,7 +96,7 @@ export class Layering {
   /** What phases need to run in a room. */
   contextOf(room: Room): PhaseContext {
     const { tree, environment, onProgress, programs, directory } = this.#options;
-    return { room, tree, environment, onProgress, programs, directory };
+    return { room, tree, environment: { ...environment, ...this.late }, onProgress, programs, directory };
   }
 
   /** Runs something beside the tree, such as sourcing environment.d. */

@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import { BuildError } from './progress.ts';
+import type { Element } from './resolve.ts';
 
 /** What the elements want installed and removed, by phase directory, in the order of the elements. */
 export interface PackagePlan {
@@ -144,4 +147,17 @@ export function planPackages(
     }
   }
   return plan;
+}
+
+/** What every element wants installed, with its own map of names. */
+export async function readPackageRequests(elements: readonly Element[]): Promise<PackageRequest[]> {
+  const requests: PackageRequest[] = [];
+  for (const { name, path } of elements) {
+    const map = await readFile(join(path, 'pkg-map'), 'utf8').catch(() => undefined);
+    for (const file of ['package-installs.json', 'package-installs.yaml']) {
+      const text = await readFile(join(path, file), 'utf8').catch(() => undefined);
+      if (text !== undefined) requests.push({ element: name, text, ...(map === undefined ? {} : { map }) });
+    }
+  }
+  return requests;
 }

@@ -18,6 +18,7 @@ export const PHASES = {
   'install.d': 'inside',
   'post-install.d': 'inside',
   'post-root.d': 'outside',
+  'block-device.d': 'outside',
   'pre-finalise.d': 'outside',
   'finalise.d': 'inside',
   'cleanup.d': 'outside',

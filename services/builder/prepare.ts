@@ -2,7 +2,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { cacheKey } from './cache.ts';
 import { HOUSE_ROOT, type ImageDefinition, type ImageType, SHIPPED_ELEMENTS } from './definition.ts';
-import { requestedElements } from './dib-options.ts';
+import { requestedElements, withVariables } from './dib-options.ts';
 import { callerEnvironment, hookEnvironment } from './environment.ts';
 import { digestPaths } from './hooks.ts';
 import { type HostApt, readHost, sourceLines } from './host-apt.ts';
@@ -70,7 +70,10 @@ export function packageStore({ cache, apt }: Pick<Prepared, 'cache' | 'apt'>): s
 }
 
 export async function prepare(options: BuildOptions): Promise<Prepared> {
-  const { definition } = options;
+  const { clearEnvironment } = options.definition;
+  const caller = clearEnvironment ? {} : callerEnvironment();
+  const environment = { ...caller, ...options.definition.environment };
+  const definition = withVariables(options.definition, environment);
   const types = [...(options.types ?? definition.types)];
   const directory = await realpath(resolve(options.directory ?? process.cwd()));
   await mkdir(options.cache, { recursive: true });
@@ -79,7 +82,6 @@ export async function prepare(options: BuildOptions): Promise<Prepared> {
   const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? DEFAULT_EPOCH);
   const elementsPath = [...(options.elementsPath ?? []).map((each) => resolve(directory, each)), SHIPPED_ELEMENTS];
   if (await hasUpstream()) elementsPath.push(UPSTREAM_ELEMENTS);
-  const environment = { ...callerEnvironment(), ...definition.environment };
   const host = await readHost();
   const architecture = definition.architecture ?? host.architecture;
   const elements = resolveElements(requestedElements(definition, architecture), await findElements(elementsPath));
@@ -101,13 +103,7 @@ export async function prepare(options: BuildOptions): Promise<Prepared> {
     JSON.stringify({ ...definition, types, output: definition.output ?? '' }),
     await digestPaths(elements.map(({ path }) => path)),
     await digestPaths([join(HOUSE_ROOT, 'services/builder')]),
-    JSON.stringify([
-      sourceLines(apt),
-      apt.architecture,
-      mirrorDigest,
-      epoch,
-      definition.clearEnvironment ? {} : callerEnvironment(),
-    ]),
+    JSON.stringify([sourceLines(apt), apt.architecture, mirrorDigest, epoch, caller]),
   );
   return { definition, types, elements, elementsPath, apt, layout, cache, directory, epoch, mirrorDigest, lock, key };
 }

@@ -37,6 +37,11 @@ export async function exchange(fresh: string, directory: string): Promise<void> 
   await removeTree(old);
 }
 
+/** disk.raw is disk-STAMP.raw, and disk.raw.md5 disk-STAMP.raw.md5, as diskimage-builder names them. */
+function datedName(path: string, stamp: string): string {
+  return path.replace(/(\.[^./]+(?:\.(?:md5|sha256))?)$/, `-${stamp}$1`);
+}
+
 /** NAME.qcow2, NAME.raw ... beside NAME.d/, where the papers go; an old result is renamed with a date unless OVERWRITE_OLD_IMAGE is set. */
 export async function placeByName(
   output: string,
@@ -54,7 +59,8 @@ export async function placeByName(
     .slice(0, 19)
     .replace(/^(\d+)-(\d+)-(\d+)T/, '$1.$2.$3-')
     .replaceAll(':', '.');
-  for (const name of await readdir(fresh)) {
+  // An image before its checksums, which would else be taken for the old ones.
+  for (const name of (await readdir(fresh)).sort()) {
     const source = join(fresh, name);
     const boot = name === 'kernel' ? 'vmlinuz' : name === 'initrd' ? 'initrd' : undefined;
     const tree = name === 'tree';
@@ -66,10 +72,12 @@ export async function placeByName(
           ? `${output}.tree`
           : join(directory, name);
     const outside = dirname(target) === dirname(output) && target !== directory;
-    if (outside && keepOld && (await exists(target))) {
-      const at = target.lastIndexOf('.');
-      await rename(target, `${target.slice(0, at)}-${stamp}${target.slice(at)}`);
-    }
+    // With its checksums, whether this build writes any or not.
+    if (outside && keepOld)
+      for (const ending of ['', '.md5', '.sha256']) {
+        const old = `${target}${ending}`;
+        if (await exists(old)) await rename(old, datedName(old, stamp));
+      }
     if ((await stat(source)).isDirectory()) await removeTree(target);
     await rename(source, target);
     if (outside) files.push(target);

@@ -37,7 +37,7 @@ export function explainMiss(before: StepParts | undefined, now: StepParts): stri
   return found?.[1] ?? 'its layer is no longer in the cache';
 }
 
-const NOT_DATA = new Set([...Object.keys(PHASES), 'environment.d', 'bin', 'block-device.d', 'static', 'dib-run-parts']);
+const NOT_DATA = new Set([...Object.keys(PHASES), 'environment.d', 'bin', 'static', 'dib-run-parts']);
 /** A script that walks the hook tree without naming what it wants may read all of it. */
 const WALKS = /in_target\.d\/?(["'*\s$]|$)|TMP_HOOKS_PATH/m;
 

@@ -1,20 +1,21 @@
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DEFER, GRUB_INSTALL, GRUB_PROBE, INITRAMFS, INITRAMFS_MODULES, PROBE, UNPROBE } from './boot-stubs.ts';
 import { cacheKey, exists } from './cache.ts';
 import type { Room } from './chroot.ts';
 import type { ImageDefinition } from './definition.ts';
 import { hookEnvironment, keyedEnvironment } from './environment.ts';
-import { finishTree, GENERALISE, RESTORE } from './finish-tree.ts';
+import { DRESS, finishTree, GENERALISE, RESTORE } from './finish-tree.ts';
 import { digestPaths, type HookTree, listHooks, mergeHooks } from './hooks.ts';
 import type { HostApt } from './host-apt.ts';
+import { imageSizeKib, runBlockDeviceHooks } from './image-stage.ts';
 import { initramfsInputs } from './initramfs-inputs.ts';
 import { Layering, type StepRecord } from './layering.ts';
 import { type Layout, layoutEnvironment } from './layout.ts';
 import type { LockedMirror } from './locked-mirror.ts';
 import { checkMirror } from './mirrors.ts';
 import { orderHooks } from './order.ts';
-import { type PackagePlan, type PackageRequest, planPackages } from './package-installs.ts';
+import { type PackagePlan, planPackages, readPackageRequests } from './package-installs.ts';
 import {
   AptCache,
   INSTALL_STEP,
@@ -74,28 +75,6 @@ export interface BuiltTree {
   steps: StepRecord[];
   warnings: string[];
 }
-
-async function packageRequests(elements: readonly Element[]): Promise<PackageRequest[]> {
-  const requests: PackageRequest[] = [];
-  for (const { name, path } of elements) {
-    const map = await readFile(join(path, 'pkg-map'), 'utf8').catch(() => undefined);
-    for (const file of ['package-installs.json', 'package-installs.yaml']) {
-      const text = await readFile(join(path, file), 'utf8').catch(() => undefined);
-      if (text !== undefined) requests.push({ element: name, text, ...(map === undefined ? {} : { map }) });
-    }
-  }
-  return requests;
-}
-
-// What diskimage-builder's create_base does to a fresh root: its resolver set aside (elements may put another into .ORIG), nothing starts daemons (Debian Policy 9.3.3.1).
-const DRESS = `
-set -e
-R=$1
-mkdir -p "$R/usr/sbin" "$R/etc" "$R/tmp/in_target.d"; chmod 1777 "$R/tmp"
-if [ ! -e "$R/usr/sbin/policy-rc.d" ]; then printf '#!/bin/sh\\n# undercloud image build\\nexit 101\\n' >"$R/usr/sbin/policy-rc.d"; chmod 755 "$R/usr/sbin/policy-rc.d"; fi
-if [ -e "$R/etc/resolv.conf" ] || [ -L "$R/etc/resolv.conf" ]; then mv "$R/etc/resolv.conf" "$R/etc/resolv.conf.ORIG"; fi
-cat /etc/resolv.conf >"$R/etc/resolv.conf" 2>/dev/null || : >"$R/etc/resolv.conf"
-`;
 
 /** Builds the tree of an image as a pile of layers, each made by one script and kept under a key of everything it depends on. */
 export class TreeBuilder {
@@ -172,7 +151,7 @@ export class TreeBuilder {
     });
     const native = !elements.some(({ name }) => name === 'package-installs');
     const settled = await layering.outside((context) => phaseEnvironment(context, 'outside'));
-    const plan = native ? planPackages(await packageRequests(elements), settled) : { install: {}, uninstall: {} };
+    const plan = native ? planPackages(await readPackageRequests(elements), settled) : { install: {}, uninstall: {} };
     return new TreeBuilder(options, { tree, start, settled, plan, layering, native, aptCache });
   }
 
@@ -190,6 +169,7 @@ export class TreeBuilder {
     if ((await listHooks(this.#tree, 'post-root.d')).length > 0)
       await layers.volatile('post-root.d', (context) => runPhase(context, 'post-root.d'));
     if (this.#options.dryRun && layers.broken) return this.#result([]);
+    await this.#imageStage();
     await clock.run('initramfs', () =>
       layers.native('initramfs', INITRAMFS, 'inside', this.#initramfsKey(), initramfsInputs),
     );
@@ -316,7 +296,7 @@ export class TreeBuilder {
       script: digest,
       data: await dataDigest(this.#tree, element, text, isText),
       programs: await digestPaths([join(this.#tree.path, 'bin')]),
-      environment: `${await digestPaths([join(this.#tree.path, 'environment.d')])}\n${keyedEnvironment(this.#start, text)}`,
+      environment: `${await digestPaths([join(this.#tree.path, 'environment.d')])}\n${keyedEnvironment({ ...this.#start, ...this.#layering.late }, text)}`,
       rest: '',
     };
     await this.#layering.step({ phase, script: name, element }, parts, (context, environment) =>
@@ -389,6 +369,19 @@ export class TreeBuilder {
         });
       },
     );
+  }
+
+  /** From here on hooks know the disk's size; finding it costs a walk of the tree, so only where one of them asks. */
+  async #imageStage(): Promise<void> {
+    const { definition } = this.#options;
+    const scripts: string[] = [];
+    for (const phase of ['block-device.d', 'pre-finalise.d', 'finalise.d', 'cleanup.d'])
+      for (const name of await listHooks(this.#tree, phase))
+        scripts.push((await readScript(join(this.#tree.path, phase, name))).text);
+    if (scripts.some((text) => text.includes('DIB_IMAGE_SIZE')))
+      this.#layering.late = { DIB_IMAGE_SIZE: String(imageSizeKib(definition, this.#layering.layers)) };
+    if ((await listHooks(this.#tree, 'block-device.d')).length > 0)
+      await this.#layering.volatile('block-device.d', runBlockDeviceHooks);
   }
 
   /** finalise.d, with programs that stand in for those that want a device. */

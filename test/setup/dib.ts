@@ -1,8 +1,8 @@
 /**
- * The real diskimage-builder as a peer: Debian's package, run as it is, with stand-ins for what machines without device-mapper or sudo lack (kpartx by partx on the loop device's
- * own partitions).
+ * The real diskimage-builder as a peer: Debian's package, run as it is, with stand-ins for what machines without device-mapper, FAT or sudo lack (kpartx by partx on the loop
+ * device's own partitions).
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
@@ -14,14 +14,30 @@ const KPARTX = `#!/bin/bash
 set -eu
 dev="\${@: -1}"; opts="\${*:1:$#-1}"; base="\${dev##*/}"
 mkdir -p /dev/mapper
+# Partitions of a run that was killed stay with the device, and no new one may overlap them.
+clear() { for p in /sys/block/$base/\${base}p*; do [ ! -e "$p" ] || delpart "$dev" "\${p##*p}"; done; rm -f /dev/mapper/"$base"p*; }
 case "$opts" in
-  *d*) rm -f /dev/mapper/"$base"p*; partx -d "$dev" || true ;;
+  *d*) clear ;;
   *a* | *u*)
-    partx -u "$dev"
+    clear
+    partx -a "$dev"
     for i in $(seq 50); do ls "\${dev}"p* >/dev/null 2>&1 && break; sleep 0.1; done
     for p in "\${dev}"p*; do ln -sfn "$p" "/dev/mapper/\${p##*/}"; echo "add map \${p##*/}"; done ;;
   *l*) partx -s "$dev" ;;
 esac
+`;
+// For kernels without FAT. GRUB's tools find the device by the mount's source and read the real file system there; what they leave in the directory is copied into it at the end.
+const MOUNT = `#!/bin/bash
+if [ $# = 2 ] && [ "$(blkid -p -s TYPE -o value "$1" 2>/dev/null)" = vfat ]; then exec /bin/mount -t tmpfs -o mode=755 "$1" "$2"; fi
+exec /bin/mount "$@"
+`;
+const UMOUNT = `#!/bin/bash
+dir="\${@: -1}"
+if [ "$(findmnt -n -o FSTYPE -M "$dir" 2>/dev/null)" = tmpfs ]; then
+  dev=$(findmnt -n -o SOURCE -M "$dir")
+  if [ -b "$dev" ] && ls -A "$dir" | grep -q .; then mcopy -s -o -i "$dev@@0" "$dir"/* :: || exit 1; fi
+fi
+exec /bin/umount "$@"
 `;
 const SUDO = `#!/bin/sh
 while [ $# -gt 0 ]; do case "$1" in -E | -H | -n | -S) shift ;; -u) shift 2 ;; --) shift; break ;; *) break ;; esac; done
@@ -45,6 +61,13 @@ export interface DibResult {
   cpu: number;
   wall: number;
   log: string;
+}
+
+function knowsFat(): boolean {
+  const known = (): boolean => /\bvfat$/m.test(readFileSync('/proc/filesystems', 'utf8'));
+  if (known()) return true;
+  spawnSync('modprobe', ['-q', 'vfat']);
+  return known();
 }
 
 /** Mirrors of this machine's own apt, in the form that debian-minimal wants; its default names a security path that answers 404. */
@@ -76,6 +99,7 @@ export async function runDib(run: DibRun): Promise<DibResult> {
   const misc = readFileSync('/proc/misc', 'utf8');
   const shims: Record<string, string> = existsSync('/usr/bin/sudo') ? {} : { sudo: SUDO };
   if (!misc.includes('device-mapper')) Object.assign(shims, { kpartx: KPARTX, dmsetup: '#!/bin/sh\nexit 0\n' });
+  if (!knowsFat()) Object.assign(shims, { mount: MOUNT, umount: UMOUNT });
   for (const [name, text] of Object.entries(shims)) {
     await writeFile(join(programs, name), text);
     await chmod(join(programs, name), 0o755);
@@ -116,7 +140,7 @@ export async function runDib(run: DibRun): Promise<DibResult> {
   const [code] = (await once(child, 'close')) as [number | null];
   if (code !== 0)
     throw new Error(
-      `disk-image-create ${args.join(' ')} failed with ${code}:\n${log.split('\n').slice(-15).join('\n')}`,
+      `disk-image-create ${args.join(' ')} failed with ${code}:\n${log.split('\n').slice(-40).join('\n')}`,
     );
   return { cpu: cpuSeconds() - began.cpu, wall: (Date.now() - began.wall) / 1000, log };
 }
