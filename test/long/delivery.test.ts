@@ -1,10 +1,10 @@
 /**
- * How images get to a node, on a real one, where no way leads out: a machine with a network makes a bundle; a machine without one (a
- * namespace with nothing but its loopback interface) loads it, bootstraps, registers the images and deploys a BIOS node from them.
- * The node boots and grows its image; then it is given the next one, in which a layer of 50 MB is new, beside a partition that has to stay.
+ * How images get to a node, on a real one, where no way leads out: a machine with a network makes a bundle; a bare Debian without one (a
+ * minimal tree without Node, PostgreSQL or QEMU, in namespaces with nothing but a loopback interface) unpacks its program from it, loads
+ * the rest, bootstraps, registers the images and deploys a BIOS node from them. The node boots and grows its image; then it is given the
+ * next one, in which a layer of 50 MB is new, beside a partition that has to stay.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,
   mkdirSync,
@@ -17,9 +17,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { unpackByHand } from '../../bootstrap/index.ts';
 import { statePaths } from '../../services/core/config.ts';
 import { labLayout } from '../../services/lab/layout.ts';
 import { launcher, type Ran, run } from '../lab/undercloud.fixture.ts';
+import { type BareMachine, bareMachine } from './bare-machine.fixture.ts';
 
 const scratch = mkdtempSync('/var/tmp/uc-delivery-');
 const at = (...names: string[]) => join(scratch, ...names);
@@ -65,14 +67,16 @@ async function well(said: Promise<Ran>, what: string): Promise<string> {
 }
 const online = (...args: string[]) => well(run(launcher, ['--state', here, ...args]), args.join(' '));
 
-/** The machine without a network: its own interfaces, and its own /usr/local/bin for the commands that bootstrap puts there. */
-let machine: ChildProcess | undefined;
-const inside = (command: string, ...args: string[]): Promise<Ran> =>
-  run('nsenter', ['--target', String(machine?.pid), '--net', '--mount', '--', command, ...args], {
-    env: { OS_CLIENT_CONFIG_FILE: statePaths(there).clouds, OS_CLOUD: 'undercloud' },
-  });
+/** The machine without a network. It sees the scratch directory under its own path. */
+let machine: BareMachine | undefined;
+const inside = (command: string, ...args: string[]): Promise<Ran> => machine!.run(command, args);
 const offline = (...args: string[]) => well(inside(own, '--state', there, ...args), args.join(' '));
-const stock = (...args: string[]) => well(inside('baremetal', ...args), `baremetal ${args.join(' ')}`);
+/** The stock client of this machine, over that one's loopback interface. */
+const stock = (...args: string[]) =>
+  well(
+    machine!.over('baremetal', args, { OS_CLIENT_CONFIG_FILE: statePaths(there).clouds, OS_CLOUD: 'undercloud' }),
+    `baremetal ${args.join(' ')}`,
+  );
 
 beforeAll(async () => {
   // The service user has to pass through.
@@ -85,16 +89,14 @@ beforeAll(async () => {
       ...['--elements-path', at('elements'), '--image-cache', cache, '--no-register'],
     );
   await online('stop');
-  const script = 'mount -t tmpfs none /usr/local/bin && ip link set lo up && echo there && exec sleep infinity';
-  machine = spawn('unshare', ['--net', '--mount', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await once(machine.stdout!, 'data');
+  machine = await bareMachine(cache, scratch);
 }, 15 * minutes);
 
 afterAll(async () => {
   if (machine) {
     await inside(own, '--state', there, 'stop');
     await inside(own, '--state', there, 'lab', 'down');
-    machine.kill();
+    await machine.end();
   }
   await run(launcher, ['--state', here, 'stop']);
   await run(launcher, ['--state', here, 'lab', 'down']);
@@ -190,26 +192,29 @@ describe('a node of a machine without a network', () => {
     'finds an undercloud that came from a bundle',
     async () => {
       const made = JSON.parse(
-        await online('--json', 'bundle', 'create', at('all.bundle'), '--parts', 'program,boot,images'),
-      ) as { fingerprint: string };
-      expect((await inside('ip', 'route')).stdout).toBe('');
-      await well(
-        inside(
-          launcher,
-          '--state',
-          there,
-          'bundle',
-          'load',
-          at('all.bundle'),
-          '--trust',
-          made.fingerprint,
-          '--program',
-          program,
+        await online(
+          ...['--json', 'bundle', 'create', at('all.bundle')],
+          ...['--elements', at('elements'), '--debian', join(cache, 'debian'), '--image-cache', cache],
         ),
-        'bundle load',
-      );
+      ) as { fingerprint: string; sha256: string; segments: { part: string; length: number }[] };
+      expect(made.segments.map(({ part }) => part)).toEqual([
+        ...['program', 'boot', 'images', 'packages', 'debian', 'elements'],
+      ]);
+      // Nothing leads out, and nothing of ours is there yet.
+      expect(readFileSync(machine!.proc('net/route'), 'utf8').trim().split('\n')).toHaveLength(1);
+      for (const absent of ['node', 'psql', 'qemu-system-x86_64', 'ip', 'zstd', 'openssl'])
+        expect((await inside('sh', '-c', `command -v ${absent}`)).code, absent).not.toBe(0);
+      const byHand = [
+        `echo '${made.sha256}  ${at('all.bundle')}' | sha256sum -c`,
+        ...unpackByHand(at('all.bundle'), made.segments[0]!.length, program),
+      ];
+      for (const line of byHand) await well(inside('sh', '-ec', line), line);
+      await offline('bundle', 'load', at('all.bundle'), '--trust', made.fingerprint, '--program', program);
       rmSync(at('all.bundle'));
-      await offline('bootstrap', '--lab', '--listen', '127.0.0.1:26387');
+      const said = await inside(own, '--state', there, 'bootstrap', '--lab', '--listen', '127.0.0.1:26387');
+      expect(said.code, said.stderr).toBe(0);
+      expect(said.stderr).toMatch(/Install Debian packages: \d+ packages/);
+      console.log(said.stderr);
       for (const word of ['a', 'b']) await offline('image', 'register', `gold-${word}`);
       await offline('lab', 'up', '--nodes', '1');
       await offline('node', 'import', labLayout(there).instackenv);

@@ -69,12 +69,15 @@ function sourcesOf(session: Session, wanted: readonly BundlePart[], flags: Creat
       directory: join(paths.cache, 'images'),
       ...(flags.images && { entries: flags.images.split(',') }),
     },
-    packages: { part: 'packages', directory: join(paths.cache, 'builder', 'apt') },
+    packages: { part: 'packages', directory: join(builderCache(session, flags), 'apt') },
     debian: { part: 'debian', directory: debianOf(session, flags) },
     elements: flags.elements ? { part: 'elements', directory: resolve(flags.elements) } : null,
   };
   return parts.flatMap((part) => (wanted.includes(part) ? (all[part] ?? []) : []));
 }
+
+const builderCache = (session: Session, { imageCache }: CreateFlags): string =>
+  imageCache === undefined ? join(statePaths(session.stateDir).cache, 'builder') : resolve(imageCache);
 
 const debianOf = (session: Session, { debian }: CreateFlags): string =>
   debian === undefined ? debianStoreOf(session.stateDir) : resolve(debian);
@@ -87,8 +90,12 @@ const bootstrapsOn = [
   ...packageGroups.lab,
 ];
 
-async function gathered(session: Session, file: string, directory: string): Promise<void> {
-  const from = [aptCache, join(statePaths(session.stateDir).cache, 'builder', 'apt', 'archives')];
+async function gathered(session: Session, file: string, flags: CreateFlags): Promise<void> {
+  const directory = debianOf(session, flags);
+  const store = join(builderCache(session, flags), 'apt');
+  // A directory for each release.
+  const archives = existsSync(store) ? readdirSync(store).map((release) => join(store, release, 'archives')) : [];
+  const from = [aptCache, ...archives];
   const packages = [...new Set<string>(bootstrapsOn)];
   try {
     const { packages: all, fetched } = await gatherDebian({ directory, packages, from });
@@ -112,6 +119,7 @@ interface CreateFlags {
   images?: string;
   elements?: string;
   debian?: string;
+  imageCache?: string;
   signingKey?: string;
 }
 
@@ -123,6 +131,7 @@ function createCommand(bundle: Command): void {
     .option('--images <list>', 'names of built images (default: all in the state’s cache)')
     .option('--elements <dir>', 'elements beside the shipped ones, which are part of the program')
     .option('--debian <dir>', 'where Debian’s packages are gathered (default: in the state’s cache)')
+    .option('--image-cache <dir>', 'as for `image build`: the builder’s package store is taken from it')
     .option('--signing-key <file>', 'Ed25519 key in PEM (default: the undercloud’s)')
     .description('program, ramdisks, packages and images of this machine into one signed file')
     .action(
@@ -131,7 +140,7 @@ function createCommand(bundle: Command): void {
         const key = privateKey(flags.signingKey ?? statePaths(session.stateDir).signingKey);
         const { createBundle } = await loadBundle();
         const sources = sourcesOf(session, wanted, flags);
-        if (wanted.includes('debian')) await gathered(session, file, debianOf(session, flags));
+        if (wanted.includes('debian')) await gathered(session, file, flags);
         const made = await createBundle({
           file: resolve(file),
           sources,

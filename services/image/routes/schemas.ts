@@ -89,6 +89,25 @@ export const memberSchema = {
   },
 } as const;
 
+export const taskSchema = {
+  name: 'task',
+  properties: {
+    id: { type: 'string', description: 'An identifier for the task', pattern: imageSchema.properties.id.pattern },
+    type: { type: 'string', description: 'The type of task', enum: ['import', 'api_image_import', 'image_convert'] },
+    status: {
+      type: 'string',
+      description: 'The current status of this task',
+      enum: ['pending', 'processing', 'success', 'failure'],
+    },
+    image_id: { type: 'string', description: 'The image that the task works on' },
+    owner: { type: 'string', description: 'An identifier for the owner of this task' },
+    message: { type: 'string', description: 'Human-readable informative message' },
+    created_at: { type: 'string', description: 'Datetime when this resource was created' },
+    updated_at: { type: 'string', description: 'Datetime when this resource was updated' },
+    schema: { type: 'string', readOnly: true },
+  },
+} as const;
+
 export const listOf = (name: string, item: object) => ({
   name,
   properties: { [name]: { type: 'array', items: item } },
