@@ -111,9 +111,12 @@ class TarFile {
     }
   }
 
-  close(): void {
+  finish(): void {
     this.write(Buffer.alloc(2 * RECORD));
     this.flush();
+  }
+
+  close(): void {
     closeSync(this.#fd);
   }
 }
@@ -121,6 +124,16 @@ class TarFile {
 /** Writes a tree as a pax archive: names in the order of their bytes, numeric owners, attributes as SCHILY.xattr, times clamped. Equal trees give equal archives. */
 export function writeTar(path: string, root: TreeNode, options: TarOptions): void {
   const tar = new TarFile(path);
+  try {
+    fill(tar, root, options);
+    tar.finish();
+  } finally {
+    // On a full disk too: a file that is removed while it is open keeps its place.
+    tar.close();
+  }
+}
+
+function fill(tar: TarFile, root: TreeNode, options: TarOptions): void {
   const prefix = options.prefix ?? '.';
   const seen = new Map<string, string>();
   for (const { name, bytes } of options.first ?? []) {
@@ -168,5 +181,4 @@ export function writeTar(path: string, root: TreeNode, options: TarOptions): voi
       tar.pad(size);
     }
   }
-  tar.close();
 }
