@@ -313,7 +313,7 @@ async function finish(
     artefacts,
   };
   await writeFile(join(fresh, 'manifest.json'), `${JSON.stringify(manifest, undefined, 1)}\n`);
-  await sumUp(fresh, artefacts);
+  await sumUp(fresh, artefacts, definition);
   return { manifest, outputs, lock };
 }
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, createReadStream, createWriteStream, openSync } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -80,11 +80,23 @@ export interface Outputs {
   indexSha256?: string;
 }
 
-/** Digests of a file in one read; two threads of libuv would not be quicker than the disk. */
+/** Bytes that are read and hashed at once. */
+const PIECE = 1024 * 1024;
+
+/** Digests of a file in one read, through one piece of memory: a stream takes a fresh one for each piece, and twice the time. */
 export async function digestFile(path: string, ...algorithms: string[]): Promise<string[]> {
   const hashes = algorithms.map((name) => createHash(name));
-  for await (const piece of createReadStream(path, { highWaterMark: 1024 * 1024 }))
-    for (const hash of hashes) hash.update(piece as Buffer);
+  const piece = Buffer.allocUnsafe(PIECE);
+  const file = await open(path, 'r');
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(piece, 0, PIECE);
+      if (bytesRead === 0) break;
+      for (const hash of hashes) hash.update(piece.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
   return hashes.map((hash) => hash.digest('hex'));
 }
 

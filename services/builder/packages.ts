@@ -1,4 +1,4 @@
-import { copyFile, link, mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bind } from './chroot.ts';
 import { CommandFailed } from './command.ts';
@@ -78,7 +78,10 @@ export class AptCache {
     for (const name of await this.#fresh(this.lists)) {
       const target = join(this.#shared, 'lists', name);
       const staged = `${target}.${process.pid}`;
+      const { atime, mtime } = await stat(join(this.lists, name));
       await copyFile(join(this.lists, name), staged);
+      // apt's own index of the lists, which lies in the layers, holds as long as their times do.
+      await utimes(staged, atime, mtime);
       await rename(staged, target);
     }
   }

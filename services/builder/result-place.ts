@@ -2,7 +2,7 @@
 import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { exists, removeTree } from './cache.ts';
-import type { ImageDefinition } from './definition.ts';
+import type { ImageDefinition, ImageType } from './definition.ts';
 import { type Artefact, digestFile, type Outputs } from './outputs.ts';
 import { writeSums } from './provenance.ts';
 
@@ -18,14 +18,44 @@ export async function writeChecksums(path: string, outputs: Outputs): Promise<vo
   }
 }
 
-export async function sumUp(fresh: string, artefacts: readonly Artefact[]): Promise<void> {
+/**
+ * SHA256SUMS over the artefacts and the papers, each by the name that it will have when the result is in its place: what goes beside NAME.d is named from there, so that
+ * `sha256sum -c` finds it.
+ */
+export async function sumUp(
+  fresh: string,
+  artefacts: readonly Artefact[],
+  definition: Pick<ImageDefinition, 'output' | 'types'>,
+): Promise<void> {
+  const own = new Set(artefacts.filter(({ type }) => type !== 'index').map(({ name }) => name));
   const papers = (await readdir(fresh)).filter(
-    (name) => /\.json$|^(kernel|initrd)$/.test(name) && !artefacts.some((each) => each.name === name),
+    (name) => /\.(json|zst)$|^(kernel|initrd)$/.test(name) && !artefacts.some((each) => each.name === name),
   );
   const sums = await Promise.all(
     papers.map(async (name) => ({ name, sha256: (await digestFile(join(fresh, name), 'sha256'))[0]! })),
   );
-  await writeSums(fresh, [...artefacts, ...sums]);
+  const { output } = definition;
+  const placed = (name: string): string => {
+    const beside = output === undefined ? undefined : besideName(name, basename(output), own, definition.types);
+    return beside === undefined ? name : `../${beside}`;
+  };
+  await writeSums(
+    fresh,
+    [...artefacts, ...sums].map(({ name, sha256 }) => ({ name: placed(name), sha256 })),
+  );
+}
+
+/** The name beside NAME.d under which a file of the finished directory goes, as diskimage-builder names it; undefined for one that goes into NAME.d. */
+function besideName(
+  name: string,
+  output: string,
+  own: ReadonlySet<string>,
+  types: readonly ImageType[],
+): string | undefined {
+  if (own.has(name)) return name;
+  if (name === 'tree') return `${output}.tree`;
+  if (!types.includes('kernel')) return undefined;
+  return name === 'kernel' ? `${output}.vmlinuz` : name === 'initrd' ? `${output}.initrd` : undefined;
 }
 
 /** Puts the finished directory in the place of the old one. */
@@ -62,16 +92,9 @@ export async function placeByName(
   // An image before its checksums, which would else be taken for the old ones.
   for (const name of (await readdir(fresh)).sort()) {
     const source = join(fresh, name);
-    const boot = name === 'kernel' ? 'vmlinuz' : name === 'initrd' ? 'initrd' : undefined;
-    const tree = name === 'tree';
-    const target = own.has(name)
-      ? join(dirname(output), name)
-      : boot !== undefined && definition.types.includes('kernel')
-        ? `${output}.${boot}`
-        : tree
-          ? `${output}.tree`
-          : join(directory, name);
-    const outside = dirname(target) === dirname(output) && target !== directory;
+    const beside = besideName(name, basename(output), own, definition.types);
+    const outside = beside !== undefined;
+    const target = outside ? join(dirname(output), beside) : join(directory, name);
     // With its checksums, whether this build writes any or not.
     if (outside && keepOld)
       for (const ending of ['', '.md5', '.sha256']) {
