@@ -122,6 +122,7 @@ describe('writing chunks', () => {
     expect(disk.data.equals(image.raw)).toBe(true);
     // Bytes that came before the cut are not fetched twice.
     expect(report.fetched).toBe([...image.objects.values()].reduce((sum, { length }) => sum + length, 0));
+    expect(fetcher.resumed).toBeGreaterThan(0);
   });
 
   async function refusal(

@@ -34,6 +34,8 @@ export interface Fetcher {
   ): AsyncGenerator<Buffer, void, undefined>;
   /** All of [from, to), or of the whole URL up to `most` bytes. */
   bytes(url: string, bounds: { from?: number; to?: number; most: number }, signal?: AbortSignal): Promise<Buffer>;
+  /** How often a fetch broke and was gone on from where it did. */
+  readonly resumed: number;
   close(): void;
 }
 
@@ -67,6 +69,8 @@ export function createFetcher(options: FetcherOptions = {}): Fetcher {
     ...(options.ca === undefined ? {} : { ca: options.ca }),
     rejectUnauthorized: !options.insecure,
   });
+
+  let resumed = 0;
 
   /** A kept connection that the server has closed meanwhile says nothing about the server: the request is sent again, at most once for each. */
   function ask(
@@ -232,6 +236,7 @@ export function createFetcher(options: FetcherOptions = {}): Fetcher {
             `${name} could not be read at byte ${at} in ${failures} attempts: ${reasonOf(cause)}.`,
             cause,
           );
+        resumed++;
         log(`${name}: ${reasonOf(cause)}; attempt ${failures + 1} of ${attempts} goes on at byte ${at}`);
         // Most breaks are over when they are noticed: the first retry is at once.
         if (failures > 1)
@@ -288,6 +293,9 @@ export function createFetcher(options: FetcherOptions = {}): Fetcher {
   return {
     receive,
     range,
+    get resumed() {
+      return resumed;
+    },
     async bytes(url, { from = 0, to, most }, signal) {
       const got: Buffer[] = [];
       let size = 0;

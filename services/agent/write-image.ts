@@ -77,6 +77,7 @@ async function writeBlocks(order: ImageWrite, file: DiskFile, manifest?: Deliver
       order.neighbours && url !== undefined
         ? await joinNeighbours({ ...order.neighbours, url, index, indexSha256, disk: disk.name, log })
         : undefined;
+    const { resumed } = fetcher;
     const report = await writeChunks({
       index,
       urls,
@@ -96,7 +97,9 @@ async function writeBlocks(order: ImageWrite, file: DiskFile, manifest?: Deliver
       `${report.written} bytes written, ${report.alreadyThere} already there, ${report.zeros} zeros (${report.zerosWritten} cleared), ${report.fetched} bytes fetched`,
     );
     if (neighbours) log(`${report.neighbours} bytes came from neighbours, ${neighbours.given()} were given to them`);
-    return { size: index.size, kept, bytes: bytesOf(report), neighbours };
+    const again = fetcher.resumed - resumed;
+    const bytes = { ...bytesOf(report), ...(again > 0 && { resumed: again }) };
+    return { size: index.size, kept, bytes, neighbours };
   }
   if (info.preserve)
     throw imageFailure(

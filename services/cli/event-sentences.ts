@@ -36,7 +36,7 @@ export const eventSentences: Sentences = {
     }`,
   'node.agent-command': (e) => `agent: ${e.command} ${e.status.toLowerCase()}${because(e.error)}`,
   'node.image-written': (e) =>
-    `image written: ${bytes(e.written)} written, ${bytes(e.skipped)} on the disk already, ${bytes(e.fetched)} from the store${e.neighbours ? `, ${bytes(e.neighbours)} from neighbours` : ''}`,
+    `image written: ${bytes(e.written)} written, ${bytes(e.skipped)} on the disk already, ${bytes(e.fetched)} from the store${e.neighbours ? `, ${bytes(e.neighbours)} from neighbours` : ''}${e.resumed ? `; ${e.resumed} broken ${e.resumed === 1 ? 'connection' : 'connections'} resumed` : ''}`,
   'node.agent-gone': (e) => `the agent is gone: ${e.reason}`,
   'node.console': (e) =>
     `console ${e.state}${e.by === null ? '' : ` by ${e.by}`}${because(e.reason)}${consolePlace(e.offset)}`,

@@ -86,22 +86,28 @@ export interface Progress {
   bytes?: ImageBytes;
 }
 
-/** `skipped` were on the disk already, zeros included; `fetched` came from the store, compressed, `neighbours` from other nodes, raw. */
+/**
+ * `skipped` were on the disk already, zeros included; `fetched` came from the store, compressed, `neighbours` from other nodes, raw.
+ * `resumed`: connections that broke and were gone on from where they did, a number.
+ */
 export interface ImageBytes {
   written: number;
   skipped: number;
   fetched: number;
   neighbours?: number;
+  resumed?: number;
 }
 
 export function readImageBytes(value: unknown, what: string): ImageBytes {
   const bytes = object(value, what);
   const neighbours = optional(bytes.neighbours, `${what}.neighbours`, whole);
+  const resumed = optional(bytes.resumed, `${what}.resumed`, whole);
   return {
     written: whole(bytes.written, `${what}.written`),
     skipped: whole(bytes.skipped, `${what}.skipped`),
     fetched: whole(bytes.fetched, `${what}.fetched`),
     ...(neighbours === undefined ? {} : { neighbours }),
+    ...(resumed === undefined ? {} : { resumed }),
   };
 }
 

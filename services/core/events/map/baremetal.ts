@@ -33,8 +33,14 @@ export interface BaremetalEvents {
   };
   'node.agent-command': { command: string; id: string; status: string; error: string | null };
   'node.agent-gone': { reason: string };
-  /** Bytes of an image in chunks, by what became of them; fetched ones are compressed. */
-  'node.image-written': { written: number; skipped: number; fetched: number; neighbours?: number };
+  /** Bytes of an image in chunks, by what became of them; fetched ones are compressed. `resumed`: connections that broke on the way, a number. */
+  'node.image-written': {
+    written: number;
+    skipped: number;
+    fetched: number;
+    neighbours?: number;
+    resumed?: number;
+  };
   /** The serial line to the BMC. The offset points into the console's log; null where none is kept. */
   'node.console': {
     state: 'open' | 'taken over' | 'refused' | 'lost' | 'closed' | 'unrecorded';
