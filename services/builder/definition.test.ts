@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadDefinition, readDefinition } from './definition.ts';
+import { loadDefinition, loadDefinitions, readDefinition } from './definition.ts';
 import { parseStanzas, sourcesOf } from './host-apt.ts';
 
 let root: string;
@@ -33,6 +33,80 @@ describe('image definitions', () => {
       types: ['chunks'],
       spareMib: 128,
       espMib: 64,
+    });
+  });
+
+  it("reads diskimage-builder's own files: entries of one name are one image, whose result lies where it would lie", async () => {
+    const path = join(root, 'dib.yaml');
+    await writeFile(
+      path,
+      `- imagename: out/one
+  arch: x86_64
+  debug-trace: 2
+  elements: [debian-minimal]
+  types: [qcow2, tar]
+  environment: {DIB_RELEASE: bookworm, DIB_N: 1}
+  qemu-img-options: {cluster_size: 2M, compat: '1.1'}
+  image-size: 3
+- elements: [vm]
+  environment: {DIB_N: 2}
+  image-size: 4
+- imagename: two
+  elements: [debian-minimal]
+  skip-base: true
+`,
+    );
+    expect(await loadDefinitions(path)).toEqual([
+      {
+        name: 'one',
+        output: 'out/one',
+        architecture: 'amd64',
+        elements: ['debian-minimal', 'vm'],
+        packages: [],
+        environment: { DIB_RELEASE: 'bookworm', DIB_N: '2', DIB_DEBUG_TRACE: '2' },
+        types: ['qcow2', 'tar'],
+        qemuOptions: 'cluster_size=2M,compat=1.1',
+        imageGb: 4,
+        espMib: 64,
+        base: true,
+      },
+      {
+        name: 'two',
+        output: 'two',
+        elements: ['debian-minimal'],
+        packages: [],
+        environment: {},
+        types: ['qcow2'],
+        espMib: 64,
+        base: false,
+      },
+    ]);
+  });
+
+  it("reads TripleO's disk_images, whose later entries add to an image", async () => {
+    const path = join(root, 'tripleo.yaml');
+    await writeFile(
+      path,
+      `disk_images:
+  - imagename: overcloud-full
+    type: qcow2
+    elements: [debian-minimal, vm]
+    packages: [openssh-server]
+    options: ["--min-tmpfs=5"]
+  - imagename: overcloud-full
+    elements: [dynamic-login]
+    packages: [lvm2]
+    options: ["--image-size 3"]
+`,
+    );
+    expect(await loadDefinition(path)).toMatchObject({
+      name: 'overcloud-full',
+      output: 'overcloud-full',
+      elements: ['debian-minimal', 'vm', 'dynamic-login'],
+      packages: ['openssh-server', 'lvm2'],
+      types: ['qcow2'],
+      imageGb: 3,
+      base: true,
     });
   });
 

@@ -72,7 +72,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const FIELDS = new Set(
   (
     'imagename elements packages environment types type arch base-element skip-base no-base ramdisk ramdisk-element image-size image-extra-size size mkfs-journal-size mkfs-options ' +
-    'max-online-resize qemu-img-options root-label install-type docker-target uncompressed checksum clear-env clear trace options distro ' +
+    'max-online-resize qemu-img-options root-label install-type docker-target uncompressed checksum clear-env clear trace debug-trace options distro ' +
     // Read and of no consequence here: the build needs no tmpfs of its own, and its cache is an option of the command.
     'min-tmpfs no-tmpfs image-cache offline logfile spare-mib esp-mib builder image_size releasever element-path'
   ).split(' '),
@@ -112,9 +112,11 @@ export function readDefinition(
   const fields = entry as Record<string, unknown>;
   const strange = Object.keys(fields).find((field) => !FIELDS.has(field));
   if (strange !== undefined) refuse(where, `unknown field "${strange}"; known: ${[...FIELDS].join(', ')}.`);
-  const name = fields.imagename;
+  const given0 = fields.imagename;
+  // diskimage-builder's is a path, as that of -o.
+  const name = style === 'dib' && typeof given0 === 'string' ? basename(given0) : given0;
   if (typeof name !== 'string' || !NAME.test(name)) {
-    refuse(where, `"imagename" is ${JSON.stringify(name)}; it must be letters, digits, dots, dashes or underscores.`);
+    refuse(where, `"imagename" is ${JSON.stringify(given0)}; it must be letters, digits, dots, dashes or underscores.`);
   }
   const elements = words(where, 'elements', fields.elements);
   if (elements.length === 0) refuse(where, `image "${name}" lists no elements.`);
@@ -144,12 +146,15 @@ export function readDefinition(
   };
   const optional = <Value>(key: keyof ImageDefinition, value: Value | undefined): object =>
     value === undefined ? {} : { [key]: value };
+  const trace = figure('debug-trace');
+  if (trace !== undefined && trace > 0) environment.DIB_DEBUG_TRACE ??= String(trace);
+  const made = types.length === 0 ? [style === 'undercloud' ? 'chunks' : 'qcow2'] : types;
   const definition: ImageDefinition = {
     name,
     elements,
     packages: words(where, 'packages', fields.packages),
     environment,
-    types: types.length === 0 ? [style === 'undercloud' ? 'chunks' : 'qcow2'] : (types as ImageType[]),
+    types: made as ImageType[],
     espMib: mebibytes(where, 'esp-mib', fields['esp-mib'], 64),
     base: style === 'dib' && !flag('skip-base', 'no-base'),
     ...(style === 'undercloud' || fields['spare-mib'] !== undefined
@@ -162,17 +167,60 @@ export function readDefinition(
     ...optional('journalMib', figure('mkfs-journal-size')),
     ...optional('mkfsOptions', given1('mkfs-options')?.split(/\s+/).filter(Boolean)),
     ...optional('maxOnlineResize', given1('max-online-resize')),
-    ...optional('qemuOptions', given1('qemu-img-options')),
+    ...optional('qemuOptions', qemuOptions(fields['qemu-img-options'])),
     ...optional('rootLabel', given1('root-label')),
     ...optional('installType', given1('install-type')),
     ...optional('dockerTarget', given1('docker-target')),
     ...(flag('uncompressed') ? { uncompressed: true } : {}),
     ...(flag('checksum') ? { checksum: true } : {}),
     ...(flag('clear-env', 'clear') ? { clearEnvironment: true } : {}),
+    // What diskimage-builder would make lies where it would lie; what has chunks is for the store.
+    ...(style === 'dib' && !made.includes('chunks') ? { output: String(given0) } : {}),
   };
   return words(where, 'options', fields.options).length === 0
     ? definition
     : applyDibArguments(definition, words(where, 'options', fields.options), where);
+}
+
+/** qemu-img's options: words as on the command line, or diskimage-builder's map. */
+function qemuOptions(value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'object') return String(value);
+  return Object.entries(value)
+    .map(([key, each]) => `${key}=${String(each)}`)
+    .join(',');
+}
+
+/**
+ * Entries of one name are one image, as diskimage-builder and TripleO have it: lists are appended, maps are joined, anything else is replaced. An entry without a name goes on with
+ * the image before it; the first is called "image".
+ */
+export function mergeEntries(entries: readonly unknown[]): unknown[] {
+  const merged = new Map<unknown, Record<string, unknown>>();
+  const rest: unknown[] = [];
+  let previous: unknown = 'image';
+  for (const entry of entries) {
+    if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
+      rest.push(entry);
+      continue;
+    }
+    const fields = entry as Record<string, unknown>;
+    const imagename = fields.imagename ?? previous;
+    previous = imagename;
+    const whole = merged.get(imagename) ?? { imagename };
+    for (const [key, value] of Object.entries(fields)) {
+      const before = whole[key];
+      if (Array.isArray(value) && Array.isArray(before)) whole[key] = [...before, ...value];
+      else if (isMap(value) && isMap(before)) whole[key] = { ...before, ...value };
+      else whole[key] = value;
+    }
+    merged.set(imagename, whole);
+  }
+  return [...merged.values(), ...rest];
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Loads the images of a file, by its name in `images/` or by its path. Fails with the names that there are. */
@@ -199,7 +247,7 @@ export async function loadDefinitions(
   }
   const fields = (typeof document === 'object' && document !== null ? document : {}) as { disk_images?: unknown };
   const listed = fields.disk_images ?? document;
-  const list: unknown[] = Array.isArray(listed) ? listed : [listed];
+  const list = mergeEntries(Array.isArray(listed) ? listed : [listed]);
   if (list.length === 0) throw new BuildError(`${path} defines no image.`);
   // Ours have no element that diskimage-builder's base would go with.
   const style = fields.disk_images !== undefined || list.some((each) => usesBase(each)) ? 'dib' : 'undercloud';
