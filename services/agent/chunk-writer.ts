@@ -9,9 +9,8 @@
  * Chunk 0 (boot code and partition table) is cleared first and written last, after a flush: an interrupted write leaves
  * a disk that does not boot, not one that boots half an image.
  */
-import { hash } from 'node:crypto';
 import { CHUNK_SIZE, type ChunkIndex, chunkLength, FRAME_MAX } from '../ipa/index.ts';
-import { FrameFault, unpackFrame } from './chunk-frame.ts';
+import { FrameFault, rawSum, unpackFrame } from './chunk-frame.ts';
 import { type Frame, frameOf, planChunks, type Span, sampleFrames, spansOf, type ZeroRange } from './chunk-plan.ts';
 import { AgentFailure, imageFailure, reasonOf } from './failure.ts';
 import type { Fetcher } from './fetcher.ts';
@@ -133,7 +132,7 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
     const buffer = Buffer.allocUnsafe(frame.size);
     await target.read(buffer, chunk * CHUNK_SIZE);
     // No chunk that has a frame is all zeros: a blank disk is known without a sum.
-    return !isZero(buffer) && hash('sha256', buffer, 'hex') === frame.sha256;
+    return !isZero(buffer) && (await rawSum(buffer)) === frame.sha256;
   }
 
   /** The frames of a span of which some chunk is not on the disk yet, with only those chunks. */

@@ -3,6 +3,7 @@ import type { Bench } from '../row.ts';
 import { firstImage } from './machine.ts';
 
 export const bench: Bench = async (report) => {
-  const { ours, theirs } = await firstImage();
+  const { ours, process, theirs } = await firstImage();
   report({ name: 'first_image_mib_s', ours, peer: theirs, better: 'higher' });
+  report({ name: 'first_image_with_process_start_mib_s', ours: process, peer: theirs, better: 'higher' });
 };
