@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -173,5 +173,55 @@ describe('what a build leaves', () => {
     await buildImage({ ...wanted, keepOld: true, useCache: false });
     const dated = (await readdir(work)).filter((name) => /^left-[\d.]+-[\d.]+\.raw/.test(name)).sort();
     expect(dated.map((name) => name.replace(/^left-[\d.]+-[\d.]+\./, ''))).toEqual(['raw', 'raw.md5', 'raw.sha256']);
+  });
+});
+
+describe('the command line', () => {
+  const cli = join(import.meta.dirname, '../../services/cli/undercloud.ts');
+  const build = (...words: string[]) => {
+    const args = [
+      '--disable-warning=ExperimentalWarning',
+      cli,
+      '--state',
+      join(images.work, 'undercloud'),
+      'image',
+      'build',
+    ];
+    const env = { ...process.env, ELEMENTS_PATH: join(images.work, 'elements'), DIB_ASIDE: 'set' };
+    const { status, stdout, stderr } = spawnSync(process.execPath, [...args, ...words], {
+      cwd: images.work,
+      env,
+      encoding: 'utf8',
+    });
+    return { status, said: `${stdout}${stderr}` };
+  };
+
+  it('is disk-image-create’s: -t -o -n -c -x --checksum, relative to the caller, with no undercloud running', async () => {
+    const { write, work, file } = images;
+    await write(
+      'told-by-cli',
+      'install.d/50-tell',
+      `#!/bin/sh\necho "$IMAGE_NAME|$IMAGE_ELEMENT|$DIB_ARGS|$DIB_DEBUG_TRACE|\${DIB_ASIDE-unset}" >/etc/told\n`,
+    );
+    const done = build('tiny', 'told-by-cli', '-n', '-c', '-x', '-x', '--checksum', '-t', 'tar,qcow2', '-o', 'by-cli');
+    expect(done).toMatchObject({ status: 0 });
+    expect(await readdir(work)).toEqual(
+      expect.arrayContaining(
+        ['tar', 'qcow2'].flatMap((type) => ['', '.md5', '.sha256'].map((sum) => `by-cli.${type}${sum}`)),
+      ),
+    );
+    expect(file('by-cli', 'etc/told').trim()).toMatch(
+      /^by-cli\|tiny told-by-cli\|.*-x -x.* tiny told-by-cli\|2\|unset$/,
+    );
+  });
+
+  it('leaves a tree to look into after a failure with -x, and says which script it was', async () => {
+    await images.write('fails-by-cli', 'install.d/50-fail', '#!/bin/sh\necho the last words\nexit 7\n');
+    const { status, said } = build('tiny', 'fails-by-cli', '-n', '-x', '-t', 'tar', '-o', 'failed');
+    expect(status).not.toBe(0);
+    expect(said).toMatch(/install\.d\/50-fail of element "fails-by-cli" ended with exit code 7/);
+    expect(said).toContain('the last words');
+    expect(said).toMatch(/\/shell opens a shell in it/);
+    expect((await readdir(images.work)).filter((name) => name.startsWith('failed'))).toEqual([]);
   });
 });

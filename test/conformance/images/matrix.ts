@@ -2,19 +2,34 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensurePackages } from '../../../bootstrap/packages.ts';
-import type { BootResult } from '../../../services/builder/index.ts';
 import { probeMirror } from '../../../services/builder/mirrors.ts';
 import type { CaseResult, Matrix } from '../main.ts';
-import { type Boots, bootBoth } from './boot-both.ts';
+import { type Boots, bootBoth, type Outcome } from './boot-both.ts';
 import { type BothBuilt, buildBoth, type Combination, discard } from './build-both.ts';
 import { COMBINATIONS } from './combinations.ts';
 
-const told = ({ passed, seconds }: Pick<BootResult, 'passed' | 'seconds'>): string =>
-  passed ? `up in ${seconds.toFixed(1)} s` : 'NOT UP';
+/** Units that did not come up, as `systemctl list-units` names them. */
+const failedUnits = ({ checks }: Outcome): string[] =>
+  checks
+    .filter(({ name, passed }) => name === 'system is running' && !passed)
+    .flatMap(({ output }) => output.split('\n').map((line) => line.trim().split(/\s+/)[0] ?? ''))
+    .sort();
+
+/** Up, or as far up as the other one: a container has no disk that growroot could grow. */
+function asGood(own: Outcome, peer: Outcome): boolean {
+  const failed = failedUnits(own);
+  return own.passed || (failed.length > 0 && failed.every((unit) => failedUnits(peer).includes(unit)));
+}
+
+function told(outcome: Outcome): string {
+  const up = outcome.passed ? 'up' : `not up (${failedUnits(outcome).join(', ') || 'no answer'})`;
+  return `${up} in ${outcome.seconds.toFixed(1)} s`;
+}
 
 function judged(combination: Combination, both: BothBuilt, boots: readonly Boots[]): CaseResult {
   const { unexplained, packages, units, explained, ours } = both;
-  const passed = unexplained.length + packages.length + units.length === 0 && boots.every((each) => each.ours.passed);
+  const passed =
+    unexplained.length + packages.length + units.length === 0 && boots.every((each) => asGood(each.ours, each.peer));
   return {
     name: `${combination.name}: ${combination.elements.join(' ')}`,
     passed,
