@@ -33,7 +33,8 @@ const MAGIC = 0xa1b2c3d4;
 
 /** Hears a tap from now on; what resolves gives the packets of that MAC, and ends it. */
 export async function hear(netns: string, tap: string, file: string): Promise<(mac: string) => Promise<Packet[]>> {
-  const words = ['-i', tap, '-n', '-U', '-s', '600', '-Z', 'root', '-w', file];
+  // Immediate: else the kernel hands packets over a block at a time, and the last block is lost to the signal.
+  const words = ['-i', tap, '-n', '-U', '--immediate-mode', '-s', '600', '-Z', 'root', '-w', file];
   const dump = enterNamespace(netns, () => spawn('tcpdump', words, { stdio: ['ignore', 'ignore', 'pipe'] }));
   // It says so when it listens.
   await once(dump.stderr, 'data');
