@@ -6,7 +6,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { ensurePackages } from '../../../bootstrap/packages.ts';
 import { enterNamespace } from '../../../services/core/sockets.ts';
@@ -49,6 +48,12 @@ async function ours(lab: Lab): Promise<Answerer> {
   };
 }
 
+/** Says a line when it listens, and one for each request. */
+const scriptServer = `
+  require('node:http')
+    .createServer((_request, response) => { console.log('asked'); response.end('#!ipxe\\nshell\\n'); })
+    .listen(8088, '192.0.2.1', () => console.log('listens'));`;
+
 async function dnsmasq(lab: Lab): Promise<Answerer> {
   const root = peerRoot(networkPeers);
   mkdirSync(join(root, 'srv/boot'), { recursive: true });
@@ -69,25 +74,23 @@ async function dnsmasq(lab: Lab): Promise<Answerer> {
     ...['--dhcp-boot=tag:ipxe,http://192.0.2.1:8088/script.ipxe', '--dhcp-boot=tag:efi,tag:!ipxe,snponly.efi'],
     '--dhcp-option=encap:175,176,1b',
   ];
-  const http = createServer((_request, response) => response.end('#!ipxe\nshell\n'));
-  const listening = once(http, 'listening');
-  enterNamespace(lab.netns.file, () => http.listen(8088, '192.0.2.1'));
-  await listening;
+  const http = enterNamespace(lab.netns.file, () =>
+    spawn(process.execPath, ['-e', scriptServer], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
+  await once(http.stdout, 'data');
   const server = enterNamespace(lab.netns.file, () =>
     spawn('chroot', [root, ...words], { stdio: ['ignore', 'ignore', 'pipe'] }),
   );
   return {
     name: 'dnsmasq',
     async expect() {
-      const request = once(http, 'request', { signal: AbortSignal.timeout(60_000) });
+      const request = once(http.stdout, 'data', { signal: AbortSignal.timeout(60_000) });
       // Looked at only when the machine is on.
       request.catch(() => {});
       return () => request;
     },
     async stop() {
-      await end(server);
-      http.closeAllConnections();
-      http.close();
+      await Promise.all([end(server), end(http)]);
       ip('address', 'del', 'fd00:77::1/64', 'dev', 'br0');
       rmSync(join(root, 'srv/boot/snponly.efi'));
     },
