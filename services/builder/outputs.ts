@@ -7,7 +7,8 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { chunkImage, encodeChunkIndex } from '../ipa/index.ts';
+import { type ChunkedImage, chunkImage, encodeChunkIndex } from '../ipa/index.ts';
+import { keptChunks } from './chunk-pieces.ts';
 import { runCommand } from './command.ts';
 import type { ImageDefinition, ImageType } from './definition.ts';
 import type { TreeNode } from './layers.ts';
@@ -136,6 +137,22 @@ async function makeQcow2(options: OutputOptions, target: string): Promise<void> 
   await convert(options, 'qcow2', target, [...compressed, ...(words === '' ? [] : ['-o', words])]);
 }
 
+async function makeChunks(options: OutputOptions, objects: string): Promise<ChunkedImage> {
+  const { raw, map, pieces, signal, onProgress } = options;
+  const disk = new MappedDisk(raw!, map);
+  try {
+    return await chunkImage({
+      raw: raw!,
+      objects,
+      kept: keptChunks(disk, pieces),
+      signal,
+      onProgress: (done, total) => onProgress({ phase: 'chunks', line: `${done} of ${total} MiB` }),
+    });
+  } finally {
+    disk.close();
+  }
+}
+
 async function gzip(source: string, target: string): Promise<void> {
   await pipeline(
     createReadStream(source, { highWaterMark: 1024 * 1024 }),
@@ -248,15 +265,7 @@ export async function writeOutputs(options: OutputOptions): Promise<Outputs> {
     const path = place(type);
     switch (type) {
       case 'chunks': {
-        const objects = join(directory, 'objects');
-        const digests = await clock.run('chunks', () =>
-          chunkImage({
-            raw: raw!,
-            objects,
-            signal: options.signal,
-            onProgress: (done, total) => options.onProgress({ phase: 'chunks', line: `${done} of ${total} MiB` }),
-          }),
-        );
+        const digests = await clock.run('chunks', () => makeChunks(options, join(directory, 'objects')));
         const index = encodeChunkIndex(digests.index);
         await writeFile(join(directory, 'index.json'), index);
         Object.assign(result, {

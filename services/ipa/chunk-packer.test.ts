@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CHUNK_SIZE, validateChunkIndex } from './chunk-index.ts';
-import { chunkImage } from './chunk-packer.ts';
+import { chunkImage, type KeptChunks } from './chunk-packer.ts';
+import type { ChunkDone } from './chunk-worker.ts';
 
 let root: string;
 
@@ -37,6 +38,47 @@ async function rebuild(index: Awaited<ReturnType<typeof chunkImage>>['index']): 
 }
 
 describe('the chunker', () => {
+  it('gives the same index and objects from kept chunks, all of them, some or none', async () => {
+    const image = Buffer.concat(
+      Array.from({ length: 16 }, (_, index) =>
+        index % 4 === 3 ? Buffer.alloc(CHUNK_SIZE) : Buffer.concat([randomBytes(1000)], CHUNK_SIZE),
+      ),
+    );
+    const raw = join(root, 'image.raw');
+    await writeFile(raw, image);
+    const memory = new Map<number, ChunkDone>();
+    const put = (done: ChunkDone): void => void memory.set(done.index, done);
+    const cut = (name: string, kept?: KeptChunks) =>
+      chunkImage({ raw, objects: join(root, name), threads: 2, ...(kept && { kept }) });
+    const none = await cut('none', { get: () => undefined, put });
+    expect([...memory.keys()].sort((a, b) => a - b)).toEqual(Array.from({ length: 16 }, (_, index) => index));
+    const made: number[] = [];
+    const some = await cut('some', {
+      get: (index) => (index % 3 === 0 ? undefined : memory.get(index)),
+      put: ({ index }) => made.push(index),
+    });
+    expect(made.every((index) => index % 3 === 0)).toBe(true);
+    const all = await cut('all', { get: (index) => memory.get(index), put: () => expect.unreachable() });
+    const plain = await cut('plain');
+    for (const each of [some, all, plain]) expect(each).toEqual(none);
+    for (const { name } of plain.index.objects)
+      expect((await readFile(join(root, 'all', name))).equals(await readFile(join(root, 'plain', name)))).toBe(true);
+  });
+
+  it('gives up when what keeps its chunks does', async () => {
+    const raw = join(root, 'image.raw');
+    await writeFile(raw, randomBytes(3 * CHUNK_SIZE));
+    const full = () => {
+      throw new Error('no room');
+    };
+    await expect(
+      chunkImage({ raw, objects: join(root, 'a'), kept: { get: () => undefined, put: full } }),
+    ).rejects.toThrow('no room');
+    await expect(chunkImage({ raw, objects: join(root, 'b'), kept: { get: full, put: () => {} } })).rejects.toThrow(
+      'no room',
+    );
+  });
+
   it('gives back every byte, leaves zeros out, packs equal chunks once, and splits objects', async () => {
     const noise = [randomBytes(CHUNK_SIZE), randomBytes(CHUNK_SIZE), randomBytes(CHUNK_SIZE)] as const;
     const zero = Buffer.alloc(CHUNK_SIZE);

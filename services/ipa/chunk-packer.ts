@@ -9,6 +9,10 @@ import type { ChunkDone, ChunkJob, DigestsDone } from './chunk-worker.ts';
 /** An object is closed when it has reached this size: large enough for S3, small enough to be fetched in parallel. */
 export const OBJECT_MINIMUM = 64 * 1024 * 1024;
 
+const LEVEL = 3;
+/** Names the way a frame is made (chunk-worker.ts): frames that were made in another way are other bytes. */
+export const FRAME_ENCODING = `zstd ${process.versions.zstd} level ${LEVEL} with checksum`;
+
 const WORKER = new URL('./chunk-worker.ts', import.meta.url);
 
 /** Packs frames one after the other into objects named by the sha256 of their bytes. Equal chunks share one frame. */
@@ -86,7 +90,14 @@ export interface ChunkOptions {
   signal?: AbortSignal | undefined;
   /** Those of these chunks (by the sha256 of their raw bytes) that need not be packed again. Asked for a few at a time. */
   known?: (sha256s: readonly string[]) => Promise<ReadonlyMap<string, KnownChunk>>;
+  kept?: KeptChunks;
   onProgress?: (done: number, total: number) => void;
+}
+
+/** Chunks that were made before, for whoever can tell what a chunk holds without reading it. What `get` does not know is made, and given to `put`. */
+export interface KeptChunks {
+  get(index: number): ChunkDone | undefined;
+  put(done: ChunkDone): void;
 }
 
 export interface ChunkedImage {
@@ -148,7 +159,7 @@ function startWorker<Message>(
  * thread in memory. The digests of the whole raw file are made beside it.
  */
 export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
-  const { raw, level = 3, signal, onProgress } = options;
+  const { raw, level = LEVEL, signal, onProgress } = options;
   const { size } = await stat(raw);
   const total = Math.ceil(size / CHUNK_SIZE);
   await mkdir(options.objects, { recursive: true });
@@ -170,6 +181,12 @@ export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
       const idle: Worker[] = [];
       const feed = (): void => {
         while (idle.length > 0 && handedOut < total && handedOut < next + ahead) {
+          const kept = options.kept?.get(handedOut);
+          if (kept !== undefined) {
+            waiting.set(handedOut, kept);
+            handedOut += 1;
+            continue;
+          }
           const offset = handedOut * CHUNK_SIZE;
           idle.pop()!.postMessage({ index: handedOut, offset, length: Math.min(CHUNK_SIZE, size - offset) });
           handedOut += 1;
@@ -178,19 +195,22 @@ export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
       const drain = async (): Promise<void> => {
         if (packing) return;
         packing = true;
-        for (let ready = inOrder(waiting, next); ready.length > 0; ready = inOrder(waiting, next)) {
-          const fresh = ready.filter(({ frame, sha256 }) => frame !== undefined && !packer.find(sha256));
-          const known = (fresh.length > 0 && (await options.known?.(fresh.map(({ sha256 }) => sha256)))) || nothing;
-          for (const { frame, sha256, sum } of ready) {
-            const there = known.get(sha256);
-            if (frame !== undefined)
-              chunks[next] = there ? lent.refer(there, sha256) : await packer.add(sha256, frame, sum);
-            next += 1;
-            if (next % 64 === 0) onProgress?.(next, total);
+        do {
+          for (let ready = inOrder(waiting, next); ready.length > 0; ready = inOrder(waiting, next)) {
+            const fresh = ready.filter(({ frame, sha256 }) => frame !== undefined && !packer.find(sha256));
+            const known = (fresh.length > 0 && (await options.known?.(fresh.map(({ sha256 }) => sha256)))) || nothing;
+            for (const { frame, sha256, sum } of ready) {
+              const there = known.get(sha256);
+              if (frame !== undefined)
+                chunks[next] = there ? lent.refer(there, sha256) : await packer.add(sha256, frame, sum);
+              next += 1;
+              if (next % 64 === 0) onProgress?.(next, total);
+            }
           }
-        }
+          feed();
+          // Kept chunks come with the feeding, and no worker tells of them.
+        } while (waiting.has(next));
         packing = false;
-        feed();
         if (next === total) resolve();
       };
       const abort = (): void => reject(new Error('It was interrupted while the image was being compressed.'));
@@ -200,7 +220,12 @@ export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
         const take = (done: ChunkDone, worker: Worker): void => {
           waiting.set(done.index, done);
           idle.push(worker);
-          feed();
+          try {
+            options.kept?.put(done);
+            feed();
+          } catch (error) {
+            reject(error);
+          }
           drain().catch(reject);
         };
         const worker = startWorker<ChunkDone>({ kind: 'chunks', path: raw, level }, take, reject);
@@ -208,6 +233,7 @@ export async function chunkImage(options: ChunkOptions): Promise<ChunkedImage> {
         idle.push(worker);
       }
       feed();
+      drain().catch(reject);
     });
     digests.catch(() => {}); // Awaited below; a failure of the packing must not leave this one unhandled.
     await packed;

@@ -15,7 +15,15 @@ export {
   parseChunkIndex,
   validateChunkIndex,
 } from './chunk-index.ts';
-export { type ChunkedImage, type ChunkOptions, chunkImage, OBJECT_MINIMUM, ObjectPacker } from './chunk-packer.ts';
+export {
+  type ChunkedImage,
+  type ChunkOptions,
+  chunkImage,
+  FRAME_ENCODING,
+  type KeptChunks,
+  OBJECT_MINIMUM,
+  ObjectPacker,
+} from './chunk-packer.ts';
 export {
   AgentCallError,
   type AgentClient,
