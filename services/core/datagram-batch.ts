@@ -28,6 +28,9 @@ const CONTROL_BYTES = 24;
 /** No DHCP client and no TFTP ACK is longer than a jumbo frame. */
 const RECEIVE_BYTES = 9216;
 
+/** So many datagrams a call. */
+export const mostInBatch = 64;
+
 /** IPv4 as a number; `bytes` are the receiver's to keep. */
 export type Received = (bytes: Buffer, address: number, port: number) => void;
 
@@ -70,7 +73,7 @@ export class DatagramBatch {
   /** Whether the kernel cuts long buffers for us. Until it refuses. */
   #cuts = true;
 
-  constructor(fd: number, most = 64) {
+  constructor(fd: number, most = mostInBatch) {
     this.#fd = fd;
     this.#most = most;
     this.#in = new Messages(most, most * RECEIVE_BYTES);

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { readdirSync } from 'node:fs';
 import { expect, it, onTestFinished } from 'vitest';
-import { type DatagramOptions, ephemeralPort, type OwnedPort } from './datagrams.ts';
+import { type DatagramOptions, ephemeralPort, type OwnedPort, pauseAfter } from './datagrams.ts';
 
 const loopback = 0x7f000001;
 const descriptors = () => readdirSync('/proc/self/fd').length;
@@ -81,6 +81,20 @@ for (const pacedMs of [0, 2]) {
     expect(client.heard.slice(before).map(({ text }) => text)).toEqual(Array.from({ length: 1000 }, (_, i) => `n${i}`));
   });
 }
+
+it('looks the sooner the more comes, so that neither a wake nor a burst is for nothing', () => {
+  // Found, within how many milliseconds, and the pause: one of 8 ms at most.
+  const seen = [
+    [0, 8, 8],
+    [4, 8, 8],
+    [16, 4, 8],
+    [32, 4, 4],
+    [40, 1, 1],
+    [63, 1, 1],
+    [64, 30, 1],
+  ] as const;
+  for (const [found, passedMs, pause] of seen) expect(pauseAfter(found, passedMs, 8)).toBe(pause);
+});
 
 it('gathers datagrams while it is asked to and busy, answers each in order, and goes on by the doorbell', async () => {
   const { server, client, serverNumber } = await pair();

@@ -2,12 +2,13 @@
  * A UDP socket that was handed in as a descriptor, served in batches. Node's event loop can only be woken by a socket of its own, so
  * one listens on a duplicate of the descriptor: the doorbell. What rings is answered at once, and what has come in behind it is
  * taken with one call. `paced` sockets are looked at every few milliseconds instead while they are busy, without the doorbell:
- * a wake for each datagram would cost more than the datagram.
+ * a wake for each datagram would cost more than the datagram. The busier, the sooner: what is answered at one look leaves as one
+ * burst, and whoever takes it (a relay, for all machines behind it) has a buffer of some 180 small datagrams by Linux's default.
  */
 import dgram from 'node:dgram';
 import { closeSync } from 'node:fs';
 import koffi from 'koffi';
-import { DatagramBatch } from './datagram-batch.ts';
+import { DatagramBatch, mostInBatch } from './datagram-batch.ts';
 
 const libc = koffi.load('libc.so.6');
 const c = {
@@ -48,15 +49,19 @@ export interface OwnedPort extends DatagramPort {
 }
 
 export interface DatagramOptions {
-  /** Milliseconds between two looks while it is busy; 0: the doorbell alone. */
+  /** Most milliseconds between two looks while it is busy; 0: the doorbell alone. */
   readonly pacedMs?: number;
 }
 
 /** So many datagrams within the time below make a socket busy. */
 const busyCount = 16;
 const busyWithinMs = 16;
-/** So many looks without any datagram, and the doorbell is hung up again. */
+/** So long without any datagram, and the doorbell is hung up again. */
+const quietMs = 100;
+/** So many looks without any, of a socket that gathers. */
 const quietLooks = 25;
+/** So many datagrams are wanted at a look: a wake costs as much as ten, and what comes behind this many costs as much as before. */
+const wantedAtLook = 32;
 const againMs = 1;
 /** Then others of the event loop have their turn. */
 const mostRounds = 32;
@@ -66,6 +71,14 @@ const mostRounds = 32;
  */
 const gatherUs = 150;
 const gathering = new Set<() => void>();
+
+/** Milliseconds until the next look, after one that found so many datagrams which came within `passedMs`. */
+export function pauseAfter(found: number, passedMs: number, mostMs: number): number {
+  if (found === 0) return mostMs;
+  // A full batch: more is there already, from a moment when nobody looked. It is answered in pieces, not as one burst.
+  if (found >= mostInBatch) return 1;
+  return Math.min(mostMs, Math.max(1, Math.floor((passedMs * wantedAtLook) / found)));
+}
 
 function lookAround(): void {
   c.usleep(gatherUs);
@@ -84,6 +97,8 @@ export function datagramPort(fd: number, options: DatagramOptions = {}): OwnedPo
   let isTaking = false;
   let closed = false;
   let quiet = 0;
+  let lookedAt = 0;
+  let heardAt = 0;
   let windowEnds = 0;
   let rung = 0;
   let gathers = false;
@@ -133,7 +148,8 @@ export function datagramPort(fd: number, options: DatagramOptions = {}): OwnedPo
     doorbell = undefined;
     quiet = 0;
     if (!gathers) {
-      looking ??= setInterval(look, pacedMs);
+      lookedAt = heardAt = performance.now();
+      looking ??= setTimeout(lookPaced, pauseAfter(busyCount, busyWithinMs, pacedMs));
       return;
     }
     gathering.add(look);
@@ -141,9 +157,24 @@ export function datagramPort(fd: number, options: DatagramOptions = {}): OwnedPo
   }
 
   function unpace(): void {
-    clearInterval(looking);
+    clearTimeout(looking);
     looking = undefined;
     gathering.delete(look);
+  }
+
+  function lookPaced(): void {
+    const found = taking(() => batch.receive(received));
+    // Whoever was called may have closed the port.
+    if (looking === undefined) return;
+    const now = performance.now();
+    if (found > 0) heardAt = now;
+    if (now - heardAt >= quietMs) {
+      unpace();
+      hang();
+      return;
+    }
+    looking = setTimeout(lookPaced, pauseAfter(found, now - lookedAt, pacedMs));
+    lookedAt = now;
   }
 
   function look(): void {

@@ -12,15 +12,18 @@ const pageSize = 5_000;
 /** A statement of more rows delays those in it more than a second statement would. */
 const mostRows = 2_000;
 /**
- * How long is gathered, by how many rows the last statement had. A statement with its fsync costs PostgreSQL some 600 µs however few
- * rows it has, a row some 10 µs. A lone machine's ACK waits for nothing; a rack that boots at once waits no longer than it would for a
- * second statement; and at a thousand exchanges a second, which no rack makes, nobody notices twenty milliseconds.
+ * Rows are gathered until a statement has about so many, by how fast they came last. A statement with its fsync costs PostgreSQL
+ * some 600 µs however few rows it has, a row some 10 µs. More at once would not be cheaper, and their ACKs leave as one burst.
  */
-const gathering = [
-  { rows: 16, ms: 20 },
-  { rows: 8, ms: 10 },
-  { rows: 4, ms: 5 },
-] as const;
+const wantedRows = 48;
+/** A rack that boots at once waits no longer than it would for a second statement. */
+const longestMs = 20;
+/** Fewer than so many are not waited for: a lone machine's ACK waits for nothing. */
+const fewestRows = 4;
+/** So long without any, and the pace is forgotten. */
+const calmMs = 200;
+/** ACKs leave in pieces of so many a millisecond: the buffer of a relay takes less than 200 at once (see core/datagrams.ts). */
+const told = 64;
 
 interface Waiting {
   readonly binding: Binding;
@@ -31,6 +34,9 @@ interface Waiting {
 export function createLeaseStore(db: Database): LeaseStore {
   let waiting: Waiting[] = [];
   let isRunning = false;
+  /** Rows a millisecond, and when the last statement was begun. */
+  let pace = 0;
+  let begun = 0;
   let client: pg.PoolClient | undefined;
 
   async function write(bindings: readonly Binding[]): Promise<void> {
@@ -51,7 +57,7 @@ export function createLeaseStore(db: Database): LeaseStore {
     const newest = new Map(entries.map(({ binding }) => [bindingKey(binding), binding]));
     try {
       await write([...newest.values()]);
-      for (const entry of entries) entry.resolve();
+      tell(entries);
     } catch (error) {
       // One bad row must not fail its neighbours: each is tried by itself. Where the database is away, they all fail alike.
       if (entries.length === 1 || (error as { code?: string }).code === undefined || isAway(error))
@@ -60,16 +66,24 @@ export function createLeaseStore(db: Database): LeaseStore {
     }
   }
 
+  function tell(entries: readonly Waiting[], from = 0): void {
+    const to = Math.min(from + told, entries.length);
+    for (let i = from; i < to; i++) entries[i]?.resolve();
+    if (to < entries.length) setTimeout(tell, 1, entries, to);
+  }
+
   async function run(): Promise<void> {
-    let last = 0;
     // What comes in the same turn of the event loop goes out together.
     await new Promise<void>((resolve) => setImmediate(resolve));
     while (waiting.length > 0) {
-      const wait = gathering.find(({ rows }) => last >= rows);
-      if (wait) await new Promise<void>((resolve) => setTimeout(resolve, wait.ms));
+      if (performance.now() - begun > calmMs) pace = 0;
+      const ms = Math.min(longestMs, Math.ceil(wantedRows / pace));
+      if (pace * ms >= fewestRows) await new Promise<void>((resolve) => setTimeout(resolve, ms));
       const entries = waiting.length > mostRows ? waiting.splice(0, mostRows) : waiting;
       if (entries === waiting) waiting = [];
-      last = entries.length;
+      const now = performance.now();
+      pace = entries.length / Math.max(1, now - begun);
+      begun = now;
       await flush(entries);
     }
     isRunning = false;

@@ -191,8 +191,8 @@ async function createBootOf(
 async function socketsOf({ dhcp, tftp, ra, wire, dns, dnsTcp, proxy }: LinkDescriptors): Promise<BootSockets | null> {
   if (dhcp === undefined || tftp === undefined) return null;
   return {
-    // While it is busy the wire is looked at every 4 ms: no client minds, and each wake costs more than a packet.
-    dhcp: datagramPort(dhcp, { pacedMs: 4 }),
+    // While it is busy the wire is looked at every 8 ms at most: no client minds, and each wake costs more than a packet.
+    dhcp: datagramPort(dhcp, { pacedMs: 8 }),
     tftp: datagramPort(tftp),
     ...(proxy !== undefined && { proxy: datagramPort(proxy) }),
     ...(ra !== undefined && { ra: { fd: ra } }),

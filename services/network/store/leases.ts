@@ -43,29 +43,34 @@ export async function findLease(on: Executor, subnet: string, address: string): 
 
 /**
  * One statement for all, prepared once a connection; of two for one address the caller has kept the later. The arrays are
- * written as text here: node-postgres would look at each value of them, which costs more than the rest of a commit.
+ * written as text here: node-postgres would look at each value of them, which costs more than the rest of a commit. Times are
+ * written as their distance from the first one, since numbers of thirteen digits are slow to write and to read.
  */
 export async function writeLeases(on: pg.ClientBase, bindings: readonly Binding[]): Promise<void> {
   const columns: string[] = ['{', '{', '{', '{', '{', '{', '{', '{', '{'];
+  const base = bindings[0]?.grantedAt ?? 0;
   let separator = '';
   for (const one of bindings) {
     columns[0] += separator + quoted(one.subnet);
     columns[1] += separator + one.address;
     columns[2] += separator + one.state;
-    columns[3] += separator + quoted(one.client);
+    columns[3] += separator + (one.mac !== null && one.client === `mac ${one.mac}` ? 'null' : quoted(one.client));
     columns[4] += separator + quoted(one.mac);
     columns[5] += separator + quoted(one.clientId);
     columns[6] += separator + quoted(one.hostName);
-    columns[7] += separator + one.grantedAt;
-    columns[8] += separator + one.expiresAt;
+    columns[7] += separator + (one.grantedAt - base);
+    columns[8] += separator + (one.expiresAt - base);
     separator = ',';
   }
-  await on.query({ name: 'network-leases-write', text: writing, values: columns.map((column) => `${column}}`) });
+  const values: unknown[] = columns.map((column) => `${column}}`);
+  values.push(base);
+  await on.query({ name: 'network-leases-write', text: writing, values });
 }
 
 const writing = `
   insert into network.leases (subnet_id, address, state, client, mac, client_id, host_name, granted_at, expires_at)
-  select subnet_id, address, state, client, mac, client_id, host_name, to_timestamp(granted / 1000.0), to_timestamp(expires / 1000.0)
+  select subnet_id, address, state, coalesce(client, 'mac ' || mac), mac, client_id, host_name,
+    to_timestamp(($10::float8 + granted) / 1000.0), to_timestamp(($10::float8 + expires) / 1000.0)
   from unnest($1::text[], $2::inet[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::float8[], $9::float8[])
     as given(subnet_id, address, state, client, mac, client_id, host_name, granted, expires)
   on conflict (subnet_id, address) do update set state = excluded.state, client = excluded.client, mac = excluded.mac,

@@ -48,7 +48,7 @@ const crowd = createCrowd({
 });
 const free = { burst: 1e6, perSecond: 1e6 };
 serveDhcp({
-  socket: datagramPort(datagramSocket('DHCP', device, '0.0.0.0', 67), { pacedMs: 4 }),
+  socket: datagramPort(datagramSocket('DHCP', device, '0.0.0.0', 67), { pacedMs: 8 }),
   link: device,
   engine,
   // perfdhcp plays a hundred clients that each ask ten times a second; neither peer has limits.
