@@ -21,7 +21,7 @@ const nearestBridge = Buffer.from('0180c200000e', 'hex');
 const ETHERTYPE_LLDP = Buffer.from('88cc', 'hex');
 const TTL_SECONDS = 120;
 /** A switch says it every 30 s (msgTxInterval); a lab's machines boot faster, and shall not wait. */
-const everyMs = 5_000;
+const spokenEveryMs = 5_000;
 
 function tlv(type: number, ...value: Uint8Array[]): Buffer {
   const bytes = Buffer.concat(value);
@@ -49,7 +49,7 @@ export interface Speaking {
 }
 
 /** Has to run within the lab's namespace, as root. A tap whose machine is off takes no frame, and nobody misses it. */
-export function speakLldp(log: (line: string) => void): Speaking {
+export function speakLldp(log: (line: string) => void, everyMs = spokenEveryMs): Speaking {
   const ports = new Map<number, { readonly fd: number; readonly frame: Buffer }>();
   const timer = setInterval(() => {
     for (const { fd, frame } of ports.values()) sendFrame(fd, frame);

@@ -4,8 +4,10 @@ import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
+import { neighbourOf } from '../../services/boot/report.ts';
 import { packetSocket, sendFrame } from '../../services/core/packet-socket.ts';
 import { enterNamespace } from '../../services/core/sockets.ts';
+import { speakLldp } from '../../services/lab/lldp.ts';
 import { namespace } from './namespace.fixture.ts';
 
 it('hears the LLDP of a switch port, and nothing where there is none', async () => {
@@ -37,4 +39,25 @@ it('hears the LLDP of a switch port, and nothing where there is none', async () 
       ],
     ],
   ]);
+});
+
+it('hears from a lab’s bridge which tap the card hangs on', async () => {
+  const ours = namespace();
+  const theirs = namespace();
+  theirs.ip('link add br0 address 52:54:00:00:00:b0 type bridge');
+  ours.ip(`link add eth0 type veth peer name tap7 netns ${theirs.name}`);
+  ours.ip('link set eth0 up');
+  theirs.ip('link set tap7 master br0 up');
+  const bridge = speakLldp((line) => expect.unreachable(line), 100);
+  onTestFinished(() => bridge.stop());
+  enterNamespace(theirs.file, () => bridge.speakTo([{ index: 7, name: 'node-7' }]));
+  const program = join(import.meta.dirname, 'lldp-listen.fixture.ts');
+  const listener = promisify(execFile)('ip', ['netns', 'exec', ours.name, process.execPath, program, 'eth0']);
+  const [[, tlvs]] = JSON.parse((await listener).stdout);
+  expect(neighbourOf(tlvs)).toMatchObject({
+    chassis: '52:54:00:00:00:b0',
+    port: 'tap7',
+    portDescription: 'node-7',
+    system: 'lab',
+  });
 });
