@@ -11,16 +11,15 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createReadStream, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { ensurePackages } from '../../../bootstrap/packages.ts';
 import { CPIO_DIRECTORY, CPIO_FILE, CPIO_PROGRAM, type CpioEntry, encodeCpio } from '../../../services/builder/cpio.ts';
 import { buildRamdisk } from '../../../services/builder/index.ts';
 import { chunkImage, encodeChunkIndex } from '../../../services/ipa/index.ts';
+import { type RangeServer, serveDirectories } from './range-server.ts';
 
 const MIB = 2 ** 20;
 const CACHE = '/var/tmp/undercloud-bench';
@@ -103,32 +102,6 @@ async function makeImage(dir: string) {
   return { index, sha256: createHash('sha256').update(text).digest('hex') };
 }
 
-/** Files with byte ranges; one process for both, so that neither has the better server. */
-async function serve(dir: string): Promise<{ port: number; close(): void }> {
-  const server = http.createServer((request, response) => {
-    const name = basename(request.url ?? '');
-    const file = join(dir, name === 'stream.zst' ? '' : 'objects', name);
-    const { size } = statSync(file);
-    const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
-    const start = Number(from ?? 0);
-    const end = to ? Number(to) : size - 1;
-    response.writeHead(from === undefined ? 200 : 206, {
-      ...(from !== undefined && { 'content-range': `bytes ${start}-${end}/${size}` }),
-      'content-length': end - start + 1,
-    });
-    createReadStream(file, { start, end, highWaterMark: MIB }).pipe(response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return {
-    port,
-    close() {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-}
-
 /** MiB of the image a second; `process` is ours from the start of its process on. */
 export interface Rates {
   ours: number;
@@ -140,11 +113,11 @@ export async function firstImage(): Promise<Rates> {
   await ensurePackages(['images', 'lab']);
   const dir = await mkdtemp(join(tmpdir(), 'uc-first-image-'));
   const cache = join(CACHE, 'ramdisk');
-  let server: Awaited<ReturnType<typeof serve>> | undefined;
+  let server: RangeServer | undefined;
   try {
     const ramdisk = await buildRamdisk({ profile: 'lab', out: join(dir, 'out'), cache });
     const { index, sha256 } = await makeImage(dir);
-    server = await serve(dir);
+    server = await serveDirectories([dir, join(dir, 'objects')]);
     const url = `http://10.0.2.2:${server.port}`;
     const objects = Object.fromEntries(index.objects.map(({ name }) => [name, `${url}/${name}`]));
     const chunks = { index_url: `${url}/index.json`, index_sha256: sha256, objects, compare: 'auto' };
