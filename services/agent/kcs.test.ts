@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { findKcs, type KcsRegisters, kcsAsk, kcsLan } from './kcs.ts';
+import { findKcs, KcsRefusal, type KcsRegisters, kcsAsk, kcsLan } from './kcs.ts';
 
 type Answer = (request: number[]) => number[];
 
@@ -103,12 +103,15 @@ describe('KCS', () => {
       if (netfn === 0x06 && cmd === 0x42 && data[0] === 2) return Buffer.of(2, 4, 1, 0x80, 0, 0, 0, 0, 0);
       if (netfn === 0x0c && cmd === 0x02 && data[0] === 2 && data[1] === 3) return Buffer.of(0x11, ...address);
       if (netfn === 0x0c && cmd === 0x02 && data[0] === 2 && data[1] === 5) return Buffer.of(0x11, 2, 0, 0, 0, 0, 9);
-      throw new Error('completion code 0xcc');
+      throw new KcsRefusal('completion code 0xcc');
     };
     expect(await kcsLan(lan([198, 51, 100, 17]))).toEqual({ address: '198.51.100.17', mac: '02:00:00:00:00:09' });
     expect(await kcsLan(lan([0, 0, 0, 0]))).toEqual({ address: null, mac: '02:00:00:00:00:09' });
     expect(await kcsLan(lan([1]))).toEqual({ address: null, mac: '02:00:00:00:00:09' });
-    expect(await kcsLan(() => Promise.reject(new Error('no channels')))).toEqual({ address: null, mac: null });
+    expect(await kcsLan(() => Promise.reject(new KcsRefusal('no channels')))).toEqual({ address: null, mac: null });
+    let asked = 0;
+    const hangs = () => Promise.reject(new Error(`no answer to question ${++asked}`));
+    await expect(kcsLan(hangs)).rejects.toThrow('no answer to question 1');
   });
 
   it('is looked for among PCI devices that no driver has', async () => {

@@ -30,7 +30,12 @@ const spins = 20;
 /** Longer than any answer of IPMI: who goes on is no BMC. */
 const mostBytes = 256;
 
-/** The answer's data behind its completion code. @throws Error where the interface or the BMC refuses */
+/** The BMC is there and does not do that. */
+export class KcsRefusal extends Error {
+  override name = 'KcsRefusal';
+}
+
+/** The answer's data behind its completion code. @throws KcsRefusal for a completion code, Error where the interface does not work */
 export async function kcsAsk(
   registers: KcsRegisters,
   netfn: number,
@@ -82,7 +87,8 @@ export async function kcsAsk(
   const [function_, command, completionCode] = answer;
   if (function_ !== ((netfn << 2) | 0x04) || command !== cmd || completionCode === undefined)
     throw new Error(`the BMC answered 0x${Buffer.from(answer).toString('hex')} to command 0x${cmd.toString(16)}`);
-  if (completionCode !== 0) throw new Error(`the BMC answered with completion code 0x${completionCode.toString(16)}`);
+  if (completionCode !== 0)
+    throw new KcsRefusal(`the BMC answered with completion code 0x${completionCode.toString(16)}`);
   return Buffer.from(answer.slice(3));
 }
 
@@ -93,13 +99,22 @@ const channels = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 /** Table 6-3: 802.3. */
 const MEDIUM_LAN = 4;
 
-/** Address and MAC of the BMC's first LAN channel (sections 22.24 and 23.2); null each where the BMC has none. */
+/** Null for what the BMC refuses; an interface that does not work is not asked eleven times. */
+const orNull = (error: unknown): null => {
+  if (error instanceof KcsRefusal) return null;
+  throw error;
+};
+
+/**
+ * Address and MAC of the BMC's first LAN channel (sections 22.24 and 23.2); null each where the BMC has none.
+ * @throws Error where the interface does not work
+ */
 export async function kcsLan(ask: KcsCommand): Promise<{ address: string | null; mac: string | null }> {
   for (const channel of channels) {
-    const told = await ask(APPLICATION, 0x42, [channel]).catch(() => null);
+    const told = await ask(APPLICATION, 0x42, [channel]).catch(orNull);
     if (told === null || ((told[1] ?? 0) & 0x7f) !== MEDIUM_LAN) continue;
     const parameter = async (number: number, length: number): Promise<Buffer | null> => {
-      const answer = await ask(TRANSPORT, 0x02, [channel, number, 0, 0]).catch(() => null);
+      const answer = await ask(TRANSPORT, 0x02, [channel, number, 0, 0]).catch(orNull);
       return answer?.length === length + 1 ? answer.subarray(1) : null;
     };
     const address = (await parameter(3, 4))?.join('.') ?? null;

@@ -3,12 +3,13 @@
  * BMC's address and the switch port that it hangs on.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync } from 'node:fs';
+import { closeSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { packetSocket, sendFrame } from '../../services/core/packet-socket.ts';
 import { enterNamespace } from '../../services/core/sockets.ts';
 import { serveInBand } from '../../services/lab/in-band.ts';
+import { labCommand, labDown, labUp } from '../../services/lab/index.ts';
 import { lldpFrame } from '../../services/lab/lldp.ts';
 import { createVirtualBmc } from '../../services/lab/virtual-bmc.ts';
 import { virtualCommand } from '../../services/lab/virtual-bmc-commands.ts';
@@ -42,6 +43,16 @@ function switchSpeaks(scene: Scene, tap: string): void {
   });
 }
 
+const asked = (scene: Scene, path: string): unknown =>
+  JSON.parse(
+    execFileSync(
+      'ip',
+      ['netns', 'exec', scene.netns, 'curl', '-sS', '-H', 'x-auth-token: any', `http://192.0.2.1:8088/uc/v1/${path}`],
+      { encoding: 'utf8' },
+    ),
+  );
+const candidatesOf = (scene: Scene) => asked(scene, 'candidates') as { candidates: Candidate[] };
+
 interface Candidate {
   id: string;
   state: string;
@@ -65,14 +76,6 @@ it.each([
   onTestFinished(() => scene.stop());
   const kcs = await inBandBmc(scene);
   switchSpeaks(scene, 'tap3');
-  const ask = (path: string): unknown =>
-    JSON.parse(
-      execFileSync(
-        'ip',
-        ['netns', 'exec', scene.netns, 'curl', '-sS', '-H', 'x-auth-token: any', `http://192.0.2.1:8088/uc/v1/${path}`],
-        { encoding: 'utf8' },
-      ),
-    );
   const machine = scene.machine(3, {
     firmware: 'bios',
     netboot: 'rom',
@@ -89,7 +92,7 @@ it.each([
       throw new Error(`${error.message}\n${machine.console().slice(-3000)}`);
     });
   process.stdout.write(`${told.data.text}\n`);
-  const { candidates } = ask('candidates') as { candidates: Candidate[] };
+  const { candidates } = candidatesOf(scene);
   expect(candidates).toMatchObject([
     {
       mac: stranger,
@@ -108,8 +111,33 @@ it.each([
       },
     },
   ]);
-  const one = ask(`candidates/${candidates[0]?.id}`) as Candidate;
+  const one = asked(scene, `candidates/${candidates[0]?.id}`) as Candidate;
   expect(one.inventory).toMatchObject({ cpu: { count: 1 }, interfaces: [{ name: 'eth0', mac_address: stranger }] });
   // It does as it is told, which is to switch itself off.
   await scene.until('it goes off', 60, () => machine.process.exitCode !== null);
+});
+
+it('a lab is discovered as it is made', async () => {
+  const stateDir = mkdtempSync('/var/tmp/uct-discovered-');
+  onTestFinished(() => rmSync(stateDir, { recursive: true, force: true }));
+  const lab = await labUp({ stateDir, nodes: 1 });
+  onTestFinished(async () => void (await labDown({ stateDir })));
+  const scene = await netbootScene({ ramdisk: 'lab', on: lab.netns });
+  onTestFinished(() => scene.stop());
+  const [node] = lab.nodes;
+  if (!node) throw new Error('the lab has no node');
+  const { user, password, address } = node.bmc;
+  const bmc = ['-I', 'lanplus', '-C', '3', '-H', address, '-U', user, '-P', password];
+  const [program, ...words] = labCommand(stateDir, ['ipmitool', ...bmc, 'chassis', 'power', 'on']);
+  execFileSync(program, words);
+  await scene.until('the machine is discovered', 240, () =>
+    scene.lines.find(({ kind }) => kind === 'boot.machine-discovered'),
+  );
+  const { candidates } = candidatesOf(scene);
+  expect(candidates).toMatchObject([
+    { mac: node.mac, serial: node.name, neighbours: { eth0: { port: 'tap1', system: 'lab' } } },
+  ]);
+  // Its simulator tells no address of itself (IPMI 2.0 table 23-4: 0.0.0.0), or it is the one that it listens on.
+  expect([null, address]).toContain(candidates[0]?.bmc_address);
+  process.stdout.write(`${JSON.stringify(candidates[0])}\n`);
 });
