@@ -72,10 +72,13 @@ const mostRounds = 32;
 const gatherUs = 150;
 const gathering = new Set<() => void>();
 
+/** Then whoever takes the answers needs time to do so; half of these are what its buffer holds, the others it takes meanwhile. */
+const batchesALook = 3;
+
 /** Milliseconds until the next look, after one that found so many datagrams which came within `passedMs`. */
 export function pauseAfter(found: number, passedMs: number, mostMs: number): number {
   if (found === 0) return mostMs;
-  // A full batch: more is there already, from a moment when nobody looked. It is answered in pieces, not as one burst.
+  // A full batch: more is there perhaps, from a moment when nobody looked. It is answered in pieces, not as one burst.
   if (found >= mostInBatch) return 1;
   return Math.min(mostMs, Math.max(1, Math.floor((passedMs * wantedAtLook) / found)));
 }
@@ -163,7 +166,11 @@ export function datagramPort(fd: number, options: DatagramOptions = {}): OwnedPo
   }
 
   function lookPaced(): void {
-    const found = taking(() => batch.receive(received));
+    let found = 0;
+    for (let rounds = 0, last = mostInBatch; last === mostInBatch && rounds < batchesALook; rounds++) {
+      last = taking(() => batch.receive(received));
+      found += last;
+    }
     // Whoever was called may have closed the port.
     if (looking === undefined) return;
     const now = performance.now();
