@@ -156,7 +156,7 @@ export async function buildBoth(
     peerDisk,
     peerDiskBoot,
     peerKey,
-    ...judge(compareTrees(peer, mergeLayers([ourTree]))),
+    ...judge(compareTrees(peer, mergeLayers([ourTree])), { peer: peerTree, ours: ourTree }),
     packages: difference(packagesOf(peerTree), packagesOf(ourTree)),
     units: difference(units, unitsOf(ourTree)),
     unitCount: units.size,
