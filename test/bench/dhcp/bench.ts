@@ -1,9 +1,10 @@
 /**
- * DHCP four-way exchanges by perfdhcp (which plays a relay) over a wire between two namespaces: ours with leases in PostgreSQL, fsync
- * on, beside Kea with its memory file and dnsmasq with its lease file, all on one processor. CPU is that of the server's process and,
- * for ours, of PostgreSQL's with it. `fresh`: clients that were never seen, so that each exchange makes a durable lease.
+ * DHCP four-way exchanges by perfdhcp (which plays a relay) over wires between namespaces: ours with leases in PostgreSQL, fsync on,
+ * beside Kea with its memory file and dnsmasq with its lease file, all on one processor and perfdhcp on another. Ours and Kea take
+ * turns at each load, so that what else the machine does falls on both. CPU is that of the server's process and, for ours, of
+ * PostgreSQL's with it. `fresh`: clients that were never seen, so that each exchange makes a durable lease.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensurePackages } from '../../../bootstrap/packages.ts';
 import { networkPeers } from '../../setup/peers/network.ts';
@@ -11,136 +12,110 @@ import { peerRoot } from '../../setup/peers/root.ts';
 import { cpuSeconds } from '../network/cpu.ts';
 import { startPostgresql } from '../network/postgresql.ts';
 import { createWire, end, serverAddress, type Wire } from '../network/wire.ts';
-import type { Bench, Report } from '../row.ts';
+import type { Bench } from '../row.ts';
+import { type Load, measure, mostSustained, offerLoad, type Result } from './load.ts';
 import { mutated } from './mutants.ts';
 
 const cidr = '10.77.0.0/16';
 const pool = ['10.77.1.0', '10.77.250.255'] as const;
 const fixture = join(import.meta.dirname, 'server.fixture.ts');
 const server = 0;
-const client = 1;
 
-interface Load {
-  /** Exchanges a second that are offered, how many clients ask in turn, and how long or how many. */
-  readonly rate: number;
-  readonly clients: number;
-  readonly seconds?: number;
-  readonly exchanges?: number;
-  /** The first client's MAC: another one makes clients that were never seen. */
-  readonly mac: string;
+const loads = {
+  held100: { rate: 2000, clients: 100, seconds: 4, mac: '00:0a:00:00:00:00' },
+  /** The server's first twenty thousand leases, in ten seconds in which its code is still being compiled. */
+  fresh: { rate: 2000, clients: 20_000, exchanges: 20_000, mac: '00:0b:00:00:00:00' },
+  /** While these are held, ten thousand other clients come. */
+  fresh20k: { rate: 2000, clients: 10_000, exchanges: 10_000, mac: '00:0c:00:00:00:00' },
+  held20k: { rate: 2000, clients: 20_000, seconds: 4, mac: '00:0b:00:00:00:00' },
+  /** Seen before the search for the highest rate, in which they come again and again. */
+  rush: { rate: 4000, clients: 20_000, exchanges: 20_000, mac: '00:0d:00:00:00:00' },
+} as const satisfies Readonly<Record<string, Load>>;
+
+/** The server as it stands: its processes' CPU, and its clients' side of the wire. */
+interface Standing {
+  readonly name: string;
+  readonly wire: Wire;
+  readonly pid: number;
+  cpu(): number;
 }
-
-interface Result {
-  readonly exchanges: number;
-  readonly perSecond: number;
-  readonly cpuUs: number;
-}
-
-type Measured = Readonly<Record<string, Result>>;
-
-/** Twenty thousand leases are made first; then ten thousand other clients come while these are held. */
-const loads = (full: boolean): readonly (readonly [string, Load])[] => [
-  ['held100', { rate: 2000, clients: 100, seconds: 4, mac: '00:0a:00:00:00:00' }],
-  ['fresh', { rate: 2000, clients: 20_000, exchanges: 20_000, mac: '00:0b:00:00:00:00' }],
-  ['fresh20k', { rate: 2000, clients: 10_000, exchanges: 10_000, mac: '00:0c:00:00:00:00' }],
-  ['held20k', { rate: 2000, clients: 20_000, seconds: 4, mac: '00:0b:00:00:00:00' }],
-  ['most', { rate: 20_000, clients: 20_000, seconds: full ? 10 : 5, mac: '00:0d:00:00:00:00' }],
-];
 
 export const bench: Bench = async (report, { full }) => {
   await ensurePackages(['tests', 'images', 'database']);
   const root = peerRoot(networkPeers);
-  const ours = await measureOurs(loads(full), report);
-  const kea = await measure('kea', keaWords(root), loads(full));
-  // dnsmasq writes its whole lease file for each ACK: with twenty thousand it would need minutes.
-  const dnsmasq = await measure('dnsmasq', dnsmasqWords(root), [
-    ['held100', { rate: 500, clients: 100, seconds: 4, mac: '00:0a:00:00:00:00' }],
-  ]);
-  const cpu = (name: string, peer: Measured, from: string) =>
-    report({ name, ours: ours[from]?.cpuUs ?? 0, peer: peer[from]?.cpuUs ?? 0, better: 'lower' });
-  cpu('fresh_4way_at_20000_leases_cpu_us', kea, 'fresh20k');
-  cpu('fresh_4way_cpu_us', kea, 'fresh');
-  cpu('known_4way_at_20000_leases_cpu_us', kea, 'held20k');
-  cpu('known_4way_at_100_leases_cpu_us', kea, 'held100');
-  cpu('known_4way_at_100_leases_against_dnsmasq_cpu_us', dnsmasq, 'held100');
-  const most = [ours, kea].map((one) => one.most?.perSecond ?? 0);
-  report({ name: 'most_4way_per_s', ours: most[0] ?? 0, peer: most[1] ?? 0, better: 'higher' });
-  // perfdhcp, on a processor of its own, takes no more than that: what a server could do in a second of its processor is told by its CPU.
-  const capacity = [ours, kea].map((one) => 1e6 / (one.most?.cpuUs || Number.POSITIVE_INFINITY));
-  report({ name: 'most_4way_per_cpu_s', ours: capacity[0] ?? 0, peer: capacity[1] ?? 0, better: 'higher' });
-  // Cost at 20,000 leases by cost at 100, for both: 1.5 is what is allowed.
-  const growth = (one: Measured) => (one.held20k?.cpuUs ?? 0) / (one.held100?.cpuUs || 1);
-  report({ name: 'growth_100_to_20000', ours: growth(ours), peer: growth(kea), better: 'lower' });
+  await standingOurs((ours) =>
+    standing('kea', keaWords(root), async (kea) => {
+      const both = [ours, kea] as const;
+      const each = async (load: Load) => [await measure(ours, load), await measure(kea, load)] as const;
+      const cpu = (name: string, [a, b]: readonly [Result, Result]) =>
+        report({ name, ours: a.cpuUs, peer: b.cpuUs, better: 'lower' });
+      const held100 = await each(loads.held100);
+      const fresh = await each(loads.fresh);
+      const fresh20k = await each(loads.fresh20k);
+      const held20k = await each(loads.held20k);
+      cpu('fresh_4way_at_20000_leases_cpu_us', fresh20k);
+      cpu('fresh_4way_cpu_us', fresh);
+      cpu('known_4way_at_20000_leases_cpu_us', held20k);
+      cpu('known_4way_at_100_leases_cpu_us', held100);
+      // Cost at 20,000 leases by cost at 100, for both: 1.5 is what is allowed.
+      const [growth, keaGrowth] = both.map((_, i) => held20k[i]!.cpuUs / (held100[i]!.cpuUs || 1));
+      report({ name: 'growth_100_to_20000', ours: growth!, peer: keaGrowth!, better: 'lower' });
+
+      await each(loads.rush);
+      const most = await mostSustained(both, { ...loads.rush, exchanges: undefined, seconds: full ? 10 : 3 });
+      report({ name: 'most_4way_per_s', ours: most[0]!.rate, peer: most[1]!.rate, better: 'higher' });
+      // What a server can do in a second of its processor, by what it used at that rate.
+      const [capacity, keaCapacity] = most.map(({ cpuUs }) => 1e6 / (cpuUs || Number.POSITIVE_INFINITY));
+      report({ name: 'most_4way_per_cpu_s', ours: capacity!, peer: keaCapacity!, better: 'higher' });
+
+      // dnsmasq writes its whole lease file for each ACK: with twenty thousand it would need minutes.
+      await standing('dnsmasq', dnsmasqWords(root), async (dnsmasq) => {
+        const load = { ...loads.held100, rate: 500 };
+        cpu('known_4way_at_100_leases_against_dnsmasq_cpu_us', [
+          await measure(ours, load),
+          await measure(dnsmasq, load),
+        ]);
+      });
+
+      // After everything else: what they do to its memory must not be in the figures.
+      const { sent, answered, grewMb } = await mutated(ours.wire, ours.pid);
+      console.error(
+        `ours: ${sent} mutated packets, ${answered} good ones answered meanwhile, memory grew by ${grewMb} MB`,
+      );
+      report({ name: 'good_requests_answered_amid_a_million_mutants', ours: answered, peer: 100, better: 'higher' });
+    }),
+  );
 };
 
-async function measureOurs(all: readonly (readonly [string, Load])[], report: Report): Promise<Measured> {
+async function standingOurs(work: (ours: Standing) => Promise<void>): Promise<void> {
   const database = await startPostgresql(server);
   try {
     const words = [process.execPath, fixture, database.url];
-    return await measure(
-      'ours',
-      (device) => [...words, device, serverAddress, cidr, ...pool],
-      all,
-      database.pid,
-      async (wire, pid) => {
-        // After everything else: what they do to its memory must not be in the figures.
-        const { sent, answered, grewMb } = await mutated(wire, pid);
-        console.error(
-          `ours: ${sent} mutated packets, ${answered} good ones answered meanwhile, memory grew by ${grewMb} MB`,
-        );
-        report({ name: 'good_requests_answered_amid_a_million_mutants', ours: answered, peer: 100, better: 'higher' });
-      },
-    );
+    await standing('ours', (device) => [...words, device, serverAddress, cidr, ...pool], work, database.pid);
   } finally {
     await database.close();
   }
 }
 
-async function measure(
+/** Starts a server on a wire of its own, and ends it when the work is done. */
+async function standing(
   name: string,
   words: (device: string) => readonly string[],
-  all: readonly (readonly [string, Load])[],
-  helper?: number,
-  then?: (wire: Wire, pid: number) => Promise<void>,
-): Promise<Measured> {
+  work: (standing: Standing) => Promise<void>,
+  beside?: number,
+): Promise<void> {
   const wire = createWire();
   const child = wire.serve(server, words(wire.device), ['ignore', 'ignore', 'inherit']);
   const pid = child.pid ?? 0;
-  const cpu = () => cpuSeconds(pid) + (helper === undefined ? 0 : cpuSeconds(helper));
+  const cpu = () => cpuSeconds(pid) + (beside === undefined ? 0 : cpuSeconds(beside));
   try {
-    await until(
-      async () => (await load(wire, { rate: 10, clients: 10, exchanges: 10, mac: '00:09:00:00:00:00' })).received > 0,
-    );
-    const results: Record<string, Result> = {};
-    for (const [key, one] of all) {
-      const before = cpu();
-      const { received, seconds, lost } = await load(wire, one);
-      const cpuUs = ((cpu() - before) * 1e6) / Math.max(1, received);
-      results[key] = { exchanges: received, perSecond: received / seconds, cpuUs };
-      const at = readFileSync('/proc/loadavg', 'utf8').split(' ')[0];
-      console.error(
-        `${name} ${key}: ${received} exchanges, ${lost} lost, ${Math.round(received / seconds)}/s, ${cpuUs.toFixed(1)} µs each, load ${at}`,
-      );
-    }
-    await then?.(wire, pid);
-    return results;
+    const hello = { rate: 10, clients: 10, exchanges: 10, mac: '00:09:00:00:00:00' };
+    await until(async () => (await offerLoad(wire, hello)).received > 0);
+    await work({ name, wire, pid, cpu });
   } finally {
     await end(child);
     wire.close();
   }
-}
-
-async function load(wire: Wire, { rate, clients, seconds, exchanges, mac }: Load) {
-  const until = exchanges === undefined ? ['-p', String(seconds)] : ['-n', String(exchanges)];
-  const words = ['perfdhcp', '-4', '-l', wire.device, '-r', String(rate), '-R', String(clients), ...until];
-  const text = await wire.ask(client, [...words, '-b', `mac=${mac}`, '-W', '1000000', serverAddress]);
-  const numbers = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => Number(match[1]));
-  // Two of each: DISCOVER to OFFER, REQUEST to ACK.
-  return {
-    received: numbers(/received packets: (\d+)/g)[1] ?? 0,
-    lost: numbers(/^drops: (\d+)/gm).reduce((sum, one) => sum + one, 0),
-    seconds: exchanges === undefined ? (seconds ?? 1) : exchanges / rate,
-  };
 }
 
 function keaWords(root: string): (device: string) => string[] {
