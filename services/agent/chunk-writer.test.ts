@@ -336,6 +336,30 @@ describe('writing chunks', () => {
     expect(most).toBeLessThanOrEqual(3);
   });
 
+  it('keeps pieces in their order when connections are cut while the disk is awaited', async () => {
+    const image = packImage(drawnImage('x'.repeat(16)), 8 * MIB);
+    const offered = offerImage(server, image);
+    for (const name of Object.keys(offered.objects)) server.files.get(name)!.cut = { after: 2_500_000, times: 3 };
+    const disk = memoryDisk(16 * MIB);
+    const slow: ChunkTarget = {
+      ...disk.target,
+      // Long enough for a cut to be noticed meanwhile.
+      write: async (buffer, position) => {
+        for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+        await disk.target.write(buffer, position);
+      },
+    };
+    const fetcher = createFetcher({ backoffMs: 1, attempts: 8, connections: 2 });
+    const urls = image.index.objects.map(({ name }) => offered.objects[name]!);
+    const report = await writeChunks({
+      ...{ index: image.index, urls, fetcher, target: slow, compare: 'never' as const, inFlight: 1, connections: 2 },
+    });
+    fetcher.close();
+    expect(disk.data.equals(image.raw)).toBe(true);
+    // Nothing was wrong and nothing came twice.
+    expect(report.fetched).toBe([...image.objects.values()].reduce((sum, { length }) => sum + length, 0));
+  });
+
   it('fetches over several connections at one time', async () => {
     const image = packImage(drawnImage('xxxxxxxx'), 2 * MIB);
     const offered = offerImage(server, image);

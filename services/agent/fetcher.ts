@@ -120,29 +120,35 @@ export function createFetcher(options: FetcherOptions = {}): Fetcher {
    */
   function drain(response: http.IncomingMessage, take: Take): Promise<void> {
     return new Promise((resolve, reject) => {
-      let taking = false;
+      let taking: Promise<void> | undefined;
       const silence = setTimeout(() => {
         if (taking) silence.refresh();
         else response.destroy(new Error(`no byte came for ${idleMs / 1000} s`));
       }, idleMs);
-      function go() {
-        taking = false;
-        silence.refresh();
-        response.resume();
-      }
+      // Whoever goes on elsewhere gives no piece while one is being taken.
+      const over = (end: () => void) => {
+        if (taking) taking.then(end, end);
+        else end();
+      };
       response.on('data', (piece: Buffer) => {
         silence.refresh();
-        const busy = take(piece);
-        if (!busy) return;
-        taking = true;
+        taking = take(piece);
+        if (!taking) return;
         response.pause();
-        busy.then(go, (error) => response.destroy(error));
+        taking.then(
+          () => {
+            taking = undefined;
+            silence.refresh();
+            response.resume();
+          },
+          (error) => response.destroy(error),
+        );
       });
-      response.on('end', resolve);
-      response.on('error', reject);
+      response.on('end', () => over(resolve));
+      response.on('error', (error) => over(() => reject(error)));
       response.on('close', () => {
         clearTimeout(silence);
-        reject(new Error('the connection was closed'));
+        over(() => reject(new Error('the connection was closed')));
       });
     });
   }
@@ -286,6 +292,7 @@ export function createFetcher(options: FetcherOptions = {}): Fetcher {
       }
     } finally {
       left.abort();
+      taken();
       await whole.catch(() => {});
     }
   }
