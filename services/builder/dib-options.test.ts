@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readDefinition } from './definition.ts';
-import { applyDibArguments, definitionOf, requestedElements } from './dib-options.ts';
+import { applyDibArguments, definitionOf, requestedElements, withVariables } from './dib-options.ts';
 
 describe('diskimage-builder’s options', () => {
   it('change a definition as disk-image-create would', () => {
@@ -24,6 +24,17 @@ describe('diskimage-builder’s options', () => {
       rootLabel: 'r',
       installType: 'package',
     });
+  });
+
+  it('take the ending off a name when there is one type, and variables for options that were not given', () => {
+    const named = (...words: string[]) => applyDibArguments(definitionOf(['x']), words, 'here');
+    expect(named('-o', 'out/disk.qcow2')).toMatchObject({ output: 'out/disk', name: 'disk' });
+    expect(named('-o', 'disk.raw', '-t', 'raw')).toMatchObject({ output: 'disk', name: 'disk' });
+    expect(named('-o', 'disk.raw', '-t', 'raw,qcow2')).toMatchObject({ output: 'disk.raw' });
+    const variables = { DIB_IMAGE_SIZE: '5', DIB_JOURNAL_SIZE: '32', DIB_CHECKSUM: '1', DIB_IMAGE_EXTRA_SIZE: '' };
+    expect(withVariables(definitionOf(['x']), variables)).toMatchObject({ imageGb: 5, journalMib: 32, checksum: true });
+    expect(withVariables({ ...definitionOf(['x']), imageGb: 7 }, variables)).toMatchObject({ imageGb: 7 });
+    expect(() => withVariables(definitionOf(['x']), { DIB_IMAGE_SIZE: 'big' })).toThrow(/DIB_IMAGE_SIZE.*"big"/);
   });
 
   it('are refused when they are unknown, bare or no number', () => {

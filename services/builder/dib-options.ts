@@ -67,7 +67,16 @@ export function applyDibArguments(
     if (value === undefined) throw new BuildError(`${where}: the option "${name}" needs a value.`);
     result = { ...result, ...known.change(result, value, where) };
   }
-  return result;
+  return withoutEnding(result);
+}
+
+/** `-o disk.qcow2 -t qcow2` writes disk.qcow2, not disk.qcow2.qcow2: with one type its ending is no part of the name (diskimage-builder does so). */
+function withoutEnding(definition: ImageDefinition): ImageDefinition {
+  const { output, types } = definition;
+  const [type] = types;
+  if (output === undefined || types.length !== 1 || !output.endsWith(`.${type}`)) return definition;
+  const plain = output.slice(0, -`.${type}`.length);
+  return { ...definition, output: plain, name: plain.slice(plain.lastIndexOf('/') + 1) };
 }
 
 /** Variables that diskimage-builder takes for options that were not given. */

@@ -1,11 +1,34 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
 import type { ImageDefinition } from './definition.ts';
 import { listHooks } from './hooks.ts';
 import { mergeLayers, walkTree } from './layers.ts';
+import { type Layout, layoutEnvironment } from './layout.ts';
 import { orderHooks } from './order.ts';
 import { type PhaseContext, phaseEnvironment, runScript } from './phases.ts';
 import { BuildError } from './progress.ts';
 
 /** What diskimage-builder does between a finished tree and finalise.d, as far as hooks see it: the disk has a size, and block-device.d may bring a device. */
+
+/** The file that DIB_BLOCK_DEVICE_PARAMS_YAML names: what diskimage-builder's block-device program is told. Returns its path. */
+export async function writeBlockDeviceParameters(work: string, layout: Layout, mount: string): Promise<string> {
+  const directory = join(work, 'block-device');
+  await mkdir(directory, { recursive: true });
+  const root = layoutEnvironment(layout);
+  const path = join(directory, 'params.yaml');
+  await writeFile(
+    path,
+    stringify({
+      'image-dir': work,
+      'root-fs-type': root.DIB_ROOT_FSTYPE,
+      'root-label': layout.rootLabel,
+      'mount-base': mount,
+      'build-dir': work,
+    }),
+  );
+  return path;
+}
 
 const JOURNAL_KIB = 64 * 1024;
 const BLOCK_KIB = 4;

@@ -8,7 +8,7 @@ import { hookEnvironment, keyedEnvironment } from './environment.ts';
 import { DRESS, finishTree, GENERALISE, RESTORE } from './finish-tree.ts';
 import { digestPaths, type HookTree, listHooks, mergeHooks } from './hooks.ts';
 import type { HostApt } from './host-apt.ts';
-import { imageSizeKib, runBlockDeviceHooks } from './image-stage.ts';
+import { imageSizeKib, runBlockDeviceHooks, writeBlockDeviceParameters } from './image-stage.ts';
 import { initramfsInputs } from './initramfs-inputs.ts';
 import { Layering, type StepRecord } from './layering.ts';
 import { type Layout, layoutEnvironment } from './layout.ts';
@@ -127,10 +127,12 @@ export class TreeBuilder {
       for (const alias of name === 'grub-install' ? [name, 'grub2-install'] : [name])
         await writeFile(join(inside, 'boot', alias), text, { mode: 0o755 });
     await writeAptOptions(join(inside, 'apt.conf'), apt, options.locked?.apt);
+    const parameters = await writeBlockDeviceParameters(work, options.layout, mount);
     const places = { build: work, hooks, mount, cache, library: await libraryPath(work) };
     const start: Environment = {
       ...hookEnvironment(definition, elements, options.elementsPath, apt, places, options.epoch),
       ...layoutEnvironment(options.layout),
+      DIB_BLOCK_DEVICE_PARAMS_YAML: parameters,
       UC_INITRAMFS_LIST: INITRAMFS_MODULES,
     };
     const aptCache = await AptCache.open(join(cache, 'apt', apt.release), join(work, 'apt'));

@@ -45,7 +45,7 @@ describe('phases', () => {
       await write(
         'recorder',
         `${phase}/50-record`,
-        `#!/bin/sh\nset -eu\nls /tmp/in_target.d/${phase}/50-record >/dev/null\n! (echo x >/tmp/in_target.d/x) 2>/dev/null\necho "${phase} inside recorded=$RECORDED leaked=\${LEAKED:-no} size=\${DIB_IMAGE_SIZE:-none} home=$HOME tmpdir=\${TMPDIR:-none}" >>/etc/record\nexport LEAKED=yes\n`,
+        `#!/bin/sh\nset -eu\nls /tmp/in_target.d/${phase}/50-record >/dev/null\nif (echo x >/tmp/in_target.d/x) 2>/dev/null; then exit 1; fi\necho "${phase} inside recorded=$RECORDED leaked=\${LEAKED:-no} size=\${DIB_IMAGE_SIZE:-none} home=$HOME tmpdir=\${TMPDIR:-none}" >>/etc/record\nexport LEAKED=yes\n`,
       );
     await buildImage(options('recorded', ['recorder']));
     const lines = file('recorded', 'etc/record').trim().split('\n');
@@ -79,7 +79,7 @@ describe('phases', () => {
     const names =
       'ARCH DIB_CHECKSUM DIB_DEBUG_TRACE DIB_HELLO DIB_MOUNTPOINTS DIB_OFFLINE DIB_ROOT_FSTYPE DIB_ROOT_LABEL FS_TYPE IMAGE_ELEMENT IMAGE_NAME DIB_ARGS DIB_PYTHON_EXEC DIB_DEFAULT_INSTALLTYPE';
     const paths =
-      'ELEMENTS_PATH DIB_IMAGE_CACHE DIB_LOCKFILES TMP_BUILD_DIR TMP_IMAGE_DIR TMP_HOOKS_PATH TMP_MOUNT_PATH _LIB';
+      'ELEMENTS_PATH DIB_IMAGE_CACHE DIB_LOCKFILES TMP_BUILD_DIR TMP_IMAGE_DIR TMP_HOOKS_PATH TMP_MOUNT_PATH DIB_BLOCK_DEVICE_PARAMS_YAML _LIB';
     await write(
       'teller',
       'extra-data.d/50-tell',
@@ -110,6 +110,28 @@ describe('phases', () => {
       expect(told.split('\n')).toContain(line);
     await buildImage(options('untold', ['teller'], { clearEnvironment: true }));
     expect(file('untold', 'etc/told').split('\n')).toContain('DIB_HELLO=unset');
+  });
+
+  it('see a tree that is furnished, and leave one without its resolver, /tmp and logs of the build', async () => {
+    const { write, options, file, work } = images;
+    await write('furnished', 'root.d/50-resolver', '#!/bin/sh\necho own >"$TARGET_ROOT/etc/resolv.conf"\n');
+    await write(
+      'furnished',
+      'install.d/50-look',
+      '#!/bin/sh\nset -e\ncat /etc/resolv.conf >/etc/seen\n[ -e /proc/self/mountinfo ]\n[ -d /dev/pts ]\n[ -d /sys/kernel ]\nif (echo x >/sys/x) 2>/dev/null; then exit 1; fi\nmkdir -p /root\nfor f in /tmp/left /var/log/left.log /root/left.log; do echo left >$f; done\n',
+    );
+    await write(
+      'furnished',
+      'finalise.d/50-devices',
+      `#!/bin/bash\nset -eu\n[ -n "$IMAGE_BLOCK_DEVICE" ]\neval "declare -A devices=($IMAGE_BLOCK_DEVICES)"\necho "\${devices[image0]}" >/etc/device\n`,
+    );
+    await buildImage(options('furnished', ['furnished']));
+    expect(file('furnished', 'etc/seen')).toBe(await readFile('/etc/resolv.conf', 'utf8'));
+    expect(file('furnished', 'etc/resolv.conf')).toBe('own\n');
+    expect(file('furnished', 'etc/device')).toMatch(/^\/dev\//);
+    expect(file('furnished', 'var/log/left.log')).toBe('');
+    const there = execFileSync('tar', ['-tf', join(work, 'furnished.tar')], { encoding: 'utf8' });
+    expect(there).not.toMatch(/tmp\/left|root\/left\.log|resolv\.conf\.ORIG|policy-rc\.d/);
   });
 
   it('refuse a device that block-device.d brings, instead of passing it over', async () => {
