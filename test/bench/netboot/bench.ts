@@ -79,7 +79,7 @@ async function dnsmasq(lab: Lab): Promise<Answerer> {
   );
   await once(http.stdout, 'data');
   const server = enterNamespace(lab.netns.file, () =>
-    spawn('chroot', [root, ...words], { stdio: ['ignore', 'ignore', 'pipe'] }),
+    spawn('chroot', [root, ...words], { stdio: ['ignore', 'ignore', 'inherit'] }),
   );
   return {
     name: 'dnsmasq',
