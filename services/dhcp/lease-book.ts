@@ -246,7 +246,7 @@ export class LeaseBook {
       before.durableUntil = 0;
       this.#giveBack(before);
     }
-    clients.set(holder.client, entry);
+    if (before !== entry) clients.set(holder.client, entry);
     entry.client = holder.client;
     if (entry.clientId !== holder.clientId || entry.hostName !== holder.hostName) entry.isStored = false;
     entry.mac = holder.mac;

@@ -20,6 +20,8 @@ const wantedRows = 48;
 const longestMs = 20;
 /** Fewer than so many are not waited for: a lone machine's ACK waits for nothing. */
 const fewestRows = 4;
+/** What two machines do within less than this says nothing about the third. */
+const shortestMs = 6;
 /** So long without any, and the pace is forgotten. */
 const calmMs = 200;
 /** ACKs leave in pieces of so many a millisecond: the buffer of a relay takes less than 200 at once (see core/datagrams.ts). */
@@ -36,7 +38,7 @@ export function createLeaseStore(db: Database): LeaseStore {
   let isRunning = false;
   /** Rows a millisecond, and when the last statement was begun. */
   let pace = 0;
-  let begun = 0;
+  let begun = Number.NEGATIVE_INFINITY;
   let client: pg.PoolClient | undefined;
 
   async function write(bindings: readonly Binding[]): Promise<void> {
@@ -82,7 +84,7 @@ export function createLeaseStore(db: Database): LeaseStore {
       const entries = waiting.length > mostRows ? waiting.splice(0, mostRows) : waiting;
       if (entries === waiting) waiting = [];
       const now = performance.now();
-      pace = entries.length / Math.max(1, now - begun);
+      pace = entries.length / Math.max(shortestMs, now - begun);
       begun = now;
       await flush(entries);
     }
