@@ -2,11 +2,16 @@
 import http from 'node:http';
 import { NEIGHBOUR_HEADER, type NeighbourAddress, neighbourName } from '../../ipa/index.ts';
 
-/** busy: it says that it cannot now. offence: it is slow, gone, or says what is not so; it is not asked again. */
+/**
+ * busy: it says that it cannot now. slow: nothing came in time, which a machine that is busy otherwise does once, and one that is ill again
+ * and again. offence: it is gone, or says what is not so; it is not asked again.
+ */
+export type NeighbourFaultKind = 'busy' | 'slow' | 'offence';
+
 export class NeighbourFault extends Error {
   override name = 'NeighbourFault';
-  readonly kind: 'busy' | 'offence';
-  constructor(kind: 'busy' | 'offence', message: string) {
+  readonly kind: NeighbourFaultKind;
+  constructor(kind: NeighbourFaultKind, message: string) {
     super(message);
     this.kind = kind;
   }
@@ -48,13 +53,14 @@ export function createAsker(image: string, timing: AskTiming = ASK_TIMING): Aske
     const url = `http://${neighbourName(neighbour)}/neighbours/${image}/${path}`;
     return new Promise((resolve, reject) => {
       const request = http.get(url, { agent: pool, signal, headers: { [NEIGHBOUR_HEADER]: token } });
-      const offence = (why: string) => {
-        reject(new NeighbourFault('offence', why));
+      const end = (kind: NeighbourFaultKind, why: string) => {
+        reject(new NeighbourFault(kind, why));
         request.destroy();
       };
-      const deadline = setTimeout(() => offence(`it took longer than ${timing.chunkMs / 1000} s`), timing.chunkMs);
+      const offence = (why: string) => end('offence', why);
+      const deadline = setTimeout(() => end('slow', `it took longer than ${timing.chunkMs / 1000} s`), timing.chunkMs);
       request.on('close', () => clearTimeout(deadline));
-      request.setTimeout(timing.idleMs, () => offence(`no byte came for ${timing.idleMs / 1000} s`));
+      request.setTimeout(timing.idleMs, () => end('slow', `no byte came for ${timing.idleMs / 1000} s`));
       request.on('error', (error) => offence(error.message));
       request.on('response', (response) => {
         const { statusCode = 0 } = response;

@@ -20,6 +20,9 @@ import { type AskTiming, createAsker, NeighbourFault } from './ask.ts';
 import { BUSY_MS, type Choice, MOST_NEIGHBOURS } from './choice.ts';
 import { type Share, type ShareLimits, shareChunks } from './share.ts';
 
+/** A slow neighbour's rest: about what the store needs to be no worse. */
+const REST_MS = 5000;
+
 export interface NeighbourOptions {
   /** For announcements: one attempt each. */
   announce: Fetcher;
@@ -67,6 +70,8 @@ export async function joinNeighbours(options: JoinOptions): Promise<Neighbours |
   let token = '';
   const known = new Map<string, NeighbourAddress>();
   const dropped = new Set<string>();
+  /** Until when those rest that were slow once; ms. */
+  const resting = new Map<string, number>();
   let following: { choice: Choice; changed: () => void } | undefined;
   const timers = new Set<NodeJS.Timeout>();
   const looking = new Set<string>();
@@ -113,10 +118,33 @@ export async function joinNeighbours(options: JoinOptions): Promise<Neighbours |
     if (!signal.aborted) log(`neighbour ${name} is not asked any more: ${why}`);
   }
 
+  /**
+   * Slow is no offence at first: an emulated node, or one that is erasing its disk, answers nobody for seconds. What it was asked meanwhile is
+   * the same spell; the next one is the last.
+   */
+  function rest(name: string, why: string) {
+    const now = performance.now();
+    const until = resting.get(name);
+    if (until === undefined) {
+      resting.set(name, now + REST_MS);
+      if (!signal.aborted) log(`neighbour ${name} is asked again in ${REST_MS / 1000} s: ${why}`);
+    } else if (now >= until) return drop(name, why);
+    following?.choice.busy(name, resting.get(name) ?? now);
+  }
+
+  function failed(name: string, error: unknown) {
+    const kind = error instanceof NeighbourFault ? error.kind : 'offence';
+    if (kind === 'slow') rest(name, reasonOf(error));
+    else if (kind === 'busy') following?.choice.busy(name, performance.now() + BUSY_MS);
+    else drop(name, reasonOf(error));
+  }
+
   /** What it has, now and every second. */
   function look(name: string) {
     const neighbour = known.get(name);
     if (!neighbour || !following || looking.has(name) || signal.aborted) return;
+    const wait = (resting.get(name) ?? 0) - performance.now();
+    if (wait > 0) return after(wait, () => look(name));
     looking.add(name);
     asker!
       .have(neighbour, token, Math.ceil(index.chunks.length / 8), signal)
@@ -127,9 +155,7 @@ export async function joinNeighbours(options: JoinOptions): Promise<Neighbours |
           following?.choice.heard(name, have);
           following?.changed();
         },
-        (error: NeighbourFault) => {
-          if (error.kind !== 'busy') drop(name, error.message);
-        },
+        (error: unknown) => failed(name, error),
       )
       .finally(() => {
         looking.delete(name);
@@ -184,8 +210,7 @@ export async function joinNeighbours(options: JoinOptions): Promise<Neighbours |
         if (hash('sha256', raw, 'hex') === frame.sha256) return raw;
         drop(name, `its chunk ${frame.chunks[0]} has a wrong checksum`);
       } catch (error) {
-        if (error instanceof NeighbourFault && error.kind === 'busy') choice.busy(name, performance.now() + BUSY_MS);
-        else drop(name, reasonOf(error));
+        failed(name, error);
       }
       return undefined;
     },
