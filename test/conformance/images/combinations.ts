@@ -67,7 +67,7 @@ async function mappedPackages(directory: string): Promise<{ elementsPath: string
 }
 
 export const COMBINATIONS: readonly Combination[] = [
-  { name: 'debian-minimal-vm', elements: ['debian-minimal', 'vm'], firmware: 'bios' },
+  { name: 'debian-minimal-vm', elements: ['debian-minimal', 'vm'] },
   { name: 'efi', elements: ['debian-minimal', 'vm', 'block-device-efi'], firmware: 'uefi' },
   {
     name: 'cloud',
@@ -95,6 +95,7 @@ export const COMBINATIONS: readonly Combination[] = [
       'enable-serial-console',
     ],
     environment: { DIB_MODPROBE_BLACKLIST: 'usb-storage' },
+    firmware: 'bios',
   },
   {
     name: 'together',
@@ -128,7 +129,13 @@ export const COMBINATIONS: readonly Combination[] = [
     },
   },
   { name: 'mapped-packages', elements: ['debian-minimal', 'vm', 'mapped'], prepare: mappedPackages },
-  { name: 'dracut', elements: ['debian-minimal', 'vm', 'dracut-regenerate'], packages: ['dracut'] },
+  {
+    name: 'dracut',
+    elements: ['debian-minimal', 'vm', 'dracut-regenerate'],
+    // Its script needs python3-yaml, which its list has for this type only.
+    environment: { DIB_INSTALLTYPE_dracut_regenerate: 'package' },
+    packages: ['dracut'],
+  },
   {
     // ubuntu-minimal's own scripts, with what Debian's mirror has for them: another distribution's elements on this host, whose mirrors the caller names.
     name: 'ubuntu-minimal-on-debian',
