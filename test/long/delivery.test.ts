@@ -22,6 +22,7 @@ import { statePaths } from '../../services/core/config.ts';
 import { labLayout } from '../../services/lab/layout.ts';
 import { launcher, type Ran, run } from '../lab/undercloud.fixture.ts';
 import { type BareMachine, bareMachine } from './bare-machine.fixture.ts';
+import { writeGold } from './gold.fixture.ts';
 
 const scratch = mkdtempSync('/var/tmp/uc-delivery-');
 const at = (...names: string[]) => join(scratch, ...names);
@@ -31,34 +32,6 @@ const own = join(program, 'bootstrap', 'undercloud');
 const cache = process.env.UNDERCLOUD_TEST_CACHE ?? '/var/tmp/undercloud-test-cache';
 const minutes = 60_000;
 const MIB = 2 ** 20;
-
-/** Packages make it as large as a server's image; the last script is the layer that changes: 50 MB, of which half packs well. */
-function writeDefinitions(): void {
-  const entry = (word: string) => `- imagename: gold-${word}
-  elements: [debian-base, boot, networkd, quick-boot, ssh, configuration-agent, lab-services, layer-${word}]
-  packages: [curl, git, less, openssh-client, perl, procps, python3, vim]
-  environment:
-    DIB_BOOT_PROFILE: lab
-    DIB_BOOT_KERNEL: cloud
-    DIB_BOOTLOADER_DEFAULT_CMDLINE: console=tty0 console=ttyS0,115200n8 net.ifnames=0 quiet audit=0 apparmor=0 selinux=0 fsck.mode=skip mitigations=off
-  types: [chunks]
-  spare-mib: 96
-`;
-  writeFileSync(at('gold.yaml'), `${entry('a')}${entry('b')}`);
-  for (const word of ['a', 'b']) {
-    const script = at('elements', `layer-${word}`, 'post-install.d', '90-layer');
-    mkdirSync(join(script, '..'), { recursive: true });
-    const noise = `openssl enc -aes-128-ctr -nosalt -K $(printf %s ${word} | md5sum | cut -c1-32) -iv 0 </dev/zero 2>/dev/null | head -c 25000000`;
-    // Its metadata comes with it: nobody has asked for a server.
-    const seed = '/var/lib/cloud/seed/config_drive/openstack/latest';
-    const instance = `mkdir -p ${seed}\necho '{"uuid": "gold-${word}", "name": "gold-${word}", "hostname": "gold"}' >${seed}/meta_data.json\n`;
-    writeFileSync(
-      script,
-      `#!/bin/bash\nset -eu\necho ${word} >/etc/gold\n${instance}(${noise} || true) >/usr/share/gold-noise\nyes "gold image ${word}" | head -c 25000000 >/usr/share/gold-text || true\n`,
-    );
-    chmodSync(script, 0o755);
-  }
-}
 
 async function well(said: Promise<Ran>, what: string): Promise<string> {
   const { code, stdout, stderr } = await said;
@@ -81,7 +54,7 @@ const stock = (...args: string[]) =>
 beforeAll(async () => {
   // The service user has to pass through.
   chmodSync(scratch, 0o755);
-  writeDefinitions();
+  writeGold(scratch);
   await online('bootstrap', '--lab', '--listen', '127.0.0.1:26386');
   for (const word of ['a', 'b'])
     await online(
@@ -120,19 +93,19 @@ const disk = () => labLayout(there).node('node-1').disk;
 const node = 'node-1';
 let consoleSeen = 0;
 
-/** Waits for words on the node's console that have not been waited for yet. */
-async function onConsole(wanted: RegExp): Promise<void> {
+/** Waits for words on the node's console, in any order, after those that have been waited for. */
+async function onConsole(...wanted: RegExp[]): Promise<void> {
   const tail = spawn('tail', ['-F', '-c', `+${consoleSeen + 1}`, labLayout(there).node('node-1').consoleLog]);
   let text = '';
   try {
     await new Promise<void>((resolve, reject) => {
       const deadline = setTimeout(
-        () => reject(new Error(`${wanted} did not come:\n${text.slice(-3000)}`)),
+        () => reject(new Error(`${wanted.join(' and ')} did not come:\n${text.slice(-3000)}`)),
         6 * minutes,
       );
       tail.stdout.on('data', (data: Buffer) => {
         text += data.toString('latin1');
-        if (!wanted.test(text)) return;
+        if (!wanted.every((words) => words.test(text))) return;
         clearTimeout(deadline);
         resolve();
       });
@@ -183,8 +156,8 @@ interface Written {
 }
 
 async function lastWrite(): Promise<Written> {
-  const events = JSON.parse(await offline('--json', 'node', 'timeline', node)) as { kind: string; payload: Written }[];
-  return events.findLast(({ kind }) => kind === 'node.image-written')!.payload;
+  const events = JSON.parse(await offline('--json', 'node', 'timeline', node)) as { kind: string; data: Written }[];
+  return events.findLast(({ kind }) => kind === 'node.image-written')!.data;
 }
 
 describe('a node of a machine without a network', () => {
@@ -236,8 +209,7 @@ describe('a node of a machine without a network', () => {
         'preserve_partitions=data',
       );
       await stock('node', 'deploy', node, '--wait', '600');
-      await onConsole(/root grown to \d+ MiB/);
-      await onConsole(/login:/);
+      await onConsole(/root grown to \d+ MiB/, /login:/);
       const first = await lastWrite();
       console.log(`first image: ${JSON.stringify({ ...first, ...weight('gold-a') })}`);
       expect(first.fetched).toBeGreaterThanOrEqual(weight('gold-a').packed * 0.95);
@@ -250,8 +222,7 @@ describe('a node of a machine without a network', () => {
     async () => {
       await stock('node', 'set', node, '--instance-info', 'image_source=gold-b');
       await stock('node', 'rebuild', node, '--wait', '600');
-      await onConsole(/root grown to \d+ MiB/);
-      await onConsole(/login:/);
+      await onConsole(/root grown to \d+ MiB/, /login:/);
       const { written, fetched, skipped } = await lastWrite();
       const { data, packed } = weight('gold-b');
       const share = { wire: (100 * fetched) / packed, disk: (100 * written) / data };

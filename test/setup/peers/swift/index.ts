@@ -2,10 +2,11 @@
  * A real S3 to test against: Debian's Swift with its s3api, all of it in one tree, on a loopback address of its own (all
  * of 127/8 answers on Linux), its data in one directory that is gone with it. Needs root and mmdebstrap.
  */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { type Peer, peerRoot } from '../root.ts';
 import { ring } from './ring.ts';
 
@@ -38,10 +39,18 @@ const dayMs = 24 * 3600 * 1000;
 /** uid and gid of `swift` in the tree. */
 const owner = [103, 105] as const;
 
+export interface SwiftPlace {
+  /** The address that it listens on. */
+  host: string;
+  /** What goes before a command so that it runs in the network with that address. */
+  enter: readonly string[];
+}
+
 /** @param cache where the tree is kept; the data of a run lie there too, because they need a filesystem with user xattrs */
-export async function startSwift(cache: string): Promise<Swift> {
+export async function startSwift(cache: string, place?: SwiftPlace): Promise<Swift> {
   const root = peerRoot(tree, cache);
-  const host = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(2, 255)}`;
+  const host = place?.host ?? `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(2, 255)}`;
+  const enter = place?.enter ?? [];
   for (const left of readdirSync(cache).filter((name) => name.startsWith('swift-run-')))
     if (statSync(join(cache, left)).mtimeMs < Date.now() - dayMs) rmSync(join(cache, left), { recursive: true });
   const run = mkdtempSync(join(cache, 'swift-run-'));
@@ -58,7 +67,7 @@ export async function startSwift(cache: string): Promise<Swift> {
   const child = spawn(
     'setpriv',
     [
-      ...['--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child'],
+      ...['--pdeathsig', 'KILL', ...enter, 'unshare', '--mount', '--pid', '--fork', '--kill-child'],
       ...['sh', '-c', script, 'sh', root, run, host],
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
@@ -76,7 +85,8 @@ export async function startSwift(cache: string): Promise<Swift> {
     rmSync(run, { recursive: true, force: true });
   };
   try {
-    for (const role of roles) await healthy(`http://${host}:${ports[role]}/healthcheck`, () => child.exitCode === null);
+    for (const role of roles)
+      await healthy(`http://${host}:${ports[role]}/healthcheck`, enter, () => child.exitCode === null);
   } catch (error) {
     const said = logs();
     await stop();
@@ -147,13 +157,22 @@ function readIfThere(file: string): string {
 }
 
 /** Polls: a listening socket says nothing to those who wait for it. */
-async function healthy(url: string, alive: () => boolean): Promise<void> {
+async function healthy(url: string, enter: readonly string[], alive: () => boolean): Promise<void> {
+  const [program = '', ...words] = [
+    ...enter,
+    'curl',
+    '--silent',
+    '--show-error',
+    '--fail',
+    '--output',
+    '/dev/null',
+    url,
+  ];
   for (let tries = 0; ; tries += 1) {
-    const answer = await fetch(url).catch((error: Error) => error);
-    if (answer instanceof Response && answer.ok) return;
+    const answer = await promisify(execFile)(program, words).catch((error: Error) => error);
+    if (!(answer instanceof Error)) return;
     if (!alive()) throw new Error('its processes are gone');
-    if (tries > 600)
-      throw new Error(`${url} does not answer: ${answer instanceof Error ? answer.message : answer.status}`);
+    if (tries > 600) throw new Error(`${url} does not answer: ${answer.message}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
