@@ -60,8 +60,12 @@ try {
     base: false,
     types: ['raw' as const],
     imageGb: Number(/size: (\S+)GiB # disk/.exec(table)?.[1] ?? 1),
-    // No package is fetched; a build has a mirror all the same.
-    environment: { DIB_BLOCK_DEVICE_CONFIG: table, DIB_DISTRIBUTION_MIRROR: 'http://mirror.invalid/debian' },
+    // No package is fetched, and no mirror is asked: a build names one all the same.
+    environment: {
+      DIB_BLOCK_DEVICE_CONFIG: table,
+      DIB_DISTRIBUTION_MIRROR: 'http://mirror.invalid/debian',
+      DIB_OFFLINE: '1',
+    },
     output: join(work, name),
   };
   const built = await buildImage({
