@@ -134,7 +134,7 @@ export const COMBINATIONS: readonly Combination[] = [
     elements: ['debian-minimal', 'vm', 'dracut-regenerate'],
     // Its script needs python3-yaml, which its list has for this type only.
     environment: { DIB_INSTALLTYPE_dracut_regenerate: 'package' },
-    packages: ['dracut'],
+    packages: ['dracut-core'],
   },
   {
     // ubuntu-minimal's own scripts, with what Debian's mirror has for them: another distribution's elements on this host, whose mirrors the caller names.
