@@ -30,6 +30,7 @@ mkdir -p /opt/layer
 noise >/opt/layer/noise
 (yes "layer ${word}" || true) | head -c 25000000 >/opt/layer/text
 mkdir -p /var/lib/cloud/seed/config_drive/openstack/latest
+# Its metadata comes with it: nobody has asked for a server.
 echo '{"uuid": "reimaged-${word}", "name": "reimaged", "hostname": "reimaged"}' >/var/lib/cloud/seed/config_drive/openstack/latest/meta_data.json
 `;
 
@@ -57,9 +58,9 @@ systemctl poweroff
 `;
 const UNIT = `[Unit]
 Description=A day in a server's life
-After=cloud-final.service
+After=local-fs.target
 [Service]
-Type=oneshot
+Type=exec
 ExecStart=/usr/local/sbin/life
 [Install]
 WantedBy=multi-user.target
@@ -89,10 +90,13 @@ interface Image {
   sha256: string;
 }
 
+/** The lab's image, which boots and grows in few emulated seconds, with packages that make it as large as a server's. */
 async function build(word: string, work: string): Promise<Image> {
-  const definition = await loadDefinition('debian');
+  const lab = await loadDefinition('lab');
+  const packages = [...lab.packages, 'curl', 'git', 'less', 'openssh-client', 'perl', 'procps', 'python3', 'vim'];
+  const elements = [...lab.elements, 'life', `layer-${word}`];
   const { directory } = await buildImage({
-    definition: { ...definition, name: `image-${word}`, elements: [...definition.elements, 'life', `layer-${word}`] },
+    definition: { ...lab, name: `image-${word}`, elements, packages },
     out: join(work, 'out'),
     cache: CACHE,
     elementsPath: [join(work, 'elements')],
@@ -138,7 +142,7 @@ async function live(disk: string): Promise<string> {
     [
       ...['--pdeathsig', 'KILL', 'qemu-system-x86_64', '-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max'],
       ...['-smp', '2', '-m', '1024', '-machine', 'q35', '-display', 'none', '-no-reboot', '-monitor', 'none'],
-      ...['-serial', 'stdio', '-nic', 'none', '-device', 'virtio-rng-pci'],
+      ...['-serial', 'stdio', '-nic', 'user,model=virtio,restrict=on', '-device', 'virtio-rng-pci'],
       ...['-drive', `file=${disk},format=raw,if=virtio,cache=unsafe,discard=unmap`],
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
