@@ -132,9 +132,9 @@ export const COMBINATIONS: readonly Combination[] = [
   {
     name: 'dracut',
     elements: ['debian-minimal', 'vm', 'dracut-regenerate'],
-    // Its script needs python3-yaml, which its list has for this type only.
+    // Its script needs python3-yaml, which its own list names only for this install type in an image with dib-python.
     environment: { DIB_INSTALLTYPE_dracut_regenerate: 'package' },
-    packages: ['dracut-core'],
+    packages: ['dracut-core', 'python3-yaml'],
   },
   {
     // ubuntu-minimal's own scripts, with what Debian's mirror has for them: another distribution's elements on this host, whose mirrors the caller names.
