@@ -44,6 +44,11 @@ interface Choice {
   readonly loop: string | null;
 }
 
+/**
+ * A DISCOVER of the transaction that was acknowledged so shortly before was sent before the ACK and overtaken by it, as happens when a
+ * rack is switched on and we are slow: it is no new boot. The time, because some ROMs use one transaction id for ever.
+ */
+const lateMs = 10_000;
 /** Within this time a request on port 4011 belongs to the address that was taken before it. */
 const sameBootMs = 30_000;
 const mostRemembered = 20_000;
@@ -54,6 +59,17 @@ export function createAnswers({ wishOf, ladder, record, httpBase, tftpServer, no
   const isCounted = (client: ClientClass, mac: string | null): boolean => {
     const last = mac === null ? undefined : counted.get(mac);
     return last !== undefined && last.kind === kindOf(client) && now() - last.at < sameBootMs;
+  };
+
+  /** By MAC: the transaction in which a boot was counted last. */
+  const settled = new Map<string, { readonly at: number; readonly xid: string }>();
+  function settle(mac: string, xid: string): void {
+    if (settled.size >= mostRemembered) settled.clear();
+    settled.set(mac, { at: now(), xid });
+  }
+  const isLate = (mac: string, xid: string): boolean => {
+    const last = settled.get(mac);
+    return last !== undefined && last.xid === xid && now() - last.at < lateMs;
   };
 
   function file(answer: BootAnswer, wish: Wish): string | null {
@@ -84,9 +100,13 @@ export function createAnswers({ wishOf, ladder, record, httpBase, tftpServer, no
 
   return {
     async bootFor(query): Promise<DhcpAnswer | 'nothing'> {
-      const { mac, client, message } = query;
-      const isFinal = message === 'ACK' && !isCounted(client, mac);
-      const choice = mac === null ? null : await choose({ ...client, mac }, message === 'OFFER', isFinal);
+      const { mac, client, message, xid } = query;
+      if (mac === null) return 'nothing';
+      // A REQUEST that is repeated counts once, like a DISCOVER that comes late.
+      const isAgain = isLate(mac, xid);
+      const isFinal = message === 'ACK' && !isCounted(client, mac) && !isAgain;
+      if (isFinal) settle(mac, xid);
+      const choice = await choose({ ...client, mac }, message === 'OFFER' && !isAgain, isFinal);
       if (!choice || choice.loop !== null) return 'nothing';
       const filename = file(choice.row.answer, choice.wish);
       return filename === null ? 'nothing' : { filename, nextServer: tftpServer };
@@ -98,6 +118,7 @@ export function createAnswers({ wishOf, ladder, record, httpBase, tftpServer, no
       if (mac === null || kindOf(client) === 'system' || counted.get(mac)?.xid === xid) return;
       if (counted.size >= mostRemembered) counted.clear();
       counted.set(mac, { at: now(), xid, kind: kindOf(client) });
+      settle(mac, xid);
       await choose(client, false, true);
     },
   };

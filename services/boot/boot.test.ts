@@ -72,6 +72,30 @@ it('climbs the ladder where a loader comes to nothing, and remembers for the mod
   await again.boot.stop();
 });
 
+it('takes what comes late or twice of a transaction for no new boot', async () => {
+  const { world, dhcp, intents } = await scene();
+  const rom = sent('tftp-uefi-x64-native-pxe', 'DISCOVER');
+  intents.set(macOf(rom), intent('agent', 'tok'));
+  const files: string[] = [];
+  const say = async (packet: Buffer) => {
+    dhcp.put(packet);
+    const answer = await dhcp.answer();
+    files.push(answer.file);
+    return answer;
+  };
+  const offer = await say(rom);
+  // A rack was switched on, and we are slow: firmware asks again and again, and all of it is answered in the end.
+  for (let round = 0; round < 5; round += 1) {
+    await say(requestFor(rom, offer));
+    await say(rom);
+  }
+  expect(new Set(files)).toEqual(new Set(['snponly.efi']));
+  expect((await world.db.pool.query('select rung from boot.outcomes')).rows).toEqual([]);
+  // Counted as one attempt: a boot that begins anew makes it one failure, and the second one climbs.
+  expect((await fourWay(dhcp, rom)).file).toBe('snponly.efi');
+  expect((await fourWay(dhcp, rom)).file).toBe('ipxe.efi');
+});
+
 it('goes from both iPXEs to the signed chain, and then lets the firmware go on to HTTP boot', async () => {
   const { dhcp, intents } = await scene();
   const rom = sent('tftp-uefi-x64-native-pxe', 'DISCOVER');

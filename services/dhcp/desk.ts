@@ -3,7 +3,7 @@ import type { BootAnswer, BootFor, Deciding, Exchange, RequestState } from './ex
 import type { LeaseStore } from './lease.ts';
 import type { LeaseBook } from './lease-book.ts';
 import type { MessageName } from './option-table.ts';
-import { nameOf, silence } from './reply.ts';
+import { nameOf, silence, xidText } from './reply.ts';
 import type { HeldReservation, Reservations } from './reservation.ts';
 import type { Subnet } from './subnet.ts';
 
@@ -99,6 +99,7 @@ export function withBoot(
       link: arrival.link,
       relay: packet.giaddr === 0 ? null : formatAddress(packet.giaddr),
       message,
+      xid: xidText(packet.xid),
     })
     .then(then, (error: unknown) =>
       silence(

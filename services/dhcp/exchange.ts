@@ -114,6 +114,8 @@ export interface BootQuery {
   readonly relay: string | null;
   /** What is being answered: an OFFER may never be taken, so progress is counted from the ACK. */
   readonly message: MessageName;
+  /** Of the transaction, as `ExchangeRecord.xid`: what a client sends again within one has the same. */
+  readonly xid: string;
 }
 
 export interface BootAnswer {

@@ -166,7 +166,7 @@ function record(
     source: arrival.source.address,
     mac: who.mac,
     clientId: who.clientId,
-    xid: packet.xid.toString(16).padStart(8, '0'),
+    xid: xidText(packet.xid),
     message: exchange.message,
     state: rest.state ?? null,
     asked: {
@@ -184,6 +184,8 @@ function record(
     answered: rest.answered,
   };
 }
+
+export const xidText = (xid: number): string => xid.toString(16).padStart(8, '0');
 
 function addTimes(options: OptionMap, subnet: Subnet, leaseSeconds: number): void {
   const times = leaseSeconds === subnet.leaseSeconds ? subnet.times : leaseTimes(leaseSeconds);

@@ -161,8 +161,12 @@ export function sent(capture: string, type: 'DISCOVER' | 'REQUEST', nth = 0): Bu
 export const macOf = (packet: Buffer): string =>
   [...packet.subarray(28, 34)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 
-/** DISCOVER, OFFER, and a REQUEST made of the DISCOVER for what was offered; returns the ACK. */
-export async function fourWay(dhcp: WireSocket, discover: Buffer): Promise<DhcpPacket> {
+let transactions = 0;
+
+/** DISCOVER, OFFER, and a REQUEST made of the DISCOVER for what was offered, as a transaction of their own; returns the ACK. */
+export async function fourWay(dhcp: WireSocket, captured: Buffer): Promise<DhcpPacket> {
+  const discover = Buffer.from(captured);
+  discover.writeUInt32BE(++transactions, 4);
   dhcp.put(discover);
   const offer = await dhcp.answer();
   dhcp.put(requestFor(discover, offer));
