@@ -31,7 +31,8 @@ set -eu
 dir=$1 bound=$2
 export GIVEN=$dir/given
 mkdir -p "$dir"
-lease() { busybox udhcpc -i eth0 -f -q -n -t 20 -T 1 -s "$bound" "$@" >"$dir/udhcpc" 2>&1; }
+# As long as firmware asks (PXE 2.1 section 2.2.5: a minute).
+lease() { busybox udhcpc -i eth0 -f -q -n -t 20 -T 3 -s "$bound" "$@" >"$dir/udhcpc" 2>&1; }
 given() { sed -n "s/^$1=//p" "$GIVEN"; }
 fetch() { curl -sS --fail --max-time 120 --retry 5 --tftp-blksize 1468 -o "$dir/$1" "$2"; sha256sum <"$dir/$1" | sed "s/-/$1/"; }
 lease -x 93:0007 -V PXEClient:Arch:00007:UNDI:003016
