@@ -83,6 +83,16 @@ describe('writing chunks', () => {
     }
   });
 
+  it('clears no more of a block of zeros than what was written to', async () => {
+    const image = packImage(drawnImage('x..x'));
+    const disk = memoryDisk(4 * MIB);
+    disk.data.fill(7, MIB + 200_000, MIB + 400_000);
+    disk.data[3 * MIB - 1] = 1;
+    const report = await write(image, disk.target);
+    expect(disk.data.equals(image.raw)).toBe(true);
+    expect(report.zerosWritten).toBe(5 * 65_536);
+  });
+
   it('writes only what differs from an earlier state, and fetches no more', async () => {
     const first = drawnImage('xxxxxxxxxxxxxxxx');
     const disk = memoryDisk(16 * MIB);

@@ -59,6 +59,7 @@ const DEVICE_ZERO_MIN = 4 * CHUNK_SIZE;
 const FLUSH_EVERY = 256 * CHUNK_SIZE;
 const CHECKSUM_ATTEMPTS = 3;
 const LOOK_AGAIN_MS = 100;
+const ZERO_PART = 65_536;
 
 const isZero = (block: Buffer): boolean => block.equals(ZERO.subarray(0, block.length));
 
@@ -217,10 +218,14 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
       const size = Math.min(CHUNK_SIZE, range.length - at);
       const piece = buffer.subarray(0, size);
       await target.read(piece, range.offset + at);
-      if (!isZero(piece)) {
-        await target.write(ZERO.subarray(0, size), range.offset + at);
-        report.zerosWritten += size;
-        await wrote(size);
+      // Of a block only what lies between the first and the last part that something was written to.
+      let [from, to] = [0, size];
+      while (from < to && isZero(piece.subarray(from, Math.min(to, from + ZERO_PART)))) from += ZERO_PART;
+      while (from < to && isZero(piece.subarray(Math.max(from, to - ZERO_PART), to))) to -= ZERO_PART;
+      if (from < to) {
+        await target.write(ZERO.subarray(0, to - from), range.offset + at + from);
+        report.zerosWritten += to - from;
+        await wrote(to - from);
       }
       settled(size);
     }

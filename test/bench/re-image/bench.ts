@@ -153,11 +153,11 @@ async function live(disk: string): Promise<string> {
   return size!;
 }
 
-/** What is on the disk has to be the image, or a figure would be worth nothing. The first MiB has the node's own partition table. */
+/** What is on the disk has to be the image, or a figure would be worth nothing. The first MiB has the node's own partition table, the last had the backup of the image's. */
 function compare({ index }: Image, disk: string): void {
   const file = openSync(disk, 'r');
   const zero = Buffer.alloc(MIB);
-  for (let chunk = 1; chunk < index.chunks.length; chunk++) {
+  for (let chunk = 1; chunk < index.chunks.length - 1; chunk++) {
     const raw = Buffer.alloc(chunkLength(index, chunk));
     readSync(file, raw, 0, raw.length, chunk * MIB);
     const wanted = index.chunks[chunk];
