@@ -21,7 +21,7 @@ const nearestBridge = Buffer.from('0180c200000e', 'hex');
 const ETHERTYPE_LLDP = Buffer.from('88cc', 'hex');
 const TTL_SECONDS = 120;
 /** A switch says it every 30 s (msgTxInterval); a lab's machines boot faster, and shall not wait. */
-const spokenEveryMs = 5_000;
+const spokenEveryMs = 2_000;
 
 function tlv(type: number, ...value: Uint8Array[]): Buffer {
   const bytes = Buffer.concat(value);
