@@ -37,6 +37,8 @@ export function speakingRamdisk(scratch: string): Buffer {
   const init = `#!/bin/busybox sh
 b=/bin/busybox
 $b mount -t proc proc /proc
+# The kernel's own messages would come into the middle of a line.
+echo 1 >/proc/sys/kernel/printk
 echo "RAMDISK arguments: $($b cat /proc/cmdline)"
 echo "RAMDISK trust: $($b cat /etc/undercloud/ca.pem)"
 $b poweroff -f
