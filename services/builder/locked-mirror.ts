@@ -160,7 +160,11 @@ async function writeSuite(
   const sums: string[] = [];
   for (const [component, stanzas] of components) {
     const name = `${component}/binary-${architecture}/Packages`;
-    const text = `${[...stanzas].sort().join('\n\n')}\n`;
+    // Each paragraph has its empty line: debootstrap forgets one that has none, so the last.
+    const text = [...stanzas]
+      .sort()
+      .map((stanza) => `${stanza}\n\n`)
+      .join('');
     await mkdir(dirname(join(directory, name)), { recursive: true });
     await writeFile(join(directory, name), text);
     sums.push(` ${createHash('sha256').update(text).digest('hex')} ${Buffer.byteLength(text)} ${name}`);
