@@ -54,12 +54,23 @@ export async function listPackages(
   return Object.fromEntries([...wanted.keys()].sort().flatMap((id) => (known[id] ? [[id, known[id]]] : [])));
 }
 
-/** Every package that was installed at the end of any step: those that a later step removed are missing in the finished tree, and a rebuild needs them all the same. */
+/** dpkg's log of a package that is in place. */
+const IN_PLACE = /^\S+ \S+ status installed ([^:\s]+):(\S+) (\S+)$/gm;
+
+/**
+ * Every package that was installed on the way: those that a later step removed or upgraded are missing in the finished tree, and a rebuild needs them all the same. A step's own
+ * upgrades are in dpkg's log alone: debootstrap's element makes the base from the release and upgrades it in one.
+ */
 export async function everInstalled(
   layers: readonly string[],
 ): Promise<{ name: string; version: string; architecture: string }[]> {
   const found = new Map<string, { name: string; version: string; architecture: string }>();
   for (const layer of layers) {
+    const log = await readFile(join(layer, 'var/log/dpkg.log'), 'utf8').catch(() => '');
+    for (const [, name = '', architecture = '', version = ''] of log.matchAll(IN_PLACE)) {
+      const each = { name, version, architecture };
+      found.set(debName(each), each);
+    }
     const text = await readFile(join(layer, 'var/lib/dpkg/status'), 'utf8').catch(() => '');
     for (const stanza of text.split('\n\n')) {
       if (!/^Status: \S+ ok installed$/m.test(stanza)) continue;

@@ -99,7 +99,6 @@ export async function openLockedMirror(options: {
     );
   }
   const suites = new Map<string, Map<string, string[]>>();
-  const inLock = new Map<LockedPackage, { suite: string; stanza: string }>();
   const list = (suite: string, component: string, stanza: string): void => {
     const components = suites.get(suite) ?? new Map<string, string[]>();
     suites.set(suite, components);
@@ -120,11 +119,7 @@ export async function openLockedMirror(options: {
     const stanza =
       listed?.stanza ?? `${await describe(target)}\nFilename: ${path}\nSize: ${bytes.length}\nSHA256: ${sha256}`;
     list(suite, component, stanza);
-    inLock.set(each, { suite, stanza });
   }
-  // debootstrap knows one suite: what was upgraded from another while the base was made has to be in that one too.
-  const based = new Set([...inLock].flatMap(([{ name }, { suite }]) => (suite === apt.release ? [name] : [])));
-  for (const each of lock.packages) if (!based.has(each.name)) list(apt.release, 'main', inLock.get(each)!.stanza);
   const lines: string[] = [];
   for (const [suite, components] of suites) {
     await writeSuite(join(mirror, 'dists', suite), suite, components, apt.architecture);
