@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { everInstalled } from './listed.ts';
+import { everInstalled, listPackages } from './listed.ts';
 
 it('knows what was removed or upgraded on the way, within a step too', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'uc-listed-'));
@@ -43,4 +43,28 @@ it('knows what was removed or upgraded on the way, within a step too', async () 
     'liblzma5 5.4.1-1+deb12u2',
     'liblzma5 5.4.1-1',
   ]);
+});
+
+it('finds a package that two suites have in the release’s own', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'uc-listed-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  mkdirSync(join(directory, 'lists'));
+  const stanza = (name: string, place: string) =>
+    `Package: ${name}\nVersion: 1\nArchitecture: amd64\nFilename: pool/${place}/${name}_1_amd64.deb`;
+  const list = (suite: string, ...stanzas: string[]) =>
+    writeFileSync(
+      join(directory, 'lists', `deb.example.com_debian_dists_${suite}_main_binary-amd64_Packages`),
+      `${stanzas.join('\n\n')}\n\n`,
+    );
+  list('bookworm', stanza('both', 'main'), stanza('base', 'main'));
+  list('bookworm-security', stanza('both', 'updates'), stanza('mended', 'updates'));
+  list('a-before-all', stanza('both', 'first'));
+  const packages = ['base', 'both', 'mended'].map((name) => ({ name, version: '1', architecture: 'amd64' }));
+  const found = await listPackages(directory, packages);
+  expect(Object.entries(found).map(([file, { suite }]) => [file, suite])).toEqual([
+    ['base_1_amd64.deb', 'bookworm'],
+    ['both_1_amd64.deb', 'bookworm'],
+    ['mended_1_amd64.deb', 'bookworm-security'],
+  ]);
+  expect(found['both_1_amd64.deb']?.stanza).toContain('pool/main/both');
 });

@@ -46,7 +46,10 @@ export async function listPackages(
           version: fieldOf(stanza, 'Version'),
           architecture: fieldOf(stanza, 'Architecture'),
         });
-        if (wanted.has(id)) known[id] ??= { suite, component, stanza: stanza.trimEnd() };
+        if (!wanted.has(id)) continue;
+        // A point release takes over what was a security update: it is in both lists then, and debootstrap reads the release's alone.
+        const isRelease = !suite.includes('-');
+        if (known[id] === undefined || isRelease) known[id] = { suite, component, stanza: stanza.trimEnd() };
       }
     }
     await writeFile(record, JSON.stringify(known));
