@@ -87,6 +87,12 @@ rm -f /var/lib/dpkg/diversions-old
 `;
 
 /**
+ * Debian's own way of saying "make one at the first start": open-iscsi's name of a machine must be unique. Before the initramfs is made too, which takes a copy of it.
+ */
+export const forgetInitiator = (root: string): string =>
+  `! grep -qs '^InitiatorName=iqn.1993-08.org.debian:01:' "${root}/etc/iscsi/initiatorname.iscsi" || echo GenerateName=yes >"${root}/etc/iscsi/initiatorname.iscsi"`;
+
+/**
  * One initramfs for each kernel, after everything that could change it. MODULES=most looks at every driver (15 s); a list of what disks hang on boots the same machines.
  * The settings are for this one run: the image keeps its distribution's, so that a kernel update on a node makes what it always made. MODULES=dep fails in a chroot.
  */
@@ -98,6 +104,7 @@ dpkg-divert --quiet --local --rename --remove /usr/sbin/update-initramfs
 rm -f /var/lib/dpkg/diversions-old
 [ "\${DIB_INITRAMFS:-auto}" != none ] || exit 0
 [ -x /usr/sbin/update-initramfs ] || exit 0
+${forgetInitiator('')}
 conf=/etc/initramfs-tools/conf.d/zz-undercloud-build hook=/etc/initramfs-tools/hooks/zz-undercloud-build
 mkdir -p /etc/initramfs-tools/conf.d /etc/initramfs-tools/hooks
 if command -v zstd >/dev/null; then printf 'COMPRESS=zstd\\nCOMPRESSLEVEL=1\\n' >"$conf"; else : >"$conf"; fi

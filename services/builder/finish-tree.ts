@@ -1,3 +1,4 @@
+import { forgetInitiator } from './boot-stubs.ts';
 import type { Room } from './chroot.ts';
 import { cpuSeconds } from './command.ts';
 import type { Layering } from './layering.ts';
@@ -33,8 +34,7 @@ rm -f "$R"/etc/ssh/ssh_host_*_key* "$R/var/lib/dbus/machine-id" "$R/var/lib/syst
 [ ! -e "$R/etc/machine-id" ] && [ ! -d "$R/run/systemd" ] || : >"$R/etc/machine-id"
 # resolved answers through a file of its own (its package could not make the link: hooks had a resolver of ours there).
 if [ -e "$R/lib/systemd/systemd-resolved" ]; then ln -sfn ../run/systemd/resolve/stub-resolv.conf "$R/etc/resolv.conf"; fi
-# Debian's own way of saying "make one at the first start": open-iscsi's and nvme-cli's names must be unique.
-grep -qs '^InitiatorName=iqn.1993-08.org.debian:01:' "$R/etc/iscsi/initiatorname.iscsi" && echo GenerateName=yes >"$R/etc/iscsi/initiatorname.iscsi"
+${forgetInitiator('$R')}
 # debconf keeps what scripts told it, names of temporary files among it.
 [ ! -e "$R/var/cache/debconf/config.dat" ] || sed -i -E 's#(= /tmp/[A-Za-z0-9._-]+\\.)[A-Za-z0-9]{6}$#\\1XXXXXX#' "$R/var/cache/debconf/config.dat"
 rm -f "$R/etc/nvme/hostnqn" "$R/etc/nvme/hostid"

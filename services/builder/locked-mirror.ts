@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { exists } from './cache.ts';
 import { runCommand } from './command.ts';
@@ -146,6 +146,16 @@ export async function openLockedMirror(options: {
   };
 }
 
+/** The order of Debian's lists: by source package, whose name is in a package's place, then by package. debootstrap leaves it in the tree (/var/lib/dpkg/available). */
+function asListed(one: string, other: string): number {
+  const [a, b] = [one, other].map((stanza) => [
+    basename(dirname(fieldOf(stanza, 'Filename'))),
+    fieldOf(stanza, 'Package'),
+  ]) as [string[], string[]];
+  const place = a.findIndex((name, i) => name !== b[i]);
+  return place < 0 ? 0 : a[place]! < b[place]! ? -1 : 1;
+}
+
 async function writeSuite(
   directory: string,
   suite: string,
@@ -157,7 +167,7 @@ async function writeSuite(
     const name = `${component}/binary-${architecture}/Packages`;
     // Each paragraph has its empty line: debootstrap forgets one that has none, so the last.
     const text = [...stanzas]
-      .sort()
+      .sort(asListed)
       .map((stanza) => `${stanza}\n\n`)
       .join('');
     await mkdir(dirname(join(directory, name)), { recursive: true });
