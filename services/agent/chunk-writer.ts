@@ -155,6 +155,7 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
 
   /** Places for frames on their way, used again and again: as many as the gate lets in. */
   const places: Buffer[] = [];
+  const room = (): Buffer => places.pop() ?? Buffer.allocUnsafeSlow(FRAME_MAX);
 
   async function fetchSpan(span: Span) {
     const first = span[0]!;
@@ -170,8 +171,12 @@ export async function writeChunks(order: ChunkWrite): Promise<ChunkReport> {
         const frame = span[k]!;
         if (place === undefined) {
           const entered = gate.enter();
-          place = places.pop() ?? Buffer.allocUnsafeSlow(FRAME_MAX);
-          if (entered) return entered.then(() => fill(piece, at));
+          if (entered)
+            return entered.then(() => {
+              place = room();
+              return fill(piece, at);
+            });
+          place = room();
         }
         const taken = piece.copy(place, filled, at, Math.min(piece.length, at + frame.length - filled));
         at += taken;

@@ -68,8 +68,10 @@ export async function openDirectWrites(path: string): Promise<DirectWrites | und
       const piece = pieces.pop()!;
       try {
         buffer.copy(piece);
-        able = await put(piece.subarray(0, buffer.length), position);
-        return able;
+        const done = await put(piece.subarray(0, buffer.length), position);
+        // What others have under way meanwhile does not make it able again.
+        if (!done) able = false;
+        return done;
       } finally {
         pieces.push(piece);
         gate.leave();

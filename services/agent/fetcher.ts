@@ -228,7 +228,7 @@ export function createFetcher(options: FetcherOptions = {}): Fetcher {
         }).catch((error: unknown) => {
           if (refused || at !== end) throw error;
         });
-        if (refused) throw refused;
+        if (refused) throw refused.error;
         if (end === undefined || at === end) return;
         throw new Error(`the connection ended at byte ${at} of ${end}`);
       } catch (cause) {

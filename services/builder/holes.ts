@@ -12,7 +12,10 @@ const SEEK_HOLE = 4;
 export function* dataRanges(fd: number, size: number): Generator<{ from: number; to: number }> {
   for (let at = 0; at < size; ) {
     const from = Number(lseek(fd, at, SEEK_DATA));
-    if (from < 0) return; // ENXIO: nothing but a hole up to the end.
+    if (from < 0) {
+      if (koffi.errno() === koffi.os.errno.ENXIO) return; // Nothing but a hole up to the end.
+      throw new Error(`lseek(2) failed with errno ${koffi.errno()} at byte ${at} of ${size}.`);
+    }
     const to = Number(lseek(fd, from, SEEK_HOLE));
     yield { from, to };
     at = to;

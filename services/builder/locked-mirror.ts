@@ -99,11 +99,6 @@ export async function openLockedMirror(options: {
     );
   }
   const suites = new Map<string, Map<string, string[]>>();
-  const list = (suite: string, component: string, stanza: string): void => {
-    const components = suites.get(suite) ?? new Map<string, string[]>();
-    suites.set(suite, components);
-    components.set(component, [...(components.get(component) ?? []), stanza]);
-  };
   for (const each of all) {
     const file = debName(each);
     const listed = listing[file];
@@ -118,7 +113,9 @@ export async function openLockedMirror(options: {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const stanza =
       listed?.stanza ?? `${await describe(target)}\nFilename: ${path}\nSize: ${bytes.length}\nSHA256: ${sha256}`;
-    list(suite, component, stanza);
+    const components = suites.get(suite) ?? new Map<string, string[]>();
+    suites.set(suite, components);
+    components.set(component, [...(components.get(component) ?? []), stanza]);
   }
   const lines: string[] = [];
   for (const [suite, components] of suites) {
